@@ -1,0 +1,249 @@
+"""Checkpoints: weights and their card in one file, loaded without executing anything from it.
+
+The card says what the weights are and how good they were measured to be; the hash of the weights stands
+in it, so that a damaged file is refused. Tensors may be stored in half precision; they are loaded as float32.
+"""
+
+import io
+import json
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from fer.errors import CheckpointError, OutputError, UnknownNameError
+from fer.models import MODELS, Variant
+from fer.models.weights import State, state_sha256
+from fer.types import Preprocess
+
+#: Raised by one whenever older programs could misread a new checkpoint.
+SCHEMA = 1
+_FORMAT = "fer checkpoint"
+
+#: Checkpoints shipped with the program.
+RELEASED = Path(__file__).resolve().parent.parent / "checkpoints"
+_DEFAULT_FILE = RELEASED / "DEFAULT"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        architecture: name in :data:`fer.models.MODELS`.
+        variant: form of the architecture, ``small`` or ``imagenet``.
+        classes: class names in the order of the logits.
+        preprocess: how a face becomes the input.
+        config: the resolved run configuration.
+        seed: of initialisation, order and augmentation.
+        class_weights: weight of every class in the loss.
+        best_epoch: the epoch (from 1) whose weights these are, chosen on the validation split.
+        train_accuracy: 0..1, without augmentation.
+        validation_accuracy: 0..1.
+        metrics: split → all figures with n and 95 % interval.
+        data: origin, fingerprint, and per split count and fingerprint.
+        versions: of Python and the packages that matter.
+        hardware: device and minutes of the training.
+        weights_sha256: over the stored tensors.
+        schema: version of this layout.
+    """
+
+    architecture: str
+    variant: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    config: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    class_weights: tuple[float, ...] = ()
+    best_epoch: int = 0
+    train_accuracy: float = 0.0
+    validation_accuracy: float = 0.0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+    weights_sha256: str = ""
+    schema: int = SCHEMA
+
+    @property
+    def spec(self) -> Variant:
+        """The registered form of the architecture; UnknownNameError where this program has none."""
+        return MODELS[self.architecture].variants[self.variant]
+
+    def to_json(self) -> str:
+        """Readable JSON, one key a line."""
+        data = {f.name: getattr(self, f.name) for f in fields(self)} | {"preprocess": self.preprocess.to_dict()}
+        return json.dumps(data, indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Inverse of :meth:`to_json`; ValueError, KeyError or TypeError on anything else."""
+        data = json.loads(text)
+        known = {f.name for f in fields(cls)}
+        card = cls(**{key: value for key, value in data.items() if key in known})
+        return replace(
+            card,
+            preprocess=Preprocess.from_dict(data["preprocess"]),
+            classes=tuple(card.classes),
+            class_weights=tuple(card.class_weights),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A loaded checkpoint: the network in evaluation mode, float32, with its card and name."""
+
+    model: nn.Module
+    card: Card
+    name: str
+
+
+def build(card: Card) -> nn.Module:
+    """The network a card describes, freshly initialised."""
+    return card.spec.build(len(card.classes), float(card.config.get("dropout", 0.0)))
+
+
+def save(path: Path, state: State, card: Card, *, half: bool = False, training: Mapping[str, Any] | None = None) -> Card:
+    """Write weights and card to one file, completely or not at all.
+
+    Args:
+        path: target, replaced if it exists.
+        state: tensors by name.
+        card: its hash is filled in here.
+        half: store floating tensors in float16.
+        training: optimizer state and the like, needed only to resume.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        OutputError: the folder is missing, full or not writable.
+    """
+    stored = {name: _stored(tensor, half) for name, tensor in state.items()}
+    card = replace(card, weights_sha256=state_sha256(stored))
+    content = {"format": _FORMAT, "schema": card.schema, "card": card.to_json(), "state_dict": stored}
+    if training is not None:
+        content["training"] = dict(training)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(path, buffer.getvalue())
+    return card
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file completely or not at all; OutputError where that is not possible."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            file.write(data)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
+
+
+def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if half and tensor.is_floating_point() else tensor
+
+
+def load(name: str | Path | None = None) -> Checkpoint:
+    """Load a file, or a released checkpoint by its name; None means the shipped default.
+
+    Raises:
+        CheckpointError: not there, no checkpoint, damaged, newer, or of an unknown architecture.
+    """
+    path = find(name)
+    content = read(path)
+    card = read_card(content, path)
+    try:
+        model = build(card)
+    except (UnknownNameError, KeyError) as error:
+        raise CheckpointError(f"{path}: {error}; upgrade ferscope or choose another checkpoint") from error
+    state = content["state_dict"]
+    if state_sha256(state) != card.weights_sha256:
+        raise CheckpointError(f"{path}: the weights do not match the sha256 in their card; copy or download the file again")
+    try:
+        model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: the weights do not fit {card.architecture}; the file was made by other code, train or download it again"
+        ) from error
+    return Checkpoint(model.eval(), card, path.stem)
+
+
+def find(name: str | Path | None) -> Path:
+    """Path of a checkpoint named by file or by release name; CheckpointError where there is none."""
+    name = default_name() if name is None else str(name)
+    if Path(name).is_file():
+        return Path(name)
+    released = RELEASED / f"{name}.pth"
+    if os.sep not in name and released.is_file():
+        return released
+    known = ", ".join(released_names()) or "none"
+    raise CheckpointError(f"no checkpoint {name}: neither a file nor a released name (released: {known})")
+
+
+def released_names() -> list[str]:
+    """Names of the checkpoints shipped with the program, the default first."""
+    names = sorted(path.stem for path in RELEASED.glob("*.pth"))
+    return sorted(names, key=lambda name: name != default_name())
+
+
+def default_name() -> str:
+    """Name of the checkpoint that is used where none is named."""
+    try:
+        return _DEFAULT_FILE.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise CheckpointError("no default checkpoint is shipped; name one with --checkpoint FILE") from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Content of a checkpoint file, tensors and plain values only.
+
+    Raises:
+        CheckpointError: not there, no checkpoint of this program, damaged, or of a newer schema.
+    """
+    try:
+        data = path.read_bytes()
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path}: {_what(data)}; give a checkpoint written by fer train") from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise CheckpointError(f"{path}: holds tensors but no card; use it with fer train --init {path}")
+    if not isinstance(content.get("schema"), int) or content["schema"] > SCHEMA:
+        raise CheckpointError(
+            f"{path}: written by a newer version (schema {content.get('schema')}, this program reads {SCHEMA}); upgrade ferscope"
+        )
+    return content
+
+
+def read_card(content: Mapping[str, Any], path: Path) -> Card:
+    """The card inside a file's content; CheckpointError where it is malformed."""
+    try:
+        return Card.from_json(content["card"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its card is damaged ({error}); train or download it again") from error
+
+
+def _what(data: bytes) -> str:
+    start = data[:512].lstrip().lower()
+    if not data:
+        return "the file is empty"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "this is a web page, not a checkpoint: the download link led to a login or error page"
+    if data[:2] == b"PK":
+        return "a damaged or cut-short file"
+    if data[:1] == b"\x80":
+        return "a pickle that would run code when opened, which is refused"
+    return "not a checkpoint"
+
+

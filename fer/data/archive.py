@@ -1,0 +1,165 @@
+"""Files of a data set, read from a folder or a zip without ever unpacking to disk."""
+
+import hashlib
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from fer.errors import DataError
+
+#: Caps against archive bombs; FER-2013 has 35,887 files and 60 MB.
+MAX_ENTRIES = 300_000
+MAX_FILE_BYTES = 20_000_000
+MAX_TOTAL_BYTES = 4_000_000_000
+#: A csv of the whole challenge is 301 MB.
+MAX_CSV_BYTES = 1_000_000_000
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a data set: its path inside, and a function that reads it."""
+
+    path: PurePosixPath
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class FileTree:
+    """All files of a folder or zip, in sorted order, with its empty folders and a key for the cache."""
+
+    origin: Path
+    members: tuple[Member, ...]
+    empty_folders: tuple[PurePosixPath, ...]
+    key: str
+
+
+def open_tree(path: Path) -> FileTree:
+    """List a folder or zip; nothing is decoded yet.
+
+    Raises:
+        DataError: a zip is damaged, unsafe (absolute names, ``..``) or too large.
+    """
+    return _folder_tree(path) if path.is_dir() else _zip_tree(path)
+
+
+def _folder_tree(root: Path) -> FileTree:
+    digest = hashlib.sha256()
+    members, empty = [], []
+    for path in sorted(root.rglob("*")):
+        inside = PurePosixPath(path.relative_to(root).as_posix())
+        if path.is_dir():
+            if not any(path.iterdir()):
+                empty.append(inside)
+            continue
+        status = path.stat()
+        digest.update(f"{inside}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        members.append(Member(inside, _file_reader(path)))
+        if len(members) > MAX_ENTRIES:
+            raise _too_many(root)
+    return FileTree(root, tuple(members), tuple(empty), digest.hexdigest())
+
+
+def _file_reader(path: Path) -> Callable[[], bytes]:
+    def read() -> bytes:
+        try:
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise DataError(f"{path}: larger than {MAX_FILE_BYTES // 1_000_000} MB; this is no face picture, remove it")
+            return path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+
+    return read
+
+
+def _zip_tree(path: Path) -> FileTree:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise DataError(f"{path}: no readable zip ({error}); download the archive again") from error
+    entries = archive.infolist()
+    if len(entries) > MAX_ENTRIES:
+        raise _too_many(path)
+    if sum(entry.file_size for entry in entries) > MAX_TOTAL_BYTES:
+        raise DataError(f"{path}: unpacks to more than {MAX_TOTAL_BYTES // 10**9} GB; this is no FER archive")
+    budget = _Budget(path)
+    folders = {PurePosixPath(e.filename) for e in entries if e.is_dir()}
+    members = [
+        Member(_safe(entry, path), _zip_reader(archive, entry, path, budget))
+        for entry in sorted(entries, key=lambda e: e.filename)
+        if not entry.is_dir()
+    ]
+    filled = {parent for member in members for parent in member.path.parents}
+    parents = {parent for folder in folders for parent in folder.parents}
+    empty = tuple(sorted(folders - filled - parents))
+    return FileTree(path, tuple(members), empty, file_sha256(path))
+
+
+def _safe(entry: zipfile.ZipInfo, origin: Path) -> PurePosixPath:
+    name = entry.filename.replace("\\", "/")
+    inside = PurePosixPath(name)
+    if inside.is_absolute() or ".." in inside.parts or ":" in name.split("/", 1)[0]:
+        raise DataError(f"{origin}: entry {entry.filename!r} points outside the archive; do not trust this file")
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise DataError(f"{origin}: entry {entry.filename!r} is a link; pack the files themselves")
+    return inside
+
+
+class _Budget:
+    """Bytes that may still be unpacked: headers can lie, so what is really read is counted."""
+
+    def __init__(self, origin: Path) -> None:
+        self.origin = origin
+        self.left = MAX_TOTAL_BYTES
+
+    def spend(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise DataError(f"{self.origin}: unpacks to more than {MAX_TOTAL_BYTES // 10**9} GB; this is no FER archive")
+
+
+def _zip_reader(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, origin: Path, budget: _Budget
+) -> Callable[[], bytes]:
+    cap = MAX_CSV_BYTES if entry.filename.lower().endswith(".csv") else MAX_FILE_BYTES
+
+    def read() -> bytes:
+        parts, size = [], 0
+        try:
+            with archive.open(entry) as stream:
+                while chunk := stream.read(_CHUNK):
+                    size += len(chunk)
+                    budget.spend(len(chunk))
+                    if size > cap:
+                        raise DataError(
+                            f"{origin}: entry {entry.filename!r} unpacks to more than {cap // 1_000_000} MB; "
+                            "this looks like an archive bomb"
+                        )
+                    parts.append(chunk)
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as error:
+            raise DataError(f"{origin}: entry {entry.filename!r} cannot be unpacked ({error}); download it again") from error
+        return b"".join(parts)
+
+    return read
+
+
+def _too_many(origin: Path) -> DataError:
+    return DataError(f"{origin}: more than {MAX_ENTRIES:,} files; this is no FER data set")
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file's bytes; DataError where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+def is_junk(path: PurePosixPath) -> bool:
+    """True for hidden files, Finder and Explorer leftovers, and the ``__MACOSX`` tree of a zip."""
+    return path.parts[0] == "__MACOSX" or path.name.startswith(".") or path.name.lower() in ("thumbs.db", "desktop.ini")

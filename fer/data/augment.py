@@ -1,0 +1,134 @@
+"""Augmentation of a whole batch on its device, with one independent draw per image.
+
+Geometry is one warp: flip, rotation, zoom and shift are composed into a sampling grid built here
+(the coordinates are a product of a small matrix a face and a fixed grid), at the native 48 pixels.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Strengths of the random draws; see :class:`fer.config.RunConfig` for units."""
+
+    flip: float = 0.5
+    rotate: float = 10.0
+    zoom: float = 0.1
+    shift: float = 0.1
+    brightness: float = 0.2
+    contrast: float = 0.2
+    erase: float = 0.0
+
+
+def augment(pixels: torch.Tensor, strength: Augmentation, generator: torch.Generator) -> torch.Tensor:
+    """Randomly warped, relit and erased copies.
+
+    Args:
+        pixels: float32 (N, 1, H, W), 0..1.
+        strength: how far the draws reach.
+        generator: source of all randomness, on the device of ``pixels``.
+
+    Returns:
+        float32 (N, 1, H, W), 0..1.
+    """
+    pixels = warp(pixels, _matrices(len(pixels), strength, generator))
+    if strength.brightness or strength.contrast:
+        pixels = _relight(pixels, strength, generator)
+    if strength.erase:
+        pixels = _erase(pixels, strength.erase, generator)
+    return pixels
+
+
+def warp(pixels: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+    """Sample (N, 1, H, W) at affine coordinates: ``matrices`` float32 (N, 2, 3) map output to input in −1..1.
+
+    Pixels from outside the face repeat its border.
+    """
+    n, _, height, width = pixels.shape
+    y = torch.linspace(-1 + 1 / height, 1 - 1 / height, height, device=pixels.device)
+    x = torch.linspace(-1 + 1 / width, 1 - 1 / width, width, device=pixels.device)
+    # (N,1,W) and (N,H,1) terms are added by broadcasting: cheaper than a matrix product over the full grid
+    a = matrices.unsqueeze(-1)
+    grid_x = (a[:, 0, 0] * x).unsqueeze(1) + (a[:, 0, 1] * y + a[:, 0, 2]).unsqueeze(2)
+    grid_y = (a[:, 1, 0] * x).unsqueeze(1) + (a[:, 1, 1] * y + a[:, 1, 2]).unsqueeze(2)
+    grid = torch.stack((grid_x, grid_y), dim=-1)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def mixup(
+    pixels: torch.Tensor, targets: torch.Tensor, alpha: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Blend every face and its target with another's (Zhang et al. 2018), one draw per image.
+
+    Args:
+        pixels: float32 (N, 1, H, W).
+        targets: float32 (N, C), rows summing to 1.
+        alpha: both parameters of the Beta distribution, > 0.
+        generator: source of randomness.
+    """
+    shape = (len(pixels),)
+    # a Beta draw as a ratio of Gamma draws would need a global generator; for equal parameters the
+    # order statistics of uniforms do the same job: Jöhnk's method with rejection folded into a retry mask
+    share = _beta(shape, alpha, generator, pixels.device)
+    share = torch.maximum(share, 1 - share)
+    partner = torch.randperm(len(pixels), generator=generator, device=pixels.device)
+    blend = share.view(-1, 1, 1, 1)
+    mixed = blend * pixels + (1 - blend) * pixels[partner]
+    return mixed, share.view(-1, 1) * targets + (1 - share.view(-1, 1)) * targets[partner]
+
+
+def _beta(shape: tuple[int], alpha: float, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    """Symmetric Beta(α, α) draws by Jöhnk (1964): x^(1/α) / (x^(1/α) + y^(1/α)), kept where the sum ≤ 1."""
+    value = torch.full(shape, 0.5, device=device)
+    open_ = torch.ones(shape, dtype=torch.bool, device=device)
+    while open_.any():
+        x = torch.rand(shape, generator=generator, device=device, dtype=torch.float64) ** (1 / alpha)
+        y = torch.rand(shape, generator=generator, device=device, dtype=torch.float64) ** (1 / alpha)
+        good = open_ & (x + y <= 1) & (x + y > 0)
+        value = torch.where(good, (x / (x + y)).float(), value)
+        open_ &= ~good
+    return value
+
+
+def _uniform(n: int, reach: float, generator: torch.Generator) -> torch.Tensor:
+    return (torch.rand(n, generator=generator, device=generator.device) * 2 - 1) * reach
+
+
+def _matrices(n: int, strength: Augmentation, generator: torch.Generator) -> torch.Tensor:
+    angle = _uniform(n, math.radians(strength.rotate), generator)
+    scale = 1 + _uniform(n, strength.zoom, generator)
+    mirrored = torch.rand(n, generator=generator, device=generator.device) < strength.flip
+    sign = torch.where(mirrored, -1.0, 1.0)
+    cos, sin = angle.cos() * scale, angle.sin() * scale
+    shift_x, shift_y = _uniform(n, 2 * strength.shift, generator), _uniform(n, 2 * strength.shift, generator)
+    rows = torch.stack((cos * sign, -sin, shift_x, sin * sign, cos, shift_y), dim=1)
+    return rows.view(n, 2, 3)
+
+
+def _relight(pixels: torch.Tensor, strength: Augmentation, generator: torch.Generator) -> torch.Tensor:
+    n = len(pixels)
+    gain = (1 + _uniform(n, strength.contrast, generator)).view(-1, 1, 1, 1)
+    lift = _uniform(n, strength.brightness, generator).view(-1, 1, 1, 1)
+    middle = pixels.mean(dim=(2, 3), keepdim=True)
+    return ((pixels - middle) * gain + middle + lift).clamp_(0, 1)
+
+
+def _erase(pixels: torch.Tensor, probability: float, generator: torch.Generator) -> torch.Tensor:
+    """Blank one rectangle of 2–25 % of the area in some faces (Zhong et al. 2020)."""
+    n, _, height, width = pixels.shape
+    device = pixels.device
+    draw = torch.rand(5, n, generator=generator, device=generator.device)
+    side = (0.02 + 0.23 * draw[0]).sqrt()
+    aspect = torch.exp((draw[1] * 2 - 1) * math.log(2.0)).sqrt()
+    h, w = side * aspect * height, side / aspect * width
+    top, left = draw[2] * (height - h), draw[3] * (width - w)
+    y = torch.arange(height, device=device).view(1, -1, 1)
+    x = torch.arange(width, device=device).view(1, 1, -1)
+    column = lambda values: values.view(-1, 1, 1)  # noqa: E731
+    inside = (y >= column(top)) & (y < column(top + h)) & (x >= column(left)) & (x < column(left + w))
+    chosen = column(draw[4] < probability)
+    return torch.where((inside & chosen).unsqueeze(1), pixels.mean(), pixels)

@@ -1,0 +1,132 @@
+"""A labelled data set in memory: each split one uint8 tensor, decoded once, moved whole to the device."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from fer.emotions import EMOTIONS
+from fer.errors import DataError
+
+#: Side of a FER-2013 face in pixels; every data set is brought to it.
+FACE_SIZE = 48
+
+#: The splits and the challenge's own names for them.
+OFFICIAL_SPLITS: dict[str, str] = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+SPLITS: tuple[str, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class FaceSet:
+    """Faces and labels of one split.
+
+    Attributes:
+        images: uint8 (N, 1, 48, 48), grey.
+        labels: int64 (N,), index into :data:`fer.emotions.EMOTIONS`.
+        names: N file names inside the data set, or ``row N`` of a csv.
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    names: tuple[str, ...]
+    split: str
+
+    def __post_init__(self) -> None:
+        n = len(self.images)
+        if self.images.dtype != torch.uint8 or self.images.shape != (n, 1, FACE_SIZE, FACE_SIZE):
+            raise ValueError(f"images are {self.images.dtype} {tuple(self.images.shape)}")
+        if self.labels.dtype != torch.int64 or len(self.labels) != n or len(self.names) != n:
+            raise ValueError(f"{n} images, {len(self.labels)} labels of {self.labels.dtype}, {len(self.names)} names")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images of every class, in class order."""
+        numbers = torch.bincount(self.labels.cpu(), minlength=len(EMOTIONS)).tolist()
+        return dict(zip(EMOTIONS, numbers, strict=True))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex sha256 over all (label, pixels) pairs, whatever their order, names or packing."""
+        pixels, labels = self.images.cpu().numpy(), self.labels.tolist()
+        digests = sorted(
+            hashlib.sha256(bytes([label]) + image.tobytes()).digest()
+            for label, image in zip(labels, pixels, strict=True)
+        )
+        return hashlib.sha256(b"".join(digests)).hexdigest()
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same set with images and labels on ``device``."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+    def select(self, index: torch.Tensor) -> Self:
+        """Subset by int64 positions or a boolean mask."""
+        where = index.nonzero().flatten() if index.dtype == torch.bool else index
+        names = tuple(self.names[i] for i in where.tolist())
+        return replace(self, images=self.images[where], labels=self.labels[where], names=names)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Files of one kind that were passed over, and why."""
+
+    reason: str
+    count: int
+    example: str
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """A whole data set: its splits, where it came from, what was passed over."""
+
+    origin: Path
+    splits: Mapping[str, FaceSet]
+    skipped: tuple[Skipped, ...] = ()
+
+    def split(self, name: str) -> FaceSet:
+        """The faces of one split.
+
+        Raises:
+            DataError: the data set has no such split.
+        """
+        if name not in SPLITS:
+            raise DataError(f"unknown split {name!r}; known splits: {', '.join(SPLITS)}")
+        if name not in self.splits:
+            has = ", ".join(self.splits)
+            raise DataError(f"{self.origin} has no {name} split (it has: {has}); choose one of these with --split")
+        return self.splits[name]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex sha256 over the fingerprints of all splits."""
+        parts = "".join(f"{name}:{self.splits[name].fingerprint}\n" for name in sorted(self.splits))
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+    def for_training(self) -> tuple[FaceSet, FaceSet]:
+        """Train and validation faces; where there is no validation split, a tenth of train is held out.
+
+        The tenth is chosen by the hash of the pixels, so that copies of one photo stay on one side and
+        the choice does not depend on file names.
+
+        Raises:
+            DataError: no train split, or a class of it is empty.
+        """
+        train = self.split("train")
+        missing = [name for name, count in train.counts.items() if count == 0]
+        if missing:
+            raise DataError(f"{self.origin}: the train split has no image of {', '.join(missing)}; add some")
+        if "validation" in self.splits:
+            return train, self.splits["validation"]
+        held_out = torch.tensor(
+            [hashlib.sha256(image.numpy().tobytes()).digest()[0] < 26 for image in train.images.cpu()]
+        )
+        if not held_out.any() or held_out.all():
+            raise DataError(f"{self.origin}: {len(train)} train images are too few to hold out a validation split")
+        return train.select(~held_out), replace(train.select(held_out), split="validation")

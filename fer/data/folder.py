@@ -1,0 +1,97 @@
+"""Class folders, unpacked or zipped: Kaggle's ``msambare/fer2013`` and any ``train/ [validation/] test/`` tree."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from fer.data.archive import FileTree, Member, is_junk
+from fer.data.faceset import FACE_SIZE, OFFICIAL_SPLITS, Skipped
+from fer.emotions import EMOTIONS, canonical
+from fer.errors import DataError, ImageError, UnknownNameError
+from fer.images import decode_grey
+
+Progress = Callable[[int, int], None]
+
+_SPLIT_FOLDERS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+_PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_\d+")
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One labelled face as a source delivers it: uint8 (48, 48) pixels, class, split, name."""
+
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+    label: int
+    split: str
+    name: str
+
+
+def read_folders(tree: FileTree, progress: Progress | None = None) -> tuple[list[Row], list[Skipped]]:
+    """Decode every picture of a tree of class folders.
+
+    Raises:
+        DataError: no pictures, an unknown or empty class folder, a picture in no split, a damaged picture.
+    """
+    pictures, skipped = _sort_out(tree)
+    if not pictures:
+        raise DataError(f"{tree.origin}: no pictures found; expected train/<class>/*.jpg and test/<class>/*.jpg")
+    _refuse_empty_classes(tree)
+    places = [_place(member.path, tree) for member in pictures]
+    rows = []
+    for done, (member, (split, label)) in enumerate(zip(pictures, places, strict=True), 1):
+        try:
+            pixels = decode_grey(member.read(), f"{tree.origin}: {member.path}", FACE_SIZE)
+        except ImageError as error:
+            raise DataError(str(error)) from error
+        rows.append(Row(pixels, label, split, str(member.path)))
+        if progress and (done % 512 == 0 or done == len(pictures)):
+            progress(done, len(pictures))
+    return rows, skipped
+
+
+def _sort_out(tree: FileTree) -> tuple[list[Member], list[Skipped]]:
+    pictures: list[Member] = []
+    reasons: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for member in tree.members:
+        if is_junk(member.path):
+            reason = "hidden file or leftover of an operating system"
+        elif member.path.suffix.lower() not in _PICTURES:
+            reason = "not a picture by its name"
+        else:
+            pictures.append(member)
+            continue
+        reasons[reason] += 1
+        examples.setdefault(reason, str(member.path))
+    return pictures, [Skipped(reason, count, examples[reason]) for reason, count in reasons.items()]
+
+
+def _place(path: PurePosixPath, tree: FileTree) -> tuple[str, int]:
+    folders = [part.lower() for part in path.parts[:-1]]
+    if not folders or folders[-1] in _SPLIT_FOLDERS:
+        raise DataError(f"{tree.origin}: {path} lies in no class folder; expected train/<class>/{path.name}")
+    try:
+        label = EMOTIONS.index(canonical(path.parts[-2]))
+    except UnknownNameError as error:
+        raise DataError(f"{tree.origin}: folder {path.parent}: {error}; rename or remove the folder") from error
+    prefix = _PREFIX.match(path.name)
+    if prefix:
+        return OFFICIAL_SPLITS[prefix[1]], label
+    if len(folders) > 1 and folders[-2] in _SPLIT_FOLDERS:
+        return _SPLIT_FOLDERS[folders[-2]], label
+    raise DataError(f"{tree.origin}: {path} belongs to no split; expected train/, validation/ or test/ above the class")
+
+
+def _refuse_empty_classes(tree: FileTree) -> None:
+    for folder in tree.empty_folders:
+        if len(folder.parts) > 1 and folder.parts[-2].lower() in _SPLIT_FOLDERS:
+            raise DataError(f"{tree.origin}: class folder {folder} is empty; put pictures into it or remove it")

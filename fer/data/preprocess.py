@@ -1,0 +1,36 @@
+"""From 48×48 grey bytes to a network's input: one way for training, evaluation, prediction and explanation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from fer.data.faceset import FACE_SIZE
+from fer.images import grey_square
+from fer.types import Face, Preprocess
+
+
+def face_batch(faces: Sequence[Face]) -> torch.Tensor:
+    """Faces of any size → uint8 (N, 1, 48, 48) grey, the form of a :class:`~fer.data.faceset.FaceSet`."""
+    return torch.from_numpy(np.stack([grey_square(face.image, FACE_SIZE) for face in faces])[:, None])
+
+
+def to_unit(images: torch.Tensor) -> torch.Tensor:
+    """uint8 0..255 → float32 0..1, same shape."""
+    return images.float() / 255
+
+
+def standardise(pixels: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    """float32 (N, 1, H, W) in 0..1 → standardised float32 (N, C, S, S)."""
+    size = preprocess.size
+    if pixels.shape[-2:] != (size, size):
+        pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+    mean = pixels.new_tensor(preprocess.mean).view(1, -1, 1, 1)
+    std = pixels.new_tensor(preprocess.std).view(1, -1, 1, 1)
+    return (pixels - mean) / std
+
+
+def model_input(images: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    """uint8 (N, 1, 48, 48) → standardised float32 (N, C, S, S) on the same device."""
+    return standardise(to_unit(images), preprocess)

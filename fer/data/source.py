@@ -1,0 +1,148 @@
+"""From a path to a :class:`Corpus`: which source it is, where the decoded form is cached, where to look by default."""
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import torch
+
+from fer.data.archive import FileTree, Member, file_sha256, open_tree
+from fer.data.challenge_csv import read_csv
+from fer.data.faceset import SPLITS, Corpus, FaceSet, Skipped
+from fer.data.folder import Progress, Row, read_folders
+from fer.errors import DataError
+
+_log = logging.getLogger(__name__)
+
+#: Raised by one whenever decoding changes, so that older caches are not read.
+_CACHE_VERSION = 1
+
+_HOW_TO_GET = (
+    "get FER-2013 with `fer data download` (a Kaggle account is needed), or put Kaggle's archive.zip into data/, "
+    "or name it with --data PATH or $FER_DATA"
+)
+_DEFAULT_FILES = ("archive.zip", "fer2013.zip", "fer2013.csv")
+
+
+def load(path: Path | str | None = None, progress: Progress | None = None) -> Corpus:
+    """Read a data set; the second time from a cache keyed by its content.
+
+    Args:
+        path: Kaggle zip, ``fer2013.csv``, a folder of either, or a folder of class folders;
+            None looks at ``$FER_DATA``, then at ``data/`` in the working folder.
+        progress: called with (pictures done, pictures in all) while decoding.
+
+    Raises:
+        DataError: nothing there, unsafe or inconsistent.
+    """
+    origin = locate(path)
+    tree = open_tree(origin) if origin.is_dir() or not _is_csv(origin) else None
+    key = tree.key if tree else file_sha256(origin)
+    cache = cache_folder() / f"faces-{key[:32]}-v{_CACHE_VERSION}.npz"
+    cached = _read_cache(cache, origin)
+    if cached:
+        return cached
+    rows, skipped = _read_tree(tree, progress) if tree else (read_csv(origin.read_bytes(), str(origin), progress), [])
+    corpus = Corpus(origin, _split_up(rows), tuple(skipped))
+    _write_cache(cache, corpus)
+    return corpus
+
+
+def locate(path: Path | str | None) -> Path:
+    """The data set a user means; DataError with the ways to get one where there is none."""
+    named = path or os.environ.get("FER_DATA")
+    if named:
+        found = Path(named).expanduser()
+        if not found.exists():
+            raise DataError(f"no data at {named}; {_HOW_TO_GET}")
+        return _inside(found)
+    folder = Path("data")
+    if folder.is_dir() and any(folder.iterdir()):
+        return _inside(folder)
+    raise DataError(f"no data set named and none in data/; {_HOW_TO_GET}")
+
+
+def cache_folder() -> Path:
+    """Where decoded data sets are kept: ``$FER_CACHE`` or the user's cache folder."""
+    return Path(os.environ.get("FER_CACHE") or platformdirs.user_cache_dir("ferscope"))
+
+
+def _inside(path: Path) -> Path:
+    """A folder may just hold the archive or csv as downloaded."""
+    if path.is_dir():
+        for name in _DEFAULT_FILES:
+            if (path / name).is_file():
+                return path / name
+    return path
+
+
+def _is_csv(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
+
+
+def _read_tree(tree: FileTree, progress: Progress | None) -> tuple[list[Row], Sequence[Skipped]]:
+    table = _only_csv(tree)
+    if table:
+        return read_csv(table.read(), f"{tree.origin}: {table.path}", progress), []
+    return read_folders(tree, progress)
+
+
+def _only_csv(tree: FileTree) -> Member | None:
+    """Some archives hold the challenge's csv instead of pictures."""
+    tables = [member for member in tree.members if member.path.name.lower() in ("fer2013.csv", "icml_face_data.csv")]
+    return tables[0] if tables else None
+
+
+def _split_up(rows: Sequence[Row]) -> dict[str, FaceSet]:
+    splits = {}
+    for split in SPLITS:
+        chosen = [row for row in rows if row.split == split]
+        if chosen:
+            images = torch.from_numpy(np.stack([row.pixels for row in chosen])[:, None])
+            labels = torch.tensor([row.label for row in chosen])
+            splits[split] = FaceSet(images, labels, tuple(row.name for row in chosen), split)
+    return splits
+
+
+def _write_cache(path: Path, corpus: Corpus) -> None:
+    """Keep the decoded form; a full or read-only disk costs speed, not the run."""
+    arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {}
+    for name, faces in corpus.splits.items():
+        arrays[f"{name}_images"] = faces.images.numpy()
+        arrays[f"{name}_labels"] = faces.labels.numpy()
+    names = {name: faces.names for name, faces in corpus.splits.items()}
+    skipped = [(s.reason, s.count, s.example) for s in corpus.skipped]
+    arrays["meta"] = np.frombuffer(json.dumps({"names": names, "skipped": skipped}).encode(), dtype=np.uint8)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        os.replace(file.name, path)
+    except OSError as error:
+        _log.warning("the decoded data set is not cached: %s", error)
+
+
+def _read_cache(path: Path, origin: Path) -> Corpus | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            meta = json.loads(arrays["meta"].tobytes())
+            splits = {
+                name: FaceSet(
+                    torch.from_numpy(arrays[f"{name}_images"]),
+                    torch.from_numpy(arrays[f"{name}_labels"]),
+                    tuple(names),
+                    name,
+                )
+                for name, names in meta["names"].items()
+            }
+        return Corpus(origin, splits, tuple(Skipped(*entry) for entry in meta["skipped"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.warning("a damaged cache is ignored: %s", error)
+        return None

@@ -1,0 +1,100 @@
+"""The machine and the packages: what runs here, how fast, and what is wrong."""
+
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+#: Packages whose version can change a figure.
+PACKAGES = ("ferscope", "torch", "torchvision", "lightning", "numpy", "pillow", "scikit-learn", "opencv-python-headless")
+
+
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Python's and the packages' versions; ``"missing"`` where one is not installed."""
+    found = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+def bf16_pays() -> bool:
+    """True where this processor or GPU multiplies bfloat16 natively."""
+    import torch
+
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # the only test torch has; private as of 2.15
+    return bool(native and native())
+
+
+def device_name() -> str:
+    """The accelerator's name, or the processor with the threads torch uses."""
+    import torch
+
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return f"CPU {_processor()}, {torch.get_num_threads()} threads"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with the environment, and the cure."""
+
+    what: str
+    cure: str
+
+
+def problems() -> list[Problem]:
+    """What would make commands fail or mislead here."""
+    checks = (_foreign_fer(), _cascades(), _opencv_pair(), *_missing())
+    return [problem for problem in checks if problem]
+
+
+def _missing() -> list[Problem | None]:
+    absent = [name for name, version in versions().items() if version == "missing"]
+    return [Problem(f"package {name} is not installed", "run make demo, or pip install ferscope") for name in absent]
+
+
+def _foreign_fer() -> Problem | None:
+    here = Path(__file__).resolve().parent
+    shadows = [Path(entry) / "fer" for entry in sys.path if (Path(entry) / "fer" / "__init__.py").is_file()]
+    others = sorted({str(path.resolve()) for path in shadows} - {str(here)})
+    if not others:
+        return None
+    return Problem(f"another package also imports as fer: {others[0]}", "pip uninstall fer, or use a fresh environment")
+
+
+def _opencv_pair() -> Problem | None:
+    found = versions(("opencv-python", "opencv-python-headless"))
+    full, headless = found["opencv-python"], found["opencv-python-headless"]
+    if full == headless or "missing" in (full, headless):
+        return None
+    return Problem(
+        f"opencv-python {full} and opencv-python-headless {headless} overwrite one another",
+        f"pip install opencv-python=={headless} opencv-python-headless=={headless}",
+    )
+
+
+def _cascades() -> Problem | None:
+    try:
+        import cv2
+
+        data = Path(cv2.data.haarcascades)
+    except (ImportError, AttributeError) as error:
+        return Problem(f"OpenCV cannot be used ({error})", "pip install 'opencv-python-headless>=4.12,<5'")
+    if not any(data.glob("haarcascade_frontalface_alt2.xml")):
+        return Problem("OpenCV has no Haar cascades (version 5 dropped them)", "pip install 'opencv-python-headless<5'")
+    return None

@@ -1,0 +1,48 @@
+"""Every error a user can cause or cure, in one tree.
+
+::
+
+    FerError                    anything the CLI reports in one line with exit code 2
+    ├── ImageError              a file is not a picture this program reads
+    ├── DataError               a data set is missing, unsafe or inconsistent
+    ├── CheckpointError         a checkpoint is damaged, foreign or newer than this program
+    ├── ConfigError             an option or recipe has an unknown key or an impossible value
+    ├── UnknownNameError        a name is in no registry; the message lists the known ones
+    ├── WeightsError            pretrained weights cannot be fetched or do not fit
+    └── OutputError             a result cannot be written
+
+Messages say what came, what is allowed and what to do. Errors of other libraries are
+translated once, where they arise, with ``raise ... from``.
+"""
+
+
+class FerError(Exception):
+    """Base of all expected errors: its text is complete advice on a single line."""
+
+
+class ImageError(FerError):
+    """A file or buffer that is no readable picture."""
+
+
+class DataError(FerError):
+    """A data set that is missing, unsafe or inconsistent."""
+
+
+class CheckpointError(FerError):
+    """A checkpoint that is damaged, foreign, or of a newer schema."""
+
+
+class ConfigError(FerError):
+    """An unknown configuration key or an impossible value."""
+
+
+class UnknownNameError(FerError):
+    """A name that no registry holds."""
+
+
+class WeightsError(FerError):
+    """Pretrained weights that cannot be fetched or do not fit the architecture."""
+
+
+class OutputError(FerError):
+    """A result that cannot be written where it was asked for."""

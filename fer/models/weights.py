@@ -1,0 +1,91 @@
+"""Starting weights: torchvision's ImageNet files, or a local file given by the user."""
+
+import hashlib
+import pickle
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import nn
+from torch.hub import load_state_dict_from_url
+from torchvision.models import WeightsEnum
+
+from fer.errors import WeightsError
+
+State = Mapping[str, torch.Tensor]
+
+#: A dead network is reported after this many seconds instead of never.
+_TIMEOUT = 30.0
+
+
+def download(weights: WeightsEnum) -> State:
+    """State of pretrained weights, from torch's cache or the net, its hash checked.
+
+    Raises:
+        WeightsError: no network, no such file, or a wrong hash.
+    """
+    file = weights.url.rsplit("/", 1)[-1]
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT)
+    try:
+        state: State = load_state_dict_from_url(weights.url, progress=False, check_hash=True, weights_only=True)
+    except (URLError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = getattr(error, "reason", None) or " ".join(str(error).split())
+        raise WeightsError(
+            f"cannot fetch ImageNet weights {file} ({reason}); fetch {weights.url} on a machine with network and "
+            "pass --init FILE, or use --mode scratch"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(before)
+    return state
+
+
+def read_state(path: Path) -> State:
+    """Tensors of a local file: a plain state dict, or one under ``state_dict`` as checkpoints have it.
+
+    Raises:
+        WeightsError: not there, or no file of tensors.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file; check the path given to --init") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"{path}: no readable file of tensors; give a state dict saved by torch.save") from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{path}: holds no state dict of tensors; give one saved by torch.save")
+    return dict(state)
+
+
+def start_from(model: nn.Module, state: State, head: str, source: str) -> None:
+    """Load the trunk, and the head where it has the same shapes.
+
+    Raises:
+        WeightsError: the trunk's tensors are of another architecture.
+    """
+    own = model.state_dict()
+    trunk = {name for name in own if not name.startswith(f"{head}.")}
+    fits = {name for name, value in state.items() if name in own and own[name].shape == value.shape}
+    # torchvision before 0.4 saved no batch counters; they only matter for momentum=None
+    missing = sorted(name for name in trunk - fits if not name.endswith("num_batches_tracked"))
+    if missing:
+        raise WeightsError(
+            f"{source}: weights of another architecture ({len(missing)} of {len(trunk)} tensors do not fit, "
+            f"first {missing[0]}); give weights of this one"
+        )
+    head_fits = {name for name in own if name.startswith(f"{head}.")} <= fits
+    kept = {name: state[name].float() for name in fits if name in trunk or head_fits}
+    model.load_state_dict(kept, strict=False)
+
+
+def state_sha256(state: State) -> str:
+    """Hex sha256 over names, types, shapes and bytes of all tensors, in name order."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,285 @@
+"""The waist of the project: small frozen validated values that everything above and below exchanges.
+
+Numpy only. Arrays are stored read-only, so that a value can be shared without being copied.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fer.emotions import EMOTIONS
+from fer.errors import DataError, OutputError
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+ByteArray = npt.NDArray[np.uint8]
+
+
+def _frozen(array: npt.ArrayLike, dtype: type[np.generic], ndim: int, name: str) -> npt.NDArray[Any]:
+    value = np.array(array, dtype=dtype)
+    if value.ndim != ndim:
+        raise ValueError(f"{name} has {value.ndim} dimensions, {ndim} are needed")
+    if np.issubdtype(dtype, np.floating) and not np.isfinite(value).all():
+        raise ValueError(f"{name} holds values that are not finite")
+    value.setflags(write=False)
+    return value
+
+
+@dataclass(frozen=True)
+class Box:
+    """Rectangle in pixels of the original image; ``x2`` and ``y2`` are exclusive.
+
+    >>> Box(2, 3, 12, 23).width
+    10
+    """
+
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+
+    def __post_init__(self) -> None:
+        if self.x1 < 0 or self.y1 < 0 or self.x2 <= self.x1 or self.y2 <= self.y1:
+            raise ValueError(f"box {self.as_list()} is empty or has negative corners")
+
+    @property
+    def width(self) -> int:
+        """Extent along x in pixels."""
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> int:
+        """Extent along y in pixels."""
+        return self.y2 - self.y1
+
+    def as_list(self) -> list[int]:
+        """``[x1, y1, x2, y2]``, the form of the JSON output."""
+        return [self.x1, self.y1, self.x2, self.y2]
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face cut out of an image.
+
+    Attributes:
+        image: uint8 (h, w, 3), RGB, the pixels inside the box.
+        box: where it was cut from the original image.
+        score: the detector's own confidence, ≥ 0, on the detector's own scale; 0 where nothing was detected.
+        detector: name of the detector, or ``"whole image"`` where none found a face.
+        landmarks: float32 (5, 2) in pixels of the original image, or None where the detector gives none.
+    """
+
+    image: ByteArray
+    box: Box
+    score: float
+    detector: str
+    landmarks: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", _frozen(self.image, np.uint8, 3, "face image"))
+        if self.image.shape != (self.box.height, self.box.width, 3):
+            raise ValueError(f"face image {self.image.shape} does not fill its box {self.box.as_list()}")
+
+    @property
+    def is_whole_image(self) -> bool:
+        """True where no detector found a face and the whole image stands in for it."""
+        return self.detector == WHOLE_IMAGE
+
+
+#: Detector name of a face that is the uncut image.
+WHOLE_IMAGE = "whole image"
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a face becomes a network's input; travels with every checkpoint.
+
+    Faces are reduced to 48×48 grey first, the form of FER-2013, then scaled to ``size`` and repeated over
+    ``channels``; pixel values 0..1 are standardised with ``mean`` and ``std`` (one value a channel).
+    """
+
+    size: int = 48
+    channels: int = 1
+    mean: tuple[float, ...] = (0.5077,)  # grey mean of the FER-2013 Training split
+    std: tuple[float, ...] = (0.2550,)  # and its standard deviation over all pixels
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.size <= 512:
+            raise ValueError(f"input size {self.size} lies outside 16..512")
+        if self.channels not in (1, 3) or len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise ValueError(f"{self.channels} channels with {len(self.mean)} means and {len(self.std)} deviations")
+        if min(self.std) <= 0:
+            raise ValueError(f"standard deviations {self.std} must be positive")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON form, read back by :meth:`from_dict`."""
+        return {"size": self.size, "channels": self.channels, "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Inverse of :meth:`to_dict`; ValueError or TypeError on a malformed mapping."""
+        return cls(int(data["size"]), int(data["channels"]), tuple(data["mean"]), tuple(data["std"]))
+
+
+def softmax(logits: npt.ArrayLike) -> FloatArray:
+    """Probabilities along the last axis, computed in float64 and returned as float32.
+
+    >>> softmax([0.0, 0.0]).tolist()
+    [0.5, 0.5]
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return (e / e.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of one face.
+
+    Attributes:
+        face: the face that was judged.
+        logits: float32 (C,), the network's scores before softmax.
+        classes: the C class names in the order of the logits.
+    """
+
+    face: Face
+    logits: FloatArray
+    classes: tuple[str, ...] = EMOTIONS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "logits", _frozen(self.logits, np.float32, 1, "logits"))
+        if len(self.logits) != len(self.classes):
+            raise ValueError(f"{len(self.logits)} logits for {len(self.classes)} classes")
+
+    @property
+    def probs(self) -> FloatArray:
+        """float32 (C,), non-negative, summing to 1."""
+        return softmax(self.logits)
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.classes[int(np.argmax(self.logits))]
+
+    @property
+    def confidence(self) -> float:
+        """Probability of :attr:`label`, 0..1."""
+        return float(self.probs.max())
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Class name to probability, in class order."""
+        return {name: float(p) for name, p in zip(self.classes, self.probs, strict=True)}
+
+    def top(self, k: int) -> list[tuple[str, float]]:
+        """The ``k`` most probable classes with their probabilities, best first."""
+        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:k]
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """Where a network looked when it scored ``target``.
+
+    Attributes:
+        values: float32 (S, S), 0..1, at the size of the network's input; all 0 where the raw map is empty.
+        peak: largest raw value before scaling, ≥ 0, in the method's own units: a faint map and a strong one differ here.
+        target: the class that is explained.
+        method: name of the explanation method.
+    """
+
+    values: FloatArray
+    peak: float
+    target: str
+    method: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", _frozen(self.values, np.float32, 2, "heatmap"))
+        if self.values.min() < 0 or self.values.max() > 1:
+            raise ValueError(f"heatmap values {self.values.min()}..{self.values.max()} lie outside 0..1")
+        if not np.isfinite(self.peak) or self.peak < 0:
+            raise ValueError(f"heatmap peak {self.peak} is negative or not finite")
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionTable:
+    """One pass of a model over a split: everything later is a pure function of this table.
+
+    Attributes:
+        logits: float32 (N, C).
+        labels: int64 (N,), 0..C-1, as the data set states them.
+        names: N file names or row numbers, to find a face again.
+        classes: the C class names in the order of the logits.
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        source: where it comes from: checkpoint, weights sha256, data fingerprint.
+    """
+
+    logits: FloatArray
+    labels: IntArray
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    split: str
+    source: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "logits", _frozen(self.logits, np.float32, 2, "logits"))
+        object.__setattr__(self, "labels", _frozen(self.labels, np.int64, 1, "labels"))
+        n, c = self.logits.shape
+        if n == 0 or len(self.labels) != n or len(self.names) != n or len(self.classes) != c:
+            raise ValueError(
+                f"logits {self.logits.shape}, {len(self.labels)} labels, {len(self.names)} names and "
+                f"{len(self.classes)} classes do not belong together"
+            )
+        if self.labels.min() < 0 or self.labels.max() >= c:
+            raise ValueError(f"labels {self.labels.min()}..{self.labels.max()} lie outside 0..{c - 1}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def probs(self) -> FloatArray:
+        """float32 (N, C), every row summing to 1."""
+        return softmax(self.logits)
+
+    @property
+    def predicted(self) -> IntArray:
+        """int64 (N,), index of the most probable class."""
+        return np.argmax(self.logits, axis=1)
+
+    def save(self, path: Path) -> None:
+        """Write ``path`` (.npz: arrays) and the same name with .json (the rest).
+
+        Raises:
+            OutputError: the folder is missing or not writable.
+        """
+        meta = {"names": self.names, "classes": self.classes, "split": self.split, "source": dict(self.source)}
+        try:
+            np.savez_compressed(path, logits=self.logits, labels=self.labels)
+            path.with_suffix(".json").write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DataError: a file is missing, damaged or not such a table.
+        """
+        try:
+            meta = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            with np.load(path, allow_pickle=False) as arrays:
+                return cls(
+                    arrays["logits"],
+                    arrays["labels"],
+                    tuple(meta["names"]),
+                    tuple(meta["classes"]),
+                    meta["split"],
+                    meta["source"],
+                )
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path} is no prediction table of fer: {error}; write it anew with fer evaluate") from error
