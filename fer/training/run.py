@@ -13,7 +13,7 @@ from lightning.fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
 from fer import checkpoint as checkpoints
-from fer.checkpoint import Card, Checkpoint
+from fer.checkpoint import Card
 from fer.config import RunConfig, with_values
 from fer.data import Corpus, FaceSet
 from fer.emotions import EMOTIONS
@@ -158,23 +158,3 @@ def _finish(
 
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode()
-
-
-def release(source: Checkpoint, validation: FaceSet, path: Path, progress: Progress) -> Card:
-    """Store a checkpoint in half precision with a card beside it, its figures measured again on the stored weights.
-
-    Raises:
-        OutputError: the folder is not writable.
-    """
-    halved = {
-        name: value.half().float() if value.is_floating_point() else value
-        for name, value in source.model.state_dict().items()
-    }
-    source.model.load_state_dict(halved)
-    metrics = evaluate_table(evaluate_checkpoint(source, validation, progress))
-    card = replace(source.card, validation_accuracy=metrics["accuracy"], metrics={**source.card.metrics, "validation": metrics})
-    card = checkpoints.save(path, source.model.state_dict(), card, half=True)
-    checkpoints.write_whole(path.with_suffix(".json"), (card.to_json() + "\n").encode())
-    return card
-
-

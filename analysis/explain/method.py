@@ -1,0 +1,45 @@
+"""What an explanation method is, and the care every one is run with."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from fer.registry import Registry
+from fer.types import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """Raw result of a method for a batch: values float32 (N, S, S) in 0..1, peaks float32 (N,) ≥ 0."""
+
+    values: FloatArray
+    peaks: FloatArray
+
+
+#: model, standardised input (N, C, S, S), layer to read, class index of every face → maps
+Method = Callable[[nn.Module, torch.Tensor, nn.Module, list[int]], Maps]
+
+METHODS: Registry[Method] = Registry("explanation method")
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; modes, gradient flags and hooks as before afterwards, also after an error."""
+    modes = [(module, module.training) for module in model.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    hooks = [(module, set(module._forward_hooks)) for module in model.modules()]
+    model.eval().requires_grad_(False)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, requires_grad in flags:
+            parameter.requires_grad_(requires_grad)
+        for module, before in hooks:
+            for key in set(module._forward_hooks) - before:
+                del module._forward_hooks[key]

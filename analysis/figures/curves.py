@@ -1,0 +1,32 @@
+"""Training curves: loss and accuracy over the epochs."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fer.training.history import History
+
+
+def draw(ax: Axes, history: History, figure_name: str) -> Axes:
+    """Train and validation curve of ``"loss"`` or ``"accuracy"``, the best epoch marked."""
+    epochs = [e.epoch for e in history]
+    for split, colour in (("train", "#717581"), ("validation", "#3f90da")):
+        label = f"{split} (augmented)" if split == "train" else split
+        ax.plot(epochs, [getattr(e, f"{split}_{figure_name}") for e in history], color=colour, label=label)
+    best = history.best
+    ax.axvline(best.epoch, color="#e42536", linewidth=0.8, linestyle=":")
+    ax.plot([best.epoch], [getattr(best, f"validation_{figure_name}")], "o", color="#e42536", label=f"best: epoch {best.epoch}")
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(figure_name)
+    ax.grid(alpha=0.25)
+    ax.legend()
+    return ax
+
+
+def figure(history: History) -> Figure:
+    """Loss and accuracy side by side."""
+    fig = Figure(figsize=(11, 4))
+    left, right = fig.subplots(1, 2)
+    draw(left, history, "loss")
+    draw(right, history, "accuracy")
+    right.set_title(f"validation {history.best.validation_accuracy:.2%}")
+    return fig

@@ -1,0 +1,90 @@
+"""Explanations of pictures: one PNG a face, and the numbers as JSON."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.explain import explain
+from analysis.figures import panel, save
+from fer.checkpoint import Checkpoint, write_whole
+from fer.errors import OutputError
+from fer.faces import DEFAULT_DETECTOR
+from fer.predict import Predictor
+from fer.types import Heatmap, Prediction
+
+
+def explain_pictures(
+    checkpoint: Checkpoint,
+    images: Sequence[Path],
+    out: Path,
+    method: str,
+    target: str | None = None,
+    detector: str = DEFAULT_DETECTOR,
+) -> tuple[list[Path], list[str]]:
+    """Explain every face of some pictures.
+
+    Returns:
+        The files written (pictures, then explanations.json), and notes for the user.
+
+    Raises:
+        ImageError: a picture cannot be read; nothing is written then.
+        OutputError: the folder is not writable.
+    """
+    predictor = Predictor(checkpoint, detector)
+    found = [(path, predictor.predict(path)) for path in images]
+    notes = [f"{path}: no face found: whole image used" for path, p in found if p[0].face.is_whole_image and detector != "none"]
+    written, records = [], []
+    make_folder(out)
+    for name, (path, predictions) in zip(_names(images), found, strict=True):
+        heatmaps = explain(checkpoint, [p.face for p in predictions], target, method)
+        for number, (prediction, heatmap) in enumerate(zip(predictions, heatmaps, strict=True), 1):
+            picture = out / f"{name}-face{number}.png"
+            save(panel.figure(prediction, heatmap), picture)
+            written.append(picture)
+            records.append({"path": str(path), "face": number, "picture": picture.name, **record(prediction, heatmap)})
+    written.append(write_records(out, checkpoint, records))
+    return written, notes
+
+
+def record(prediction: Prediction, heatmap: Heatmap) -> dict[str, Any]:
+    """One face's prediction and map as plain values."""
+    return {
+        "box": prediction.face.box.as_list(),
+        "label": prediction.label,
+        "confidence": prediction.confidence,
+        "probabilities": prediction.probabilities,
+        **heatmap_record(heatmap),
+    }
+
+
+def heatmap_record(heatmap: Heatmap) -> dict[str, Any]:
+    """A map as plain values: what it explains, its peak, its values to four decimals."""
+    values = [[round(float(v), 4) for v in row] for row in heatmap.values]
+    return {"target": heatmap.target, "method": heatmap.method, "peak": heatmap.peak, "heatmap": values}
+
+
+def make_folder(out: Path) -> None:
+    """Make a folder and its parents; OutputError where that is not possible."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {out}: {error.strerror}; choose another --out") from error
+
+
+def write_records(out: Path, checkpoint: Checkpoint, records: Sequence[dict[str, Any]]) -> Path:
+    """Write explanations.json; returns its path."""
+    path = out / "explanations.json"
+    content = {"checkpoint": checkpoint.name, "weights_sha256": checkpoint.card.weights_sha256, "faces": list(records)}
+    write_whole(path, (json.dumps(content) + "\n").encode())
+    return path
+
+
+def _names(images: Sequence[Path]) -> list[str]:
+    """File stems, numbered where two pictures share one."""
+    seen: dict[str, int] = {}
+    names = []
+    for path in images:
+        seen[path.stem] = seen.get(path.stem, 0) + 1
+        names.append(path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}")
+    return names

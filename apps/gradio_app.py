@@ -1,0 +1,173 @@
+"""The demo: a picture goes in, prediction and attention heatmap stand side by side.
+
+Run ``python apps/gradio_app.py``; ``--help`` lists the options.
+"""
+
+import argparse
+import contextlib
+import io
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import ImageData
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone runs without being installed
+
+from apps.look import SIDE, FaceCard, look, predictor  # noqa: E402
+from fer.checkpoint import default_name, released_names  # noqa: E402
+from fer.errors import FerError  # noqa: E402
+from fer.samples import sample_path  # noqa: E402
+
+TITLE = "ferscope: expressions, explained"
+NOTICE = (
+    "A network estimates the **expression** a face shows, not what a person feels. Pictures are judged on this machine "
+    "and not kept. Do not use it to judge people: the European Union bans emotion inference at work and in education."
+)
+#: Larger uploads are refused.
+MAX_FILE_SIZE = "5mb"
+# Seconds after which uploads are deleted, and how often that is looked after.
+_DELETE_CACHE = (30, 60)
+_CSS = """
+.gradio-container {max-width: 1180px !important; margin: auto}
+#notice {font-size: 0.9em; opacity: 0.85}
+.face-title {font-size: 1.3em}
+"""
+
+
+def build_demo(checkpoint: str | None = None) -> gr.Blocks:
+    """The page, not yet served.
+
+    Args:
+        checkpoint: file or released name that is chosen first; None means the shipped default.
+
+    Raises:
+        CheckpointError: there is no such checkpoint.
+    """
+    first = checkpoint or default_name()
+    predictor(first)  # a bad checkpoint is said at start, and the first visitor does not wait
+    choices = list(dict.fromkeys([first, *released_names()]))
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_DELETE_CACHE) as demo:
+        gr.Markdown(f"# {TITLE}")
+        gr.Markdown(NOTICE, elem_id="notice")
+        cards: gr.State = gr.State(())
+        with gr.Row():
+            with gr.Column():
+                picture = gr.Image(
+                    sources=["upload", "webcam", "clipboard"], type="filepath", label="Picture", height=360, elem_id="picture"
+                )
+                # Gradio would open the file before our decoder does, and die on a bad one without a message
+                picture.preprocess = _uploaded_path  # type: ignore[method-assign]
+                chosen = gr.Dropdown(choices, value=first, label="Checkpoint", elem_id="checkpoint")
+                gr.Examples([[str(sample_path())]], [picture], label="Example: Eileen Collins (NASA, public domain)")
+            with gr.Column():
+                boxed = gr.Image(
+                    label="Faces", interactive=False, height=360, elem_id="boxed", alt_text="the picture with its faces boxed"
+                )
+                note = gr.Markdown("Upload a picture, take a snapshot, or paste one.", elem_id="note")
+        gr.render(inputs=[cards])(_show_cards)
+        gr.on([picture.change, chosen.change], _look, [picture, chosen], [boxed, note, cards], api_name="look")
+    return demo
+
+
+def _uploaded_path(payload: ImageData | None) -> str | None:
+    return payload.path if payload else None
+
+
+def _look(path: str | None, checkpoint: str) -> tuple[Any, str, tuple[FaceCard, ...]]:
+    if not path:
+        return None, "Upload a picture, take a snapshot, or paste one.", ()
+    try:
+        result = look(path, checkpoint)
+    except FerError as error:
+        message = str(error).replace(path, Path(path).name)  # visitors learn nothing of this machine's folders
+        raise gr.Error(message, print_exception=False) from error
+    return result.boxed, result.note, result.cards
+
+
+def _show_cards(cards: Sequence[FaceCard]) -> None:
+    for card in cards:
+        with gr.Row(elem_classes="face"):
+            gr.ImageSlider(
+                (card.face, card.overlay), label="face ↔ where the network looks", height=SIDE + 40, width=SIDE, slider_position=50,
+                interactive=False, elem_classes="heatmap",
+            )  # fmt: skip
+            with gr.Column():
+                gr.Markdown(f"**{card.title}**", elem_classes="face-title")
+                gr.Label(card.probabilities, num_top_classes=3, label="Top 3", show_heading=False, elem_classes="top3")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the page until it is stopped; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        demo = build_demo(options.checkpoint)
+    except FerError as error:
+        print(f"fer: {error}", file=sys.stderr)
+        return 2
+    try:
+        serve(demo, options)
+    except OSError as error:  # Gradio's word for a taken port
+        print(f"fer: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    with contextlib.suppress(KeyboardInterrupt):
+        demo.block_thread()
+    return 0
+
+
+def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
+    """Launch, with a guarded link where one is wanted and can be made, else locally."""
+    if options.share:
+        auth = None if options.public else _credentials(options.auth)
+        if _launch(demo, options, share=True, auth=auth):
+            print(f"share link: {demo.share_url}", flush=True)
+            if auth and not options.auth:
+                print(f"user {auth[0]}, password {auth[1]}", flush=True)
+            return
+        demo.close(verbose=False)
+        print("no share link could be made (no network?): the demo runs on this machine only", flush=True)
+    _launch(demo, options, share=False, auth=_credentials(options.auth) if options.auth else None)
+    print(f"open {demo.local_url}", flush=True)
+
+
+def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: tuple[str, str] | None) -> bool:
+    """True where the wanted link was made."""
+    with contextlib.redirect_stdout(io.StringIO()):  # Gradio's paragraphs; ours are one line each
+        demo.queue(max_size=32, default_concurrency_limit=2).launch(
+            share=share, auth=auth, server_name=options.host, server_port=options.port, inbrowser=options.browser,
+            prevent_thread_lock=True, quiet=True, max_file_size=MAX_FILE_SIZE, footer_links=["api"],
+            theme=gr.themes.Soft(), css=_CSS, ssr_mode=False,
+        )  # fmt: skip
+    return not share or demo.share_url is not None
+
+
+def _credentials(given: str | None) -> tuple[str, str]:
+    user, _, password = (given or f"guest:{secrets.token_urlsafe(9)}").partition(":")
+    return user, password
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gradio_app.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--checkpoint", help="file or released name (default: the shipped one)")
+    parser.add_argument("--no-share", dest="share", action="store_false", help="make no public link")
+    guard = parser.add_mutually_exclusive_group()
+    guard.add_argument("--auth", type=_user_and_password, metavar="USER:PASSWORD", help="guard the page with these")
+    guard.add_argument("--public", action="store_true", help="leave the public link unguarded")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    parser.add_argument("--browser", action="store_true", help="open a browser window")
+    return parser
+
+
+def _user_and_password(text: str) -> str:
+    user, colon, password = text.partition(":")
+    if not (user and colon and password):
+        raise argparse.ArgumentTypeError(f"{text!r}: write it as USER:PASSWORD")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

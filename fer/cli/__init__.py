@@ -1,0 +1,81 @@
+"""The ``fer`` command: a table of commands that are imported when they are called.
+
+Stdout is data, stderr is messages. Expected errors are one line and exit code 2.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from fer.errors import FerError
+
+#: Command → module under ``fer.cli`` that holds it as ``app``. The order is that of the help page.
+COMMANDS: dict[str, str] = {
+    "train": "fer.cli.train",
+    "evaluate": "fer.cli.evaluate",
+    "predict": "fer.cli.predict",
+    "explain": "fer.cli.explain",
+    "models": "fer.cli.models",
+    "data": "fer.cli.data",
+    "zoo": "fer.cli.zoo",
+    "info": "fer.cli.info",
+}
+
+
+class LazyGroup(TyperGroup):
+    """Imports a command's module when the command is looked up."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command itself, or None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = typer.main.get_command(importlib.import_module(COMMANDS[cmd_name]).app)
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    name="fer",
+    help="Facial expression models that explain themselves: train, evaluate, predict, explain.",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Facial expression models that explain themselves: train, evaluate, predict, explain."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line (without one: its help); returns 0, 2 for an expected error, 130 for Ctrl-C."""
+    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        return int(typer.main.get_command(app).main(arguments, prog_name="fer", standalone_mode=False) or 0)
+    except FerError as error:
+        return _complain(str(error))
+    except (typer.Abort, KeyboardInterrupt):
+        return _complain("stopped", 130)
+    except BrokenPipeError:
+        # whoever read our output has gone, as `head` does: nothing to report, and nothing left to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except TyperException as error:
+        return _complain(f"{error}; see fer --help")
+
+
+def _complain(message: str, code: int = 2) -> int:
+    print(f"fer: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,91 @@
+"""Messages and progress on stderr; stdout is left to data.
+
+Rich takes a sixth of a second to import, so that it is imported where something is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+Report = Callable[[int, int], None]
+
+
+@cache
+def messages() -> Console:
+    """The console for people; its output is never parsed."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """One message line for a person."""
+    messages().print(text, markup=False, soft_wrap=True)
+
+
+def put(text: str) -> None:
+    """One piece of data."""
+    sys.stdout.write(text + "\n")
+
+
+def put_json(value: Any) -> None:
+    """Data as indented JSON."""
+    put(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def make_table(*columns: str, title: str | None = None) -> Table:
+    """An empty table with these columns."""
+    from rich.table import Table
+
+    return Table(*columns, title=title)
+
+
+def put_table(table: Table) -> None:
+    """A table as data: to the width of the terminal, or wide enough for every column in a pipe."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    console.print(table)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Report]:
+    """A bar that starts with the first report (done, total) and shows rate and time left."""
+    with make_progress() as bars:
+        task = bars.add_task(what, total=None, visible=False)
+
+        def report(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total, visible=True)
+
+        yield report
+
+
+def make_progress() -> Progress:
+    """The project's progress bars, on stderr, gone when they are done."""
+    from rich import progress as rich
+
+    columns = (
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TimeElapsedColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    return rich.Progress(*columns, console=messages(), transient=True)
+
+
+def percent(value: float) -> str:
+    """``0.6612`` as ``66.12 %``."""
+    return f"{100 * value:.2f} %"

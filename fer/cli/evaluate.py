@@ -1,0 +1,57 @@
+"""``fer evaluate``: every figure of a checkpoint on a split."""
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from fer.cli import console, options
+
+app = typer.Typer()
+
+
+@app.command()
+def evaluate(
+    checkpoint: options.Checkpoint = None,
+    data: options.Data = None,
+    split: options.Split = "validation",
+    json: options.Json = False,
+    table: Annotated[Optional[Path], typer.Option(help="Also save the prediction table here (.npz).")] = None,
+) -> None:
+    """Run a checkpoint once over a split and print its figures."""
+    from fer.checkpoint import load as load_checkpoint
+    from fer.data import load
+    from fer.evaluation import evaluate_checkpoint
+    from fer.metrics import evaluate_table
+
+    model = load_checkpoint(checkpoint)
+    with console.progress("reading faces") as report:
+        faces = load(data, report).split(split)
+    with console.progress("judging faces") as report:
+        predictions = evaluate_checkpoint(model, faces, report)
+    if table:
+        predictions.save(table)
+    metrics = evaluate_table(predictions)
+    if json:
+        console.put_json(metrics)
+    else:
+        show(metrics, f"{model.name} on {split}")
+
+
+def show(metrics: dict[str, Any], title: str) -> None:
+    """Print the figures as two tables."""
+    low, high = metrics["ci95"]
+    summary = console.make_table("figure", "value", title=title)
+    summary.add_row("accuracy", f"{console.percent(metrics['accuracy'])} (95 %: {console.percent(low)} to {console.percent(high)})")
+    summary.add_row("n", f"{metrics['n']:,}")
+    for key in ("top3_accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "log_loss", "roc_auc", "ece"):
+        summary.add_row(key, _number(metrics[key]))
+    classes = console.make_table("class", "precision", "recall", "f1", "roc_auc", "n")
+    for name, row in metrics["per_class"].items():
+        classes.add_row(name, *(_number(row[key]) for key in ("precision", "recall", "f1", "roc_auc")), f"{row['n']:,}")
+    console.put_table(summary)
+    console.put_table(classes)
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

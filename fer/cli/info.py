@@ -1,0 +1,44 @@
+"""``fer info``: what runs here and what is wrong with it."""
+
+import typer
+
+from fer.cli import console, options
+
+app = typer.Typer()
+
+
+@app.command()
+def info(json: options.Json = False) -> None:
+    """Show versions, device, the path fer runs from, and what is wrong with the environment."""
+    facts = gather()
+    if json:
+        console.put_json(facts)
+        return
+    for key in ("path", "device", "bf16", "cache", "checkpoints"):
+        console.put(f"{key:24} {facts[key]}")
+    for name, version in facts["versions"].items():
+        console.put(f"{name:24} {version}")
+    for problem in facts["problems"]:
+        console.put(f"problem: {problem['what']}; {problem['cure']}")
+    if not facts["problems"]:
+        console.put("nothing wrong was found")
+
+
+def gather() -> dict[str, object]:
+    """Everything the command shows, as plain values."""
+    from pathlib import Path
+
+    import fer
+    from fer import environment
+    from fer.checkpoint import released_names
+    from fer.data.source import cache_folder
+
+    return {
+        "path": str(Path(fer.__file__).parent),
+        "device": environment.device_name(),
+        "bf16": environment.bf16_pays(),
+        "cache": str(cache_folder()),
+        "checkpoints": released_names(),
+        "versions": environment.versions(),
+        "problems": [{"what": p.what, "cure": p.cure} for p in environment.problems()],
+    }

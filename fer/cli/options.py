@@ -1,0 +1,18 @@
+"""Options that several commands share, with one help text each."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+Checkpoint = Annotated[
+    Optional[str],
+    typer.Option("--checkpoint", "-c", help="Checkpoint file, or name of a released one. [default: the shipped one]"),
+]
+Data = Annotated[
+    Optional[Path],
+    typer.Option("--data", "-d", help="FER-2013 zip, fer2013.csv or folder. [default: $FER_DATA, then data/]"),
+]
+Detector = Annotated[str, typer.Option("--detector", help="Face detector: haar, or none for faces already cut out.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Split = Annotated[str, typer.Option("--split", help="validation (PublicTest), test (PrivateTest) or train.")]

@@ -1,0 +1,81 @@
+"""``fer predict``: every face of some pictures, with its expression."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fer.cli import console, options
+from fer.emotions import EMOTIONS
+
+if TYPE_CHECKING:
+    from fer.types import Prediction
+
+app = typer.Typer()
+
+_FORMATS = ("table", "json", "csv")
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP, BMP, GIF or TIFF.")],
+    checkpoint: options.Checkpoint = None,
+    format: Annotated[str, typer.Option(help="table, json or csv.")] = "table",
+    detector: options.Detector = "haar",
+) -> None:
+    """Find the faces of pictures and estimate their expressions."""
+    from fer.errors import ConfigError
+    from fer.predict import Predictor
+
+    if format not in _FORMATS:
+        raise ConfigError(f"unknown format {format!r}; known: {', '.join(_FORMATS)}")
+    predictor = Predictor(checkpoint, detector)
+    results = []
+    for path in images:
+        predictions = predictor.predict(path)
+        if predictions[0].face.is_whole_image and detector != "none":
+            console.say(f"{path}: no face found: whole image used")
+        results.append((path, predictions))
+    {"json": _json, "csv": _csv, "table": _table}[format](results)
+
+
+Results = list[tuple[Path, "tuple[Prediction, ...]"]]
+
+
+def as_dict(prediction: Prediction) -> dict[str, Any]:
+    """One face in the form of the JSON output."""
+    return {
+        "box": prediction.face.box.as_list(),
+        "score": round(prediction.face.score, 6),
+        "label": prediction.label,
+        "confidence": prediction.confidence,
+        "probabilities": prediction.probabilities,
+    }
+
+
+def _json(results: Results) -> None:
+    console.put_json([{"path": str(path), "faces": [as_dict(p) for p in found]} for path, found in results])
+
+
+def _csv(results: Results) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["path", "face", "x1", "y1", "x2", "y2", "score", "label", "confidence", *EMOTIONS])
+    for path, found in results:
+        for number, p in enumerate(found, 1):
+            probabilities = [f"{p.probabilities.get(name, 0.0):.6f}" for name in EMOTIONS]
+            row = [*p.face.box.as_list(), f"{p.face.score:.6f}", p.label, f"{p.confidence:.6f}", *probabilities]
+            writer.writerow([path, number, *row])
+
+
+def _table(results: Results) -> None:
+    table = console.make_table("path", "face", "box", "label", "confidence", "next")
+    for path, found in results:
+        for number, p in enumerate(found, 1):
+            others = ", ".join(f"{name} {value:.0%}" for name, value in p.top(3)[1:])
+            box = "whole image" if p.face.is_whole_image else " ".join(map(str, p.face.box.as_list()))
+            table.add_row(str(path), str(number), box, p.label, f"{p.confidence:.1%}", others)
+    console.put_table(table)

@@ -1,0 +1,32 @@
+"""FER-2013 from Kaggle, by Kaggle's own client."""
+
+import shutil
+from pathlib import Path
+
+from fer.errors import DataError
+
+#: The data set on Kaggle whose layout this project reads.
+HANDLE = "msambare/fer2013"
+_BY_HAND = f"download archive.zip from kaggle.com/datasets/{HANDLE} with a browser and put it into data/"
+
+
+def download(out: Path) -> Path:
+    """Fetch the data set and copy it to ``out``; returns ``out``.
+
+    Raises:
+        DataError: kagglehub is missing, Kaggle is out of reach or refuses, or the copy fails.
+    """
+    try:
+        import kagglehub
+    except ImportError as error:
+        raise DataError(f"kagglehub is not installed: pip install 'ferscope[kaggle]', or {_BY_HAND}") from error
+    import requests
+    from kagglehub.exceptions import KaggleApiHTTPError, UnauthenticatedError
+
+    try:
+        fetched = Path(kagglehub.dataset_download(HANDLE))
+        shutil.copytree(fetched, out, dirs_exist_ok=True)
+    except (KaggleApiHTTPError, UnauthenticatedError, requests.RequestException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"Kaggle gave no data ({reason}); check network and kaggle.json, or {_BY_HAND}") from error
+    return out

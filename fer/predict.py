@@ -1,0 +1,59 @@
+"""Images in, predictions out: the one way that the CLI, the app and other programs share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fer.checkpoint import Checkpoint, load
+from fer.data.preprocess import face_batch
+from fer.evaluation import predict_logits
+from fer.faces import DEFAULT_DETECTOR, DETECTORS, cut_faces
+from fer.images import ImageInput, read
+from fer.types import Face, Prediction
+
+
+class Predictor:
+    """A checkpoint and a face detector, loaded once.
+
+    Args:
+        checkpoint: file, released name, loaded checkpoint, or None for the shipped default.
+        detector: name in :data:`fer.faces.DETECTORS`.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used.
+        UnknownNameError: no such detector.
+
+    >>> from fer.samples import sample_path
+    >>> Predictor().predict(sample_path())[0].label
+    'happy'
+    """
+
+    def __init__(self, checkpoint: str | Path | Checkpoint | None = None, detector: str = DEFAULT_DETECTOR) -> None:
+        self.detector_name = detector
+        self.detector = DETECTORS[detector]()
+        self.checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
+
+    def faces(self, image: ImageInput) -> tuple[Face, ...]:
+        """Faces from left to right; the whole image, marked so, where none is found.
+
+        Raises:
+            ImageError: the image cannot be read.
+        """
+        return cut_faces(read(image), self.detector, self.detector_name)
+
+    def judge(self, faces: Sequence[Face]) -> tuple[Prediction, ...]:
+        """One prediction a face, all in one batch."""
+        if not faces:
+            return ()
+        card = self.checkpoint.card
+        logits = predict_logits(self.checkpoint.model, face_batch(faces), card.preprocess)
+        return tuple(
+            Prediction(face, row, card.classes) for face, row in zip(faces, logits.numpy(), strict=True)
+        )
+
+    def predict(self, image: ImageInput) -> tuple[Prediction, ...]:
+        """Detect and judge every face of one image.
+
+        Raises:
+            ImageError: the image cannot be read.
+        """
+        return self.judge(self.faces(image))
