@@ -1,0 +1,1 @@
+"""Why a model decides, and how far it can be trusted: explanations, then figures."""

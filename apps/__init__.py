@@ -1,0 +1,1 @@
+"""What a person sees: no maths, no second way to do anything."""

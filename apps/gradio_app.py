@@ -6,6 +6,7 @@ Run ``python apps/gradio_app.py``; ``--help`` lists the options.
 import argparse
 import contextlib
 import io
+import os
 import secrets
 import sys
 from collections.abc import Sequence
@@ -17,10 +18,10 @@ from gradio.data_classes import ImageData
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone runs without being installed
 
-from apps.look import SIDE, FaceCard, look, predictor  # noqa: E402
-from fer.checkpoint import default_name, released_names  # noqa: E402
-from fer.errors import FerError  # noqa: E402
-from fer.samples import sample_path  # noqa: E402
+from apps.look import SIDE, FaceCard, look, predictor
+from fer.checkpoint import default_name, released_names
+from fer.errors import FerError
+from fer.samples import sample_path
 
 TITLE = "ferscope: expressions, explained"
 NOTICE = (
@@ -33,7 +34,7 @@ MAX_FILE_SIZE = "5mb"
 _DELETE_CACHE = (30, 60)
 _CSS = """
 .gradio-container {max-width: 1180px !important; margin: auto}
-#notice {font-size: 0.9em; opacity: 0.85}
+#notice, .caption {font-size: 0.9em; opacity: 0.85}
 .face-title {font-size: 1.3em}
 """
 
@@ -50,23 +51,26 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
     first = checkpoint or default_name()
     predictor(first)  # a bad checkpoint is said at start, and the first visitor does not wait
     choices = list(dict.fromkeys([first, *released_names()]))
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_DELETE_CACHE) as demo:
+    demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_DELETE_CACHE)
+    with demo:
         gr.Markdown(f"# {TITLE}")
         gr.Markdown(NOTICE, elem_id="notice")
         cards: gr.State = gr.State(())
         with gr.Row():
             with gr.Column():
                 picture = gr.Image(
-                    sources=["upload", "webcam", "clipboard"], type="filepath", label="Picture", height=360, elem_id="picture"
-                )
+                    sources=["upload", "webcam", "clipboard"], type="filepath", label="Picture", height=360,
+                    elem_id="picture", alt_text="the picture to judge",
+                )  # fmt: skip
                 # Gradio would open the file before our decoder does, and die on a bad one without a message
                 picture.preprocess = _uploaded_path  # type: ignore[method-assign]
                 chosen = gr.Dropdown(choices, value=first, label="Checkpoint", elem_id="checkpoint")
                 gr.Examples([[str(sample_path())]], [picture], label="Example: Eileen Collins (NASA, public domain)")
             with gr.Column():
                 boxed = gr.Image(
-                    label="Faces", interactive=False, height=360, elem_id="boxed", alt_text="the picture with its faces boxed"
-                )
+                    label="Faces", interactive=False, height=360, buttons=["download", "fullscreen"],
+                    elem_id="boxed", alt_text="the picture with its faces boxed",
+                )  # fmt: skip
                 note = gr.Markdown("Upload a picture, take a snapshot, or paste one.", elem_id="note")
         gr.render(inputs=[cards])(_show_cards)
         gr.on([picture.change, chosen.change], _look, [picture, chosen], [boxed, note, cards], api_name="look")
@@ -91,10 +95,12 @@ def _look(path: str | None, checkpoint: str) -> tuple[Any, str, tuple[FaceCard, 
 def _show_cards(cards: Sequence[FaceCard]) -> None:
     for card in cards:
         with gr.Row(elem_classes="face"):
-            gr.ImageSlider(
-                (card.face, card.overlay), label="face ↔ where the network looks", height=SIDE + 40, width=SIDE, slider_position=50,
-                interactive=False, elem_classes="heatmap",
-            )  # fmt: skip
+            with gr.Column(scale=0, min_width=SIDE, elem_classes="heatmap-column"):
+                gr.ImageSlider(
+                    (card.face, card.overlay), show_label=False, height=SIDE, width=SIDE, interactive=False,
+                    buttons=["download", "fullscreen"], elem_classes="heatmap",
+                )  # fmt: skip
+                gr.Markdown("face ↔ where the network looks", elem_classes="caption")
             with gr.Column():
                 gr.Markdown(f"**{card.title}**", elem_classes="face-title")
                 gr.Label(card.probabilities, num_top_classes=3, label="Top 3", show_heading=False, elem_classes="top3")
@@ -137,11 +143,16 @@ def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: 
     """True where the wanted link was made."""
     with contextlib.redirect_stdout(io.StringIO()):  # Gradio's paragraphs; ours are one line each
         demo.queue(max_size=32, default_concurrency_limit=2).launch(
-            share=share, auth=auth, server_name=options.host, server_port=options.port, inbrowser=options.browser,
+            share=share, auth=auth, server_name=options.host, server_port=options.port, inbrowser=options.browser and _has_screen(),
             prevent_thread_lock=True, quiet=True, max_file_size=MAX_FILE_SIZE, footer_links=["api"],
             theme=gr.themes.Soft(), css=_CSS, ssr_mode=False,
         )  # fmt: skip
     return not share or demo.share_url is not None
+
+
+def _has_screen() -> bool:
+    """Without one, a text browser would take over the terminal."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _credentials(given: str | None) -> tuple[str, str]:

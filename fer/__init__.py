@@ -42,7 +42,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "load_data": ("fer.data", "load"),
     "sample_path": ("fer.samples", "sample_path"),
 }
-__all__ = sorted(_PUBLIC)
+__all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:

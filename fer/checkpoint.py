@@ -142,8 +142,8 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             file.write(data)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
 
@@ -221,7 +221,7 @@ def read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: holds tensors but no card; use it with fer train --init {path}")
     if not isinstance(content.get("schema"), int) or content["schema"] > SCHEMA:
         raise CheckpointError(
-            f"{path}: written by a newer version (schema {content.get('schema')}, this program reads {SCHEMA}); upgrade ferscope"
+            f"{path}: written by a newer version (schema {content.get('schema')}, {SCHEMA} is read here); upgrade ferscope"
         )
     return content
 
@@ -245,5 +245,3 @@ def _what(data: bytes) -> str:
     if data[:1] == b"\x80":
         return "a pickle that would run code when opened, which is refused"
     return "not a checkpoint"
-
-

@@ -103,9 +103,7 @@ def with_values(config: RunConfig, values: Mapping[str, Any], source: str) -> Ru
     types = {f.name: f.type for f in dataclasses.fields(RunConfig)}
     for key in values:
         if key not in types:
-            raise ConfigError(
-                f"{source}: unknown key {key!r}{suggestion(key, list(types))}; known keys: {', '.join(types)}"
-            )
+            raise ConfigError(f"{source}: unknown key {key!r}{suggestion(key, list(types))}; known keys: {', '.join(types)}")
     typed = {key: _typed(key, value, types[key], source) for key, value in values.items()}
     return dataclasses.replace(config, **typed)
 

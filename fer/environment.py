@@ -88,13 +88,22 @@ def _opencv_pair() -> Problem | None:
     )
 
 
+def cascade_file() -> Path | None:
+    """OpenCV's Haar cascade for frontal faces; None where this OpenCV has none (version 5 dropped them)."""
+    import cv2
+
+    data = getattr(cv2, "data", None)
+    path = Path(data.haarcascades) / "haarcascade_frontalface_alt2.xml" if data else None
+    return path if path and path.is_file() else None
+
+
+#: How to get an OpenCV that has the cascades.
+CASCADE_CURE = "pip install 'opencv-python>=4.12,<5' 'opencv-python-headless>=4.12,<5'"
+
+
 def _cascades() -> Problem | None:
     try:
-        import cv2
-
-        data = Path(cv2.data.haarcascades)
-    except (ImportError, AttributeError) as error:
-        return Problem(f"OpenCV cannot be used ({error})", "pip install 'opencv-python-headless>=4.12,<5'")
-    if not any(data.glob("haarcascade_frontalface_alt2.xml")):
-        return Problem("OpenCV has no Haar cascades (version 5 dropped them)", "pip install 'opencv-python-headless<5'")
-    return None
+        missing = cascade_file() is None
+    except ImportError as error:
+        return Problem(f"OpenCV cannot be used ({error})", CASCADE_CURE)
+    return Problem("OpenCV has no Haar cascades (version 5 dropped them)", CASCADE_CURE) if missing else None

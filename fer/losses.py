@@ -13,8 +13,6 @@ def smooth_targets(labels: torch.Tensor, classes: int, smoothing: float) -> torc
     return F.one_hot(labels, classes).float() * (1 - smoothing) + smoothing / classes
 
 
-def soft_cross_entropy(
-    logits: torch.Tensor, targets: torch.Tensor, class_weights: torch.Tensor | None = None
-) -> torch.Tensor:
+def soft_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, class_weights: torch.Tensor | None = None) -> torch.Tensor:
     """Mean over the batch of −Σ w·target·log p: float32 scalar from (N, C) logits and (N, C) targets."""
     return F.cross_entropy(logits.float(), targets, weight=class_weights)

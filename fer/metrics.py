@@ -40,9 +40,7 @@ def evaluate(labels: Labels, probs: Probs, classes: Sequence[str]) -> dict[str, 
 
     predicted = probs.argmax(axis=1)
     every = list(range(len(classes)))
-    precision, recall, f1, support = sk.precision_recall_fscore_support(
-        labels, predicted, labels=every, zero_division=0.0
-    )
+    precision, recall, f1, support = sk.precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0.0)
     auc = [_auc(labels == c, probs[:, c]) for c in every]
     known_auc = [value for value in auc if value is not None]
     right = int((predicted == labels).sum())
@@ -53,7 +51,7 @@ def evaluate(labels: Labels, probs: Probs, classes: Sequence[str]) -> dict[str, 
         "macro_precision": float(precision.mean()),
         "macro_recall": float(recall.mean()),
         "macro_f1": float(f1.mean()),
-        "mcc": float(sk.matthews_corrcoef(labels, predicted)),
+        "mcc": _mcc(labels, predicted),
         "log_loss": float(sk.log_loss(labels, probs / probs.sum(axis=1, keepdims=True), labels=every)),
         "roc_auc": float(np.mean(known_auc)) if known_auc else None,
         "ece": calibration_error(labels, probs),
@@ -65,6 +63,13 @@ def evaluate(labels: Labels, probs: Probs, classes: Sequence[str]) -> dict[str, 
         },
         "confusion_matrix": sk.confusion_matrix(labels, predicted, labels=every).tolist(),
     }
+
+
+def _mcc(labels: Labels, predicted: Labels) -> float:
+    from sklearn.metrics import matthews_corrcoef
+
+    one_class = len(np.unique(labels)) == 1 and np.array_equal(labels, predicted)
+    return 0.0 if one_class else float(matthews_corrcoef(labels, predicted))
 
 
 def _auc(positive: npt.NDArray[np.bool_], scores: Probs) -> float | None:

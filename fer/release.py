@@ -47,7 +47,8 @@ def set_default(name: str) -> None:
 def markdown_table() -> str:
     """The released checkpoints as a Markdown table, from their cards."""
     rows = [
-        "| checkpoint | architecture | PublicTest accuracy (95 %) | macro F1 | log loss | ECE | n | MB | trained on | minutes |",
+        "| checkpoint | architecture | PublicTest accuracy (95 %) | macro F1 | log loss | ECE | n "
+        "| MB | trained on | minutes |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     return "\n".join(rows + [_row(name) for name in checkpoints.released_names()])

@@ -134,7 +134,7 @@ def softmax(logits: npt.ArrayLike) -> FloatArray:
     """
     z = np.asarray(logits, dtype=np.float64)
     e = np.exp(z - z.max(axis=-1, keepdims=True))
-    return (e / e.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return np.asarray(e / e.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +248,7 @@ class PredictionTable:
     @property
     def predicted(self) -> IntArray:
         """int64 (N,), index of the most probable class."""
-        return np.argmax(self.logits, axis=1)
+        return np.asarray(np.argmax(self.logits, axis=1), dtype=np.int64)
 
     def save(self, path: Path) -> None:
         """Write ``path`` (.npz: arrays) and the same name with .json (the rest).

@@ -25,4 +25,5 @@ def overlay(image: ByteArray, heatmap: Heatmap) -> ByteArray:
 def resized(heatmap: Heatmap, width: int, height: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Values of a map brought to another size: float32 (height, width), 0..1."""
     picture = Image.fromarray(np.asarray(heatmap.values), mode="F")
-    return np.clip(np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC)), 0, 1)
+    larger = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32)
+    return np.asarray(larger.clip(0, 1))

@@ -27,9 +27,7 @@ def info(
             name: {"n": len(faces), "counts": faces.counts, "fingerprint": faces.fingerprint}
             for name, faces in corpus.splits.items()
         }
-        console.put_json(
-            {"path": str(corpus.origin), "fingerprint": corpus.fingerprint, "splits": splits, "skipped": skipped}
-        )
+        console.put_json({"path": str(corpus.origin), "fingerprint": corpus.fingerprint, "splits": splits, "skipped": skipped})
         return
     table = console.make_table("class", *counts, title=str(corpus.origin))
     for label in next(iter(counts.values())):

@@ -42,7 +42,9 @@ def show(metrics: dict[str, Any], title: str) -> None:
     """Print the figures as two tables."""
     low, high = metrics["ci95"]
     summary = console.make_table("figure", "value", title=title)
-    summary.add_row("accuracy", f"{console.percent(metrics['accuracy'])} (95 %: {console.percent(low)} to {console.percent(high)})")
+    summary.add_row(
+        "accuracy", f"{console.percent(metrics['accuracy'])} (95 %: {console.percent(low)} to {console.percent(high)})"
+    )
     summary.add_row("n", f"{metrics['n']:,}")
     for key in ("top3_accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "log_loss", "roc_auc", "ece"):
         summary.add_row(key, _number(metrics[key]))

@@ -1,5 +1,7 @@
 """``fer info``: what runs here and what is wrong with it."""
 
+from typing import Any
+
 import typer
 
 from fer.cli import console, options
@@ -24,7 +26,7 @@ def info(json: options.Json = False) -> None:
         console.put("nothing wrong was found")
 
 
-def gather() -> dict[str, object]:
+def gather() -> dict[str, Any]:
     """Everything the command shows, as plain values."""
     from pathlib import Path
 

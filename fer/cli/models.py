@@ -1,5 +1,7 @@
 """``fer models``: the architectures that can be trained."""
 
+from typing import Any
+
 import typer
 
 from fer.cli import console, options
@@ -22,7 +24,7 @@ def models(json: options.Json = False) -> None:
     console.put_table(table)
 
 
-def describe() -> list[dict[str, object]]:
+def describe() -> list[dict[str, Any]]:
     """One row for every form of every architecture."""
     from fer.emotions import EMOTIONS
     from fer.models import MODELS

@@ -20,7 +20,9 @@ app = typer.Typer()
 @app.command()
 def train(
     architecture: Annotated[Optional[str], typer.Argument(help="One of `fer models`. Not needed with --resume.")] = None,
-    mode: Annotated[str, typer.Option(help="scratch, finetune or feature-extract (the last two: ImageNet weights).")] = "scratch",
+    mode: Annotated[
+        str, typer.Option(help="scratch, finetune or feature-extract (the last two: ImageNet weights).")
+    ] = "scratch",
     data: options.Data = None,
     recipe: Annotated[Optional[str], typer.Option(help="Shipped recipe or YAML file. [default: the architecture's]")] = None,
     assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipe; repeatable.")] = None,

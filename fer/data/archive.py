@@ -122,9 +122,7 @@ class _Budget:
             raise DataError(f"{self.origin}: unpacks to more than {MAX_TOTAL_BYTES // 10**9} GB; this is no FER archive")
 
 
-def _zip_reader(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, origin: Path, budget: _Budget
-) -> Callable[[], bytes]:
+def _zip_reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, origin: Path, budget: _Budget) -> Callable[[], bytes]:
     cap = MAX_CSV_BYTES if entry.filename.lower().endswith(".csv") else MAX_FILE_BYTES
 
     def read() -> bytes:

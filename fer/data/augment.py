@@ -48,7 +48,7 @@ def warp(pixels: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
 
     Pixels from outside the face repeat its border.
     """
-    n, _, height, width = pixels.shape
+    height, width = pixels.shape[-2:]
     y = torch.linspace(-1 + 1 / height, 1 - 1 / height, height, device=pixels.device)
     x = torch.linspace(-1 + 1 / width, 1 - 1 / width, width, device=pixels.device)
     # (N,1,W) and (N,H,1) terms are added by broadcasting: cheaper than a matrix product over the full grid
@@ -70,27 +70,27 @@ def mixup(
         alpha: both parameters of the Beta distribution, > 0.
         generator: source of randomness.
     """
-    shape = (len(pixels),)
-    # a Beta draw as a ratio of Gamma draws would need a global generator; for equal parameters the
-    # order statistics of uniforms do the same job: Jöhnk's method with rejection folded into a retry mask
-    share = _beta(shape, alpha, generator, pixels.device)
-    share = torch.maximum(share, 1 - share)
+    share = _beta(len(pixels), alpha, generator)
+    share = torch.maximum(share, 1 - share)  # the face whose label is compared stays the stronger one
     partner = torch.randperm(len(pixels), generator=generator, device=pixels.device)
     blend = share.view(-1, 1, 1, 1)
     mixed = blend * pixels + (1 - blend) * pixels[partner]
     return mixed, share.view(-1, 1) * targets + (1 - share.view(-1, 1)) * targets[partner]
 
 
-def _beta(shape: tuple[int], alpha: float, generator: torch.Generator, device: torch.device) -> torch.Tensor:
-    """Symmetric Beta(α, α) draws by Jöhnk (1964): x^(1/α) / (x^(1/α) + y^(1/α)), kept where the sum ≤ 1."""
-    value = torch.full(shape, 0.5, device=device)
-    open_ = torch.ones(shape, dtype=torch.bool, device=device)
-    while open_.any():
-        x = torch.rand(shape, generator=generator, device=device, dtype=torch.float64) ** (1 / alpha)
-        y = torch.rand(shape, generator=generator, device=device, dtype=torch.float64) ** (1 / alpha)
-        good = open_ & (x + y <= 1) & (x + y > 0)
+def _beta(n: int, alpha: float, generator: torch.Generator) -> torch.Tensor:
+    """Symmetric Beta(α, α) draws: x^(1/α) / (x^(1/α) + y^(1/α)), kept where the sum ≤ 1 (Jöhnk 1964).
+
+    torch's own sampler cannot be given a generator.
+    """
+    device = generator.device
+    value = torch.full((n,), 0.5, device=device)
+    pending = torch.ones(n, dtype=torch.bool, device=device)
+    while pending.any():
+        x, y = torch.rand(2, n, generator=generator, device=device, dtype=torch.float64) ** (1 / alpha)
+        good = pending & (x + y <= 1) & (x + y > 0)
         value = torch.where(good, (x / (x + y)).float(), value)
-        open_ &= ~good
+        pending &= ~good
     return value
 
 
@@ -128,7 +128,7 @@ def _erase(pixels: torch.Tensor, probability: float, generator: torch.Generator)
     top, left = draw[2] * (height - h), draw[3] * (width - w)
     y = torch.arange(height, device=device).view(1, -1, 1)
     x = torch.arange(width, device=device).view(1, 1, -1)
-    column = lambda values: values.view(-1, 1, 1)  # noqa: E731
-    inside = (y >= column(top)) & (y < column(top + h)) & (x >= column(left)) & (x < column(left + w))
-    chosen = column(draw[4] < probability)
-    return torch.where((inside & chosen).unsqueeze(1), pixels.mean(), pixels)
+    chosen = draw[4] < probability
+    top, left, bottom, right, chosen = (v.view(-1, 1, 1) for v in (top, left, top + h, left + w, chosen))
+    inside = (y >= top) & (y < bottom) & (x >= left) & (x < right) & chosen
+    return torch.where(inside.unsqueeze(1), pixels.mean(), pixels)

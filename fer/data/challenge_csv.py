@@ -38,9 +38,7 @@ def _fields(reader: Iterable[list[str]], columns: list[int]) -> Iterator[tuple[i
             yield line, [record[i].strip() if i < len(record) else "" for i in columns]
 
 
-def _rows(
-    fields: Iterable[tuple[int, list[str]]], name: str, progress: Progress | None, total: int
-) -> list[Row]:
+def _rows(fields: Iterable[tuple[int, list[str]]], name: str, progress: Progress | None, total: int) -> list[Row]:
     rows: list[Row] = []
     problems: list[str] = []
     for line, (emotion, pixels, usage) in fields:

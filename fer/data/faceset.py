@@ -57,8 +57,7 @@ class FaceSet:
         """Hex sha256 over all (label, pixels) pairs, whatever their order, names or packing."""
         pixels, labels = self.images.cpu().numpy(), self.labels.tolist()
         digests = sorted(
-            hashlib.sha256(bytes([label]) + image.tobytes()).digest()
-            for label, image in zip(labels, pixels, strict=True)
+            hashlib.sha256(bytes([label]) + image.tobytes()).digest() for label, image in zip(labels, pixels, strict=True)
         )
         return hashlib.sha256(b"".join(digests)).hexdigest()
 
@@ -124,9 +123,7 @@ class Corpus:
             raise DataError(f"{self.origin}: the train split has no image of {', '.join(missing)}; add some")
         if "validation" in self.splits:
             return train, self.splits["validation"]
-        held_out = torch.tensor(
-            [hashlib.sha256(image.numpy().tobytes()).digest()[0] < 26 for image in train.images.cpu()]
-        )
+        held_out = torch.tensor([hashlib.sha256(image.numpy().tobytes()).digest()[0] < 26 for image in train.images.cpu()])
         if not held_out.any() or held_out.all():
             raise DataError(f"{self.origin}: {len(train)} train images are too few to hold out a validation split")
         return train.select(~held_out), replace(train.select(held_out), split="validation")

@@ -122,7 +122,7 @@ def _write_cache(path: Path, corpus: Corpus) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
             np.savez(file, allow_pickle=False, **arrays)
-        os.replace(file.name, path)
+        Path(file.name).replace(path)
     except OSError as error:
         _log.warning("the decoded data set is not cached: %s", error)
 

@@ -1,10 +1,10 @@
 """The embedded default: OpenCV's Haar cascade ``frontalface_alt2`` (Viola & Jones 2001; Lienhart 2002)."""
 
 import threading
-from pathlib import Path
 
 import cv2
 
+from fer.environment import CASCADE_CURE, cascade_file
 from fer.errors import FerError
 from fer.faces.detector import DETECTORS, Find
 from fer.types import ByteArray
@@ -48,14 +48,10 @@ class HaarDetector:
 
 
 def _load() -> cv2.CascadeClassifier:
-    try:
-        path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"
-        cascade = cv2.CascadeClassifier(str(path))
-    except (AttributeError, cv2.error) as error:
-        raise FerError(f"OpenCV {cv2.__version__} has no Haar cascades; pip install 'opencv-python-headless>=4.12,<5'") from error
-    if cascade.empty():
-        raise FerError(f"the face detector's file {path} is missing; reinstall opencv-python-headless 4.x")
-    return cascade
+    path = cascade_file()
+    if path is None:
+        raise FerError(f"OpenCV {cv2.__version__} has no Haar cascades; {CASCADE_CURE}")
+    return cv2.CascadeClassifier(str(path))
 
 
 DETECTORS.add("haar", HaarDetector)

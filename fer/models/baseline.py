@@ -17,8 +17,7 @@ class Baseline(nn.Module):
     def __init__(self, classes: int, dropout: float = 0.5) -> None:
         super().__init__()
         self.conv1, self.conv2, self.conv3 = (
-            nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.ReLU())
-            for before, after in ((1, 32), (32, 64), (64, 128))
+            nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.ReLU()) for before, after in ((1, 32), (32, 64), (64, 128))
         )
         self.pool = nn.MaxPool2d(2)
         self.hidden = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(128 * 6 * 6, 512), nn.ReLU())

@@ -71,9 +71,7 @@ class ModelEntry:
 MODELS: Registry[ModelEntry] = Registry("architecture")
 
 
-def register_model(
-    name: str, *, summary: str, reference: str, small: Variant, imagenet: Variant | None = None
-) -> ModelEntry:
+def register_model(name: str, *, summary: str, reference: str, small: Variant, imagenet: Variant | None = None) -> ModelEntry:
     """Enter an architecture; ValueError where the name is taken."""
     variants = {"small": small} | ({"imagenet": imagenet} if imagenet else {})
     entry = ModelEntry(name, summary, reference, variants)

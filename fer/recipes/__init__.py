@@ -1,0 +1,1 @@
+"""Recipes: YAML files with only what differs from the defaults of :class:`fer.config.RunConfig`."""

@@ -67,7 +67,7 @@ class Trainer:
 
 def make_trainer(fabric: Fabric, model: nn.Module, config: RunConfig) -> Trainer:
     """Model, optimizer and average on the device; norms and biases are not decayed."""
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(memory_format=torch.channels_last)
     average = Average(model.to(fabric.device), config.ema)
     wanted = [p for p in model.parameters() if p.requires_grad]
     groups = [
@@ -115,7 +115,8 @@ def _train_epoch(
     strength = Augmentation(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Augmentation)})
     preprocess = plan.input_at(epoch)
     weights = torch.tensor(plan.class_weights, device=fabric.device)
-    batches = torch.randperm(len(train), generator=generator, device=fabric.device).split(config.batch_size)
+    order = torch.randperm(len(train), generator=generator, device=fabric.device)
+    batches = torch.split(order, config.batch_size)
     loss_sum, right = torch.zeros(2, device=fabric.device)
     model.train()
     _freeze_norms(model)

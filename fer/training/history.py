@@ -60,7 +60,7 @@ class History:
         """Read what :meth:`save` wrote; DataError where it is missing or malformed."""
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-            return cls([Epoch(**{**row, "epoch": int(row["epoch"])}) for row in rows])
+                rows = [(int(row.pop("epoch")), row) for row in csv.DictReader(file)]
+            return cls([Epoch(epoch, **{key: float(value) for key, value in row.items()}) for epoch, row in rows])
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise DataError(f"{path} is no history of a run: {error}") from error

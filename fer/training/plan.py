@@ -57,7 +57,9 @@ def make_plan(config: RunConfig, train: FaceSet) -> Plan:
     spec = entry.variants[variant]
     size = config.input_size or spec.preprocess.size
     if spec.fixed_size and (size != spec.preprocess.size or config.small_epochs):
-        raise ConfigError(f"{config.model} takes {spec.preprocess.size}-pixel faces only; leave input_size and small_epochs at 0")
+        raise ConfigError(
+            f"{config.model} takes {spec.preprocess.size}-pixel faces only; leave input_size and small_epochs at 0"
+        )
     weights = (1.0,) * len(EMOTIONS)
     if config.class_weights == "balanced":
         weights = tuple(round(w, 6) for w in balanced_class_weights(list(train.counts.values())).tolist())

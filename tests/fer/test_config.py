@@ -1,0 +1,59 @@
+import pytest
+
+from fer.config import MODES, RunConfig, parse_assignments, read_recipe, recipe_names, with_values
+from fer.errors import ConfigError
+
+
+def test_later_layers_win_and_earlier_ones_stay(tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("epochs: 7\nlr: 5e-3\n")
+    config = with_values(RunConfig(), read_recipe(str(recipe)), "recipe")
+    config = with_values(config, parse_assignments(["epochs=9"]), "--set")
+    assert (config.epochs, config.lr, config.momentum) == (9, 0.005, RunConfig().momentum)
+
+
+def test_an_unknown_key_lists_the_known_ones_and_the_nearest():
+    with pytest.raises(ConfigError, match=r"--set: unknown key 'epoch' \(did you mean 'epochs'\?\); known keys: model, mode"):
+        with_values(RunConfig(), {"epoch": 3}, "--set")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"mode": "finetun"}, "unknown mode 'finetun' (did you mean 'finetune'?); known: " + ", ".join(MODES)),
+        ({"optimizer": "lion"}, "unknown optimizer 'lion'; known: sgd, adamw"),
+        ({"epochs": 0}, "epochs=0 lies outside 1..100000"),
+        ({"flip": 1.5}, "flip=1.5 lies outside 0..1"),
+        ({"epochs": "many"}, "x: epochs='many' should be of type int"),
+        ({"epochs": True}, "x: epochs=True should be of type int"),
+        ({"lr": "fast"}, "x: lr='fast' is no number"),
+        ({"lr": float("nan")}, "lr=nan lies outside"),
+        ({"small_epochs": 31}, "small_epochs=31 lies outside 0..30"),
+    ],
+)
+def test_impossible_values_say_what_is_allowed(values, message):
+    with pytest.raises(ConfigError) as caught:
+        with_values(RunConfig(), values, "x")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["epochs", "epochs=[1", ""])
+def test_malformed_assignments_are_named(text):
+    with pytest.raises(ConfigError, match="--set"):
+        parse_assignments([text])
+
+
+def test_recipes_that_are_missing_or_no_mapping_are_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"unknown recipe 'custom_cn' .did you mean 'custom_cnn'"):
+        read_recipe("custom_cn")
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
+        read_recipe(str(tmp_path / "nowhere.yaml"))
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(ConfigError, match="mapping"):
+        read_recipe(str(tmp_path / "list.yaml"))
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_is_valid(name):
+    changed = with_values(RunConfig(), read_recipe(name), name)
+    assert changed != RunConfig()
