@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 from analysis.explain import explain
 from analysis.figures import save
 from analysis.figures.overlay import overlay
-from analysis.pictures import heatmap_record, make_folder, write_records
+from analysis.pictures import heatmap_record, write_records
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
-from fer.evaluation import Progress, evaluate_checkpoint
-from fer.types import ByteArray, Heatmap, PredictionTable
+from fer.evaluation import evaluate_checkpoint
+from fer.files import make_folder
+from fer.types import ByteArray, Heatmap, PredictionTable, Progress
 
 #: Faces of each class that are shown as hits, and as many as misses.
 _SHOWN = 4

@@ -7,9 +7,9 @@ from typing import Any
 
 from analysis.explain import explain
 from analysis.figures import panel, save
-from fer.checkpoint import Checkpoint, write_whole
-from fer.errors import OutputError
+from fer.checkpoint import Checkpoint
 from fer.faces import DEFAULT_DETECTOR
+from fer.files import make_folder, write_whole
 from fer.predict import Predictor
 from fer.types import Heatmap, Prediction
 
@@ -62,14 +62,6 @@ def heatmap_record(heatmap: Heatmap) -> dict[str, Any]:
     """A map as plain values: what it explains, its peak, its values to four decimals."""
     values = [[round(float(v), 4) for v in row] for row in heatmap.values]
     return {"target": heatmap.target, "method": heatmap.method, "peak": heatmap.peak, "heatmap": values}
-
-
-def make_folder(out: Path) -> None:
-    """Make a folder and its parents; OutputError where that is not possible."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {out}: {error.strerror}; choose another --out") from error
 
 
 def write_records(out: Path, checkpoint: Checkpoint, records: Sequence[dict[str, Any]]) -> Path:

@@ -5,6 +5,7 @@ Run ``python apps/gradio_app.py``; ``--help`` lists the options.
 
 import argparse
 import contextlib
+import html
 import io
 import os
 import secrets
@@ -87,7 +88,8 @@ def _look(path: str | None, checkpoint: str) -> tuple[Any, str, tuple[FaceCard, 
     try:
         result = look(path, checkpoint)
     except FerError as error:
-        message = str(error).replace(path, Path(path).name)  # visitors learn nothing of this machine's folders
+        # visitors learn nothing of this machine's folders, and a file's name must not act as HTML
+        message = html.escape(str(error).replace(path, Path(path).name))
         raise gr.Error(message, print_exception=False) from error
     return result.boxed, result.note, result.cards
 
@@ -143,7 +145,8 @@ def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: 
     """True where the wanted link was made."""
     with contextlib.redirect_stdout(io.StringIO()):  # Gradio's paragraphs; ours are one line each
         demo.queue(max_size=32, default_concurrency_limit=2).launch(
-            share=share, auth=auth, server_name=options.host, server_port=options.port, inbrowser=options.browser and _has_screen(),
+            share=share, auth=auth, server_name=options.host, server_port=options.port,
+            inbrowser=options.browser and _has_screen(),
             prevent_thread_lock=True, quiet=True, max_file_size=MAX_FILE_SIZE, footer_links=["api"],
             theme=gr.themes.Soft(), css=_CSS, ssr_mode=False,
         )  # fmt: skip

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import pickle
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -18,7 +17,9 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from fer.errors import CheckpointError, OutputError, UnknownNameError
+from fer.environment import best_device
+from fer.errors import CheckpointError, UnknownNameError
+from fer.files import write_whole
 from fer.models import MODELS, Variant
 from fer.models.weights import State, state_sha256
 from fer.types import Preprocess
@@ -98,7 +99,7 @@ class Card:
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A loaded checkpoint: the network in evaluation mode, float32, with its card and name."""
+    """A loaded checkpoint: the network in evaluation mode, float32, on the best device, with its card and name."""
 
     model: nn.Module
     card: Card
@@ -137,17 +138,6 @@ def save(path: Path, state: State, card: Card, *, half: bool = False, training: 
     return card
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file completely or not at all; OutputError where that is not possible."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            file.write(data)
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
-
-
 def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
     tensor = tensor.detach().cpu().contiguous()
     return tensor.half() if half and tensor.is_floating_point() else tensor
@@ -175,7 +165,7 @@ def load(name: str | Path | None = None) -> Checkpoint:
         raise CheckpointError(
             f"{path}: the weights do not fit {card.architecture}; the file was made by other code, train or download it again"
         ) from error
-    return Checkpoint(model.eval(), card, path.stem)
+    return Checkpoint(model.eval().to(best_device()), card, path.stem)
 
 
 def find(name: str | Path | None) -> Path:

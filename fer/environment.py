@@ -32,6 +32,13 @@ def bf16_pays() -> bool:
     return bool(native and native())
 
 
+def best_device() -> str:
+    """``"cuda"`` where a GPU can be used, else ``"cpu"``."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def device_name() -> str:
     """The accelerator's name, or the processor with the threads torch uses."""
     import torch

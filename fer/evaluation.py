@@ -1,6 +1,6 @@
 """The only pass of a model over a data set: faces in, a table out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -10,9 +10,7 @@ from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import model_input
 from fer.emotions import EMOTIONS
-from fer.types import PredictionTable, Preprocess
-
-Progress = Callable[[int, int], None]
+from fer.types import PredictionTable, Preprocess, Progress
 
 #: Large enough to be fast, small enough for 224-pixel inputs in a few hundred megabytes.
 BATCH = 128
@@ -27,14 +25,15 @@ def predict_logits(
     autocast: AbstractContextManager[object] | None = None,
     progress: Progress | None = None,
 ) -> torch.Tensor:
-    """float32 (N, C) logits of uint8 (N, 1, 48, 48) faces; the model's mode is restored afterwards."""
-    was_training = model.training
+    """Logits float32 (N, C) of uint8 (N, 1, 48, 48) faces, on the model's device; its mode is restored afterwards."""
+    was_training, device = model.training, next(model.parameters()).device
     model.eval()
     parts = []
     try:
         with autocast or nullcontext():
             for start in range(0, len(images), BATCH):
-                parts.append(model(model_input(images[start : start + BATCH], preprocess)).float())
+                batch = images[start : start + BATCH].to(device)
+                parts.append(model(model_input(batch, preprocess)).float())
                 if progress:
                     progress(min(start + BATCH, len(images)), len(images))
     finally:

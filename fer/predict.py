@@ -46,7 +46,7 @@ class Predictor:
             return ()
         card = self.checkpoint.card
         logits = predict_logits(self.checkpoint.model, face_batch(faces), card.preprocess)
-        return tuple(Prediction(face, row, card.classes) for face, row in zip(faces, logits.numpy(), strict=True))
+        return tuple(Prediction(face, row, card.classes) for face, row in zip(faces, logits.cpu().numpy(), strict=True))
 
     def predict(self, image: ImageInput) -> tuple[Prediction, ...]:
         """Detect and judge every face of one image.

@@ -7,8 +7,10 @@ from fer import checkpoint as checkpoints
 from fer.checkpoint import RELEASED, Card, Checkpoint
 from fer.data import FaceSet
 from fer.errors import CheckpointError, OutputError
-from fer.evaluation import Progress, evaluate_checkpoint
+from fer.evaluation import evaluate_checkpoint
+from fer.files import write_whole
 from fer.metrics import evaluate_table
+from fer.types import Progress
 
 #: The README's table stands between these two lines.
 TABLE_START = "<!-- table of released checkpoints: written by `fer zoo table` -->"
@@ -35,13 +37,13 @@ def release(source: Checkpoint, validation: FaceSet, path: Path, progress: Progr
     measured = {**source.card.metrics, "validation": metrics}
     card = replace(source.card, validation_accuracy=metrics["accuracy"], metrics=measured)
     card = checkpoints.save(path, source.model.state_dict(), card, half=True)
-    checkpoints.write_whole(path.with_suffix(".json"), (card.to_json() + "\n").encode())
+    write_whole(path.with_suffix(".json"), (card.to_json() + "\n").encode())
     return card
 
 
 def set_default(name: str) -> None:
     """Make a released checkpoint the one that is used where none is named."""
-    checkpoints.write_whole(RELEASED / "DEFAULT", f"{name}\n".encode())
+    write_whole(RELEASED / "DEFAULT", f"{name}\n".encode())
 
 
 def markdown_table() -> str:
@@ -75,7 +77,7 @@ def write_tables() -> None:
         OutputError: a file cannot be written.
     """
     table = markdown_table()
-    checkpoints.write_whole(RELEASED / "README.md", f"{_INTRODUCTION}\n{table}\n".encode())
+    write_whole(RELEASED / "README.md", f"{_INTRODUCTION}\n{table}\n".encode())
     try:
         text = _README.read_text(encoding="utf-8")
     except OSError as error:
@@ -84,4 +86,4 @@ def write_tables() -> None:
     _, end, tail = rest.partition(TABLE_END)
     if not start or not end:
         raise CheckpointError(f"{_README} has no line {TABLE_START!r} or {TABLE_END!r}; put them back around its table")
-    checkpoints.write_whole(_README, f"{head}{start}\n{table}\n{end}{tail}".encode())
+    write_whole(_README, f"{head}{start}\n{table}\n{end}{tail}".encode())

@@ -3,8 +3,9 @@
 Numpy only. Arrays are stored read-only, so that a value can be shared without being copied.
 """
 
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -13,11 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fer.emotions import EMOTIONS
-from fer.errors import DataError, OutputError
+from fer.errors import DataError
+from fer.files import write_whole
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 ByteArray = npt.NDArray[np.uint8]
+
+#: Told (done, total) during long work.
+Progress = Callable[[int, int], None]
 
 
 def _frozen(array: npt.ArrayLike, dtype: type[np.generic], ndim: int, name: str) -> npt.NDArray[Any]:
@@ -257,11 +262,10 @@ class PredictionTable:
             OutputError: the folder is missing or not writable.
         """
         meta = {"names": self.names, "classes": self.classes, "split": self.split, "source": dict(self.source)}
-        try:
-            np.savez_compressed(path, logits=self.logits, labels=self.labels)
-            path.with_suffix(".json").write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
+        arrays = io.BytesIO()
+        np.savez_compressed(arrays, logits=self.logits, labels=self.labels)
+        write_whole(path, arrays.getvalue())
+        write_whole(path.with_suffix(".json"), (json.dumps(meta, indent=1) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> Self:

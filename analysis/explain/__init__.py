@@ -52,7 +52,7 @@ def explain(
     images = faces if isinstance(faces, torch.Tensor) else face_batch(faces) if faces else torch.empty(0)
     if len(images) == 0:
         return ()
-    inputs = model_input(images, card.preprocess)
+    inputs = model_input(images.to(next(model.parameters()).device), card.preprocess)
     with untouched(model):
         if wanted is None:
             with torch.no_grad():

@@ -3,18 +3,18 @@
 No global state of matplotlib is used, so that figures can be drawn from any thread.
 """
 
+import io
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from fer.errors import OutputError
+from fer.files import write_whole
 
 __all__ = ["save"]
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG; OutputError where that is not possible."""
-    try:
-        figure.savefig(path, dpi=120, bbox_inches="tight")
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120, bbox_inches="tight")
+    write_whole(path, picture.getvalue())

@@ -28,10 +28,13 @@ def explain(
     from analysis.gallery import explain_split
     from analysis.pictures import explain_pictures
     from fer.checkpoint import load as load_checkpoint
+    from fer.errors import ConfigError
     from fer.samples import sample_path
 
+    if data and images:
+        raise ConfigError("give pictures, or a data set with --data, not both")
     model = load_checkpoint(checkpoint)
-    if data and not images:
+    if data:
         from fer.data import load
 
         with console.progress("reading faces") as report:

@@ -105,7 +105,12 @@ def _train(config: RunConfig, corpus: Any, folder: Path, resume: bool) -> Run:
         def on_evaluate(done: int, total: int) -> None:
             bars.update(task, description="evaluating the best epoch", completed=done, total=total)
 
-        return train(config, corpus, folder, Watch(on_step, on_epoch, on_evaluate), resume=resume)
+        try:
+            return train(config, corpus, folder, Watch(on_step, on_epoch, on_evaluate), resume=resume)
+        except KeyboardInterrupt:
+            if (folder / "last.pth").exists():
+                console.say(f"continue with: fer train --resume {folder}")
+            raise
 
 
 def draw(run: Run) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from fer.data.faceset import FACE_SIZE, OFFICIAL_SPLITS
-from fer.data.folder import Progress, Row
+from fer.data.faceset import FACE_SIZE, OFFICIAL_SPLITS, Row
 from fer.emotions import CSV_CODES, EMOTIONS
 from fer.errors import DataError
+from fer.types import ByteArray, Progress
 
 _COLUMNS = ("emotion", "pixels", "usage")
 _SHOWN = 3
@@ -69,7 +69,7 @@ def _split(text: str) -> str:
     return OFFICIAL_SPLITS[text]
 
 
-def _pixels(text: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _pixels(text: str) -> ByteArray:
     try:
         values = np.array(text.split(), dtype=np.int64)
     except (ValueError, OverflowError):

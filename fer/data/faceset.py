@@ -11,6 +11,7 @@ import torch
 
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
+from fer.types import ByteArray
 
 #: Side of a FER-2013 face in pixels; every data set is brought to it.
 FACE_SIZE = 48
@@ -70,6 +71,16 @@ class FaceSet:
         where = index.nonzero().flatten() if index.dtype == torch.bool else index
         names = tuple(self.names[i] for i in where.tolist())
         return replace(self, images=self.images[where], labels=self.labels[where], names=names)
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One labelled face as a source delivers it: uint8 (48, 48) pixels, class index, split, name."""
+
+    pixels: ByteArray
+    label: int
+    split: str
+    name: str
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-import numpy as np
-
 from fer.data.archive import FileTree, Member, is_junk
-from fer.data.faceset import FACE_SIZE, OFFICIAL_SPLITS, Skipped
+from fer.data.faceset import FACE_SIZE, OFFICIAL_SPLITS, Row, Skipped
 from fer.emotions import EMOTIONS, canonical
 from fer.errors import DataError, ImageError, UnknownNameError
 from fer.images import decode_grey
-
-Progress = Callable[[int, int], None]
+from fer.types import Progress
 
 _SPLIT_FOLDERS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -23,16 +18,6 @@ _SPLIT_FOLDERS = {
 }
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 _PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_\d+")
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """One labelled face as a source delivers it: uint8 (48, 48) pixels, class, split, name."""
-
-    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
-    label: int
-    split: str
-    name: str
 
 
 def read_folders(tree: FileTree, progress: Progress | None = None) -> tuple[list[Row], list[Skipped]]:

@@ -13,9 +13,10 @@ import torch
 
 from fer.data.archive import FileTree, Member, file_sha256, open_tree
 from fer.data.challenge_csv import read_csv
-from fer.data.faceset import SPLITS, Corpus, FaceSet, Skipped
-from fer.data.folder import Progress, Row, read_folders
+from fer.data.faceset import SPLITS, Corpus, FaceSet, Row, Skipped
+from fer.data.folder import read_folders
 from fer.errors import DataError
+from fer.types import Progress
 
 _log = logging.getLogger(__name__)
 

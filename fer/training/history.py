@@ -2,12 +2,14 @@
 
 import csv
 import dataclasses
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from fer.errors import DataError, OutputError
+from fer.errors import DataError
+from fer.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,11 @@ class History:
 
     def save(self, path: Path) -> None:
         """Write as csv; OutputError where that is not possible."""
-        try:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(f.name for f in dataclasses.fields(Epoch))
-                writer.writerows(dataclasses.astuple(epoch) for epoch in self.epochs)
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(f.name for f in dataclasses.fields(Epoch))
+        writer.writerows(dataclasses.astuple(epoch) for epoch in self.epochs)
+        write_whole(path, text.getvalue().encode())
 
     @classmethod
     def load(cls, path: Path) -> Self:

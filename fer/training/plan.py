@@ -66,8 +66,10 @@ def make_plan(config: RunConfig, train: FaceSet) -> Plan:
     return Plan(config, variant, dataclasses.replace(spec.preprocess, size=size), weights)
 
 
-def make_model(plan: Plan) -> nn.Module:
+def make_model(plan: Plan, *, resumed: bool = False) -> nn.Module:
     """The network with its starting weights, its trunk frozen where the mode says so.
+
+    A resumed run brings its own weights, so that nothing is fetched for it.
 
     Raises:
         WeightsError: pretrained weights are out of reach or do not fit.
@@ -75,11 +77,17 @@ def make_model(plan: Plan) -> nn.Module:
     config, spec = plan.config, plan.spec
     torch.manual_seed(config.seed)
     model = spec.build(len(EMOTIONS), config.dropout)
+    if not resumed:
+        _start(model, plan)
+    if config.mode == "feature-extract":
+        model.requires_grad_(False).get_submodule(spec.head).requires_grad_(True)
+    return model
+
+
+def _start(model: nn.Module, plan: Plan) -> None:
+    config, spec = plan.config, plan.spec
     if config.init:
         start_from(model, read_state(Path(config.init)), spec.head, config.init)
     elif config.mode != "scratch" and spec.weights:
         weights = spec.weights()
         start_from(model, download(weights), spec.head, str(weights))
-    if config.mode == "feature-extract":
-        model.requires_grad_(False).get_submodule(spec.head).requires_grad_(True)
-    return model

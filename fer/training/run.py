@@ -18,13 +18,14 @@ from fer.config import RunConfig, with_values
 from fer.data import Corpus, FaceSet
 from fer.emotions import EMOTIONS
 from fer.environment import device_name, versions
-from fer.errors import ConfigError, OutputError
-from fer.evaluation import Progress, evaluate_checkpoint
+from fer.errors import ConfigError
+from fer.evaluation import evaluate_checkpoint
+from fer.files import make_folder, write_whole
 from fer.metrics import evaluate_table
 from fer.training.fit import Hooks, OnStep, Trainer, fit, make_trainer
 from fer.training.history import Epoch, History
 from fer.training.plan import Plan, make_model, make_plan
-from fer.types import PredictionTable
+from fer.types import PredictionTable, Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +59,10 @@ def train(config: RunConfig, corpus: Corpus, folder: Path, watch: Watch, *, resu
     train_faces, validation = corpus.for_training()
     plan = make_plan(config, train_faces)
     fabric = Fabric(accelerator="auto", devices=1, precision=plan.fabric_precision)  # type: ignore[arg-type]
-    trainer = make_trainer(fabric, make_model(plan), config)
+    trainer = make_trainer(fabric, make_model(plan, resumed=resume), config)
     card = _card(plan, corpus, train_faces, validation)
     if resume:
-        _restore(trainer, folder)
+        _restore(trainer, folder, card)
     _prepare(folder, config)
     started = time.perf_counter() - trainer.history.seconds
     with SummaryWriter(str(folder)) as board:
@@ -95,17 +96,17 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def _prepare(folder: Path, config: RunConfig) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}; choose another --runs folder") from error
+    make_folder(folder)
+    write_whole(folder / "config.yaml", yaml.safe_dump(config.to_dict(), sort_keys=False).encode())
 
 
-def _restore(trainer: Trainer, folder: Path) -> None:
-    content = checkpoints.read(folder / "last.pth")
+def _restore(trainer: Trainer, folder: Path, card: Card) -> None:
+    path = folder / "last.pth"
+    content = checkpoints.read(path)
     if "training" not in content:
-        raise ConfigError(f"{folder / 'last.pth'} holds no training state; start a new run")
+        raise ConfigError(f"{path} holds no training state; start a new run")
+    if checkpoints.read_card(content, path).data.get("fingerprint") != card.data["fingerprint"]:
+        raise ConfigError(f"{path} was trained on other data; name the same data set with --data, or start a new run")
     trainer.restore(content["training"], content["state_dict"])
 
 
@@ -152,7 +153,7 @@ def _finish(
     )
     card = checkpoints.save(folder / "best.pth", best.model.state_dict(), card)
     table.save(folder / "validation.npz")
-    checkpoints.write_whole(folder / "metrics.json", _json(metrics))
+    write_whole(folder / "metrics.json", _json(metrics))
     return Run(folder, history, table, card)
 
 

@@ -1,0 +1,29 @@
+"""Writing results: completely or not at all."""
+
+import tempfile
+from pathlib import Path
+
+from fer.errors import OutputError
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file completely or not at all: readers never see half of it, also after a crash.
+
+    Raises:
+        OutputError: the folder is missing, full or not writable.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            file.write(data)
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents; OutputError where that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}: {error.strerror}; choose another") from error
