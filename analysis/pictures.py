@@ -34,10 +34,10 @@ def explain_pictures(
     predictor = Predictor(checkpoint, detector)
     found = [(path, predictor.predict(path)) for path in images]
     notes = [f"{path}: no face found: whole image used" for path, p in found if p[0].face.is_whole_image and detector != "none"]
+    maps = [explain(checkpoint, [p.face for p in predictions], target, method) for _, predictions in found]
     written, records = [], []
     make_folder(out)
-    for name, (path, predictions) in zip(_names(images), found, strict=True):
-        heatmaps = explain(checkpoint, [p.face for p in predictions], target, method)
+    for name, (path, predictions), heatmaps in zip(_names(images), found, maps, strict=True):
         for number, (prediction, heatmap) in enumerate(zip(predictions, heatmaps, strict=True), 1):
             picture = out / f"{name}-face{number}.png"
             save(panel.figure(prediction, heatmap), picture)

@@ -7,8 +7,6 @@ in it, so that a damaged file is refused. Tensors may be stored in half precisio
 import io
 import json
 import os
-import pickle
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -17,10 +15,12 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from fer.emotions import EMOTIONS
 from fer.environment import best_device
 from fer.errors import CheckpointError, UnknownNameError
 from fer.files import write_whole
 from fer.models import MODELS, Variant
+from fer.models.tensorfile import UnreadableTensorsError, is_state, read_tensors
 from fer.models.weights import State, state_sha256
 from fer.types import Preprocess
 
@@ -87,14 +87,29 @@ class Card:
     def from_json(cls, text: str) -> Self:
         """Inverse of :meth:`to_json`; ValueError, KeyError or TypeError on anything else."""
         data = json.loads(text)
+        if not isinstance(data, dict):
+            raise TypeError("a card is a JSON object")
         known = {f.name for f in fields(cls)}
         card = cls(**{key: value for key, value in data.items() if key in known})
-        return replace(
+        card = replace(
             card,
             preprocess=Preprocess.from_dict(data["preprocess"]),
             classes=tuple(card.classes),
             class_weights=tuple(card.class_weights),
         )
+        card.validate()
+        return card
+
+    def validate(self) -> None:
+        """ValueError or TypeError where a value is of the wrong kind or impossible."""
+        texts = (self.architecture, self.variant, self.weights_sha256)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(self.config, Mapping):
+            raise TypeError("architecture, variant and weights_sha256 are texts, config is a mapping")
+        if sorted(self.classes) != sorted(EMOTIONS):
+            raise ValueError(f"classes {list(self.classes)}, the seven of FER-2013 are read here")
+        dropout = self.config.get("dropout", 0.0)
+        if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+            raise ValueError(f"dropout {dropout!r} is no number in 0..1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,19 +167,22 @@ def load(name: str | Path | None = None) -> Checkpoint:
     path = find(name)
     content = read(path)
     card = read_card(content, path)
-    try:
-        model = build(card)
-    except (UnknownNameError, KeyError) as error:
-        raise CheckpointError(f"{path}: {error}; upgrade ferscope or choose another checkpoint") from error
     state = content["state_dict"]
     if state_sha256(state) != card.weights_sha256:
         raise CheckpointError(f"{path}: the weights do not match the sha256 in their card; copy or download the file again")
+    try:
+        model = build(card)
+    except (UnknownNameError, KeyError) as error:
+        text = error.args[0] if isinstance(error, UnknownNameError) else f"no form {error} of {card.architecture}"
+        raise CheckpointError(f"{path}: {text}; upgrade ferscope or choose another checkpoint") from error
     try:
         model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
     except RuntimeError as error:
         raise CheckpointError(
             f"{path}: the weights do not fit {card.architecture}; the file was made by other code, train or download it again"
         ) from error
+    if not all(bool(torch.isfinite(value).all()) for value in model.state_dict().values()):
+        raise CheckpointError(f"{path}: some weights are not finite; train it again with a lower lr")
     return Checkpoint(model.eval().to(best_device()), card, path.stem)
 
 
@@ -201,18 +219,19 @@ def read(path: Path) -> dict[str, Any]:
         CheckpointError: not there, no checkpoint of this program, damaged, or of a newer schema.
     """
     try:
-        data = path.read_bytes()
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        content = read_tensors(path.read_bytes())
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: {_what(data)}; give a checkpoint written by fer train") from error
+    except UnreadableTensorsError as error:
+        raise CheckpointError(f"{path}: {error}; give a checkpoint written by fer train") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise CheckpointError(f"{path}: holds tensors but no card; use it with fer train --init {path}")
     if not isinstance(content.get("schema"), int) or content["schema"] > SCHEMA:
         raise CheckpointError(
             f"{path}: written by a newer version (schema {content.get('schema')}, {SCHEMA} is read here); upgrade ferscope"
         )
+    if not is_state(content.get("state_dict")):
+        raise CheckpointError(f"{path}: holds no weights; train or download it again")
     return content
 
 
@@ -222,16 +241,3 @@ def read_card(content: Mapping[str, Any], path: Path) -> Card:
         return Card.from_json(content["card"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its card is damaged ({error}); train or download it again") from error
-
-
-def _what(data: bytes) -> str:
-    start = data[:512].lstrip().lower()
-    if not data:
-        return "the file is empty"
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "this is a web page, not a checkpoint: the download link led to a login or error page"
-    if data[:2] == b"PK":
-        return "a damaged or cut-short file"
-    if data[:1] == b"\x80":
-        return "a pickle that would run code when opened, which is refused"
-    return "not a checkpoint"

@@ -1,6 +1,6 @@
 """The only pass of a model over a data set: faces in, a table out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -45,18 +45,18 @@ def predict_table(
     model: nn.Module,
     faces: FaceSet,
     preprocess: Preprocess,
+    classes: Sequence[str] = EMOTIONS,
     source: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> PredictionTable:
-    """Run a model once over a split in float32."""
+    """Run a model once over a split in float32; ``classes`` names its logits in their order."""
     logits = predict_logits(model, faces.images, preprocess, progress=progress)
-    return PredictionTable(
-        logits.cpu().numpy(), faces.labels.cpu().numpy(), faces.names, EMOTIONS, faces.split, dict(source or {})
-    )
+    labels = torch.tensor([list(classes).index(name) for name in EMOTIONS])[faces.labels.cpu()]
+    return PredictionTable(logits.cpu().numpy(), labels.numpy(), faces.names, tuple(classes), faces.split, dict(source or {}))
 
 
 def evaluate_checkpoint(checkpoint: Checkpoint, faces: FaceSet, progress: Progress | None = None) -> PredictionTable:
     """The table of a loaded checkpoint over a split, with both named in its source."""
     card = checkpoint.card
     source = {"checkpoint": checkpoint.name, "weights_sha256": card.weights_sha256, "data": faces.fingerprint}
-    return predict_table(checkpoint.model, faces, card.preprocess, source, progress)
+    return predict_table(checkpoint.model, faces, card.preprocess, card.classes, source, progress)

@@ -12,12 +12,16 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OutputError: the folder is missing, full or not writable.
     """
+    half = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            half = Path(file.name)
             file.write(data)
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
+        half.chmod(0o644)
+        half.replace(path)
     except OSError as error:
+        if half:
+            half.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
 
 

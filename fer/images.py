@@ -5,7 +5,10 @@ EXIF rotation is applied; transparency is laid on white; 16-bit, palette, grey a
 
 import io
 import struct
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -72,12 +75,12 @@ def decode_grey(data: bytes, name: str, size: int) -> ByteArray:
     if not data:
         raise ImageError(f"{name}: the file is empty; delete it or replace it")
     with _open(data, name) as picture:
-        if picture.mode == "L" and picture.size == (size, size) and not picture.getexif():
-            try:
-                return np.asarray(picture)
-            except _DECODER_ERRORS as error:
-                raise _damaged(name, error) from error
-        return grey_square(_to_rgb(picture, name), size)
+        if picture.mode != "L" or picture.size != (size, size) or "exif" in picture.info:
+            return grey_square(_to_rgb(picture, name), size)
+        try:
+            return np.asarray(picture)
+        except _DECODER_ERRORS as error:
+            raise _damaged(name, error) from error
 
 
 def grey_square(image: ByteArray, size: int) -> ByteArray:
@@ -111,6 +114,8 @@ def _file_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise ImageError(f"{path}: this is a folder; give a picture, or use --data for a data set")
+        if path.exists() and not path.is_file():
+            raise ImageError(f"{path}: this is no regular file; give a picture")
         if path.stat().st_size > MAX_BYTES:
             raise ImageError(f"{path}: larger than {MAX_BYTES // 1_000_000} MB; reduce the picture first")
         return path.read_bytes()
@@ -122,7 +127,8 @@ def _file_bytes(path: Path) -> bytes:
 
 def _open(data: bytes, name: str) -> Image.Image:
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        with _quiet():
+            picture = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise _too_large(name, "more pixels than any decoder here accepts") from error
     except _DECODER_ERRORS as error:
@@ -134,21 +140,39 @@ def _open(data: bytes, name: str) -> Image.Image:
 
 def _to_rgb(picture: Image.Image, name: str) -> ByteArray:
     try:
-        picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith(("I", "F")):
-            return _from_array(_to_8_bit(np.asarray(picture)))
-        if picture.has_transparency_data:
-            layer = picture.convert("RGBA")
-            white = Image.new("RGBA", layer.size, "white")
-            picture = Image.alpha_composite(white, layer)
-        return np.asarray(picture.convert("RGB"))
+        with _quiet():
+            return _converted(_upright(picture))
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow warns of what is an error here, or of no interest to a person: stderr is for our one line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(picture)
+    except _DECODER_ERRORS:  # broken camera data does not make a broken picture; broken pixels fail again below
+        return picture
+
+
+def _converted(picture: Image.Image) -> ByteArray:
+    if picture.mode.startswith(("I", "F")):
+        return _from_array(_to_8_bit(np.asarray(picture)))
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return np.asarray(picture.convert("RGB"))
+
+
 def _to_8_bit(values: npt.NDArray[np.generic]) -> ByteArray:
     """16-bit, 32-bit or float grey → uint8; Pillow itself would clip at 255 instead of scaling."""
-    wide = values.astype(np.float64)
+    wide = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
     top = 255.0 if wide.max() <= 255 else 65535.0 if wide.max() <= 65535 else float(wide.max())
     if values.dtype in (np.uint16, np.dtype(">u2"), np.dtype("<u2")):
         top = 65535.0

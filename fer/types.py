@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer.emotions import EMOTIONS
-from fer.errors import DataError
+from fer.errors import DataError, OutputError
 from fer.files import write_whole
 
 FloatArray = npt.NDArray[np.float32]
@@ -264,8 +264,12 @@ class PredictionTable:
         meta = {"names": self.names, "classes": self.classes, "split": self.split, "source": dict(self.source)}
         arrays = io.BytesIO()
         np.savez_compressed(arrays, logits=self.logits, labels=self.labels)
-        write_whole(path, arrays.getvalue())
         write_whole(path.with_suffix(".json"), (json.dumps(meta, indent=1) + "\n").encode())
+        try:
+            write_whole(path, arrays.getvalue())
+        except OutputError:
+            path.with_suffix(".json").unlink(missing_ok=True)
+            raise
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -83,7 +83,8 @@ def make_progress() -> Progress:
         rich.TimeElapsedColumn(),
         rich.TimeRemainingColumn(),
     )
-    return rich.Progress(*columns, console=messages(), transient=True)
+    # in a pipe rich would end with an empty line
+    return rich.Progress(*columns, console=messages(), transient=True, disable=not messages().is_terminal)
 
 
 def percent(value: float) -> str:

@@ -1,10 +1,11 @@
 """Files of a data set, read from a folder or a zip without ever unpacking to disk."""
 
 import hashlib
+import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -50,25 +51,47 @@ def open_tree(path: Path) -> FileTree:
 def _folder_tree(root: Path) -> FileTree:
     digest = hashlib.sha256()
     members, empty = [], []
-    for path in sorted(root.rglob("*")):
+    for path in _walk(root):
         inside = PurePosixPath(path.relative_to(root).as_posix())
         if path.is_dir():
-            if not any(path.iterdir()):
-                empty.append(inside)
+            empty.append(inside)
             continue
-        status = path.stat()
-        digest.update(f"{inside}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        digest.update(f"{inside}\0{file_sha256(path)}\n".encode())
         members.append(Member(inside, _file_reader(path)))
         if len(members) > MAX_ENTRIES:
             raise _too_many(root)
     return FileTree(root, tuple(members), tuple(empty), digest.hexdigest())
 
 
+def _walk(root: Path) -> Iterator[Path]:
+    """Files and empty folders below ``root`` in sorted order; links to folders are followed, but never in circles."""
+    seen: set[str] = set()
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        subfolders.sort()
+        if not subfolders and not files:
+            yield Path(folder)
+        for name in sorted(files):
+            path = Path(folder) / name
+            if not path.is_file():
+                raise DataError(f"{path}: neither a file nor a link to one; remove it")
+            yield path
+
+
+def _cap(name: str) -> int:
+    return MAX_CSV_BYTES if name.lower().endswith(".csv") else MAX_FILE_BYTES
+
+
 def _file_reader(path: Path) -> Callable[[], bytes]:
     def read() -> bytes:
+        cap = _cap(path.name)
         try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise DataError(f"{path}: larger than {MAX_FILE_BYTES // 1_000_000} MB; this is no face picture, remove it")
+            if path.stat().st_size > cap:
+                raise DataError(f"{path}: larger than {cap // 1_000_000} MB; this is no face picture, remove it")
             return path.read_bytes()
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
@@ -123,7 +146,7 @@ class _Budget:
 
 
 def _zip_reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, origin: Path, budget: _Budget) -> Callable[[], bytes]:
-    cap = MAX_CSV_BYTES if entry.filename.lower().endswith(".csv") else MAX_FILE_BYTES
+    cap = _cap(entry.filename)
 
     def read() -> bytes:
         parts, size = [], 0

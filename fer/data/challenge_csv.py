@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from fer.data.faceset import FACE_SIZE, OFFICIAL_SPLITS, Row
 from fer.emotions import CSV_CODES, EMOTIONS
 from fer.errors import DataError
 from fer.types import ByteArray, Progress
+
+if TYPE_CHECKING:
+    import _csv
 
 _COLUMNS = ("emotion", "pixels", "usage")
 _SHOWN = 3
@@ -32,10 +36,10 @@ def read_csv(data: bytes, name: str, progress: Progress | None = None) -> list[R
         raise DataError(f"{name}: no readable csv ({error}); download fer2013.csv again") from error
 
 
-def _fields(reader: Iterable[list[str]], columns: list[int]) -> Iterator[tuple[int, list[str]]]:
-    for line, record in enumerate(reader, 2):
+def _fields(reader: "_csv.Reader", columns: list[int]) -> Iterator[tuple[int, list[str]]]:
+    for record in reader:
         if record:
-            yield line, [record[i].strip() if i < len(record) else "" for i in columns]
+            yield reader.line_num, [record[i].strip() if i < len(record) else "" for i in columns]
 
 
 def _rows(fields: Iterable[tuple[int, list[str]]], name: str, progress: Progress | None, total: int) -> list[Row]:

@@ -110,7 +110,7 @@ class Corpus:
             raise DataError(f"unknown split {name!r}; known splits: {', '.join(SPLITS)}")
         if name not in self.splits:
             has = ", ".join(self.splits)
-            raise DataError(f"{self.origin} has no {name} split (it has: {has}); choose one of these with --split")
+            raise DataError(f"{self.origin} has no {name} split (it has: {has}); choose one of these, or other data")
         return self.splits[name]
 
     @property

@@ -29,7 +29,7 @@ def read_folders(tree: FileTree, progress: Progress | None = None) -> tuple[list
     pictures, skipped = _sort_out(tree)
     if not pictures:
         raise DataError(f"{tree.origin}: no pictures found; expected train/<class>/*.jpg and test/<class>/*.jpg")
-    _refuse_empty_classes(tree)
+    _refuse_empty_classes(tree, pictures)
     places = [_place(member.path, tree) for member in pictures]
     rows = []
     for done, (member, (split, label)) in enumerate(zip(pictures, places, strict=True), 1):
@@ -76,7 +76,10 @@ def _place(path: PurePosixPath, tree: FileTree) -> tuple[str, int]:
     raise DataError(f"{tree.origin}: {path} belongs to no split; expected train/, validation/ or test/ above the class")
 
 
-def _refuse_empty_classes(tree: FileTree) -> None:
-    for folder in tree.empty_folders:
-        if len(folder.parts) > 1 and folder.parts[-2].lower() in _SPLIT_FOLDERS:
+def _refuse_empty_classes(tree: FileTree, pictures: list[Member]) -> None:
+    """A folder in a class's place without a single picture is a mistake, not a class without faces."""
+    filled = {member.path.parent for member in pictures}
+    folders = {*tree.empty_folders, *(member.path.parent for member in tree.members)}
+    for folder in sorted(folders - filled):
+        if len(folder.parts) > 1 and folder.parts[-2].lower() in _SPLIT_FOLDERS and not is_junk(folder):
             raise DataError(f"{tree.origin}: class folder {folder} is empty; put pictures into it or remove it")

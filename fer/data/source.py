@@ -1,9 +1,11 @@
 """From a path to a :class:`Corpus`: which source it is, where the decoded form is cached, where to look by default."""
 
+import io
 import json
 import logging
 import os
-import tempfile
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from fer.data.archive import FileTree, Member, file_sha256, open_tree
 from fer.data.challenge_csv import read_csv
 from fer.data.faceset import SPLITS, Corpus, FaceSet, Row, Skipped
 from fer.data.folder import read_folders
-from fer.errors import DataError
+from fer.errors import DataError, OutputError
+from fer.files import make_folder, write_whole
 from fer.types import Progress
 
 _log = logging.getLogger(__name__)
@@ -119,12 +122,12 @@ def _write_cache(path: Path, corpus: Corpus) -> None:
     names = {name: faces.names for name, faces in corpus.splits.items()}
     skipped = [(s.reason, s.count, s.example) for s in corpus.skipped]
     arrays["meta"] = np.frombuffer(json.dumps({"names": names, "skipped": skipped}).encode(), dtype=np.uint8)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        Path(file.name).replace(path)
-    except OSError as error:
+        make_folder(path.parent)
+        write_whole(path, content.getvalue())
+    except OutputError as error:
         _log.warning("the decoded data set is not cached: %s", error)
 
 
@@ -144,6 +147,6 @@ def _read_cache(path: Path, origin: Path) -> Corpus | None:
                 for name, names in meta["names"].items()
             }
         return Corpus(origin, splits, tuple(Skipped(*entry) for entry in meta["skipped"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         _log.warning("a damaged cache is ignored: %s", error)
         return None

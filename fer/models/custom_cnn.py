@@ -8,7 +8,7 @@ from fer.models.entry import Variant, register_model
 from fer.types import Preprocess
 
 # The first block works at full resolution and is paid for by memory traffic: narrow there, wide later.
-# Measured on two cores, bf16, batch 128: 32-128-256 trains 351 faces/s, 64-128-256 only 196.
+# docs/training.md has the speeds of other widths.
 WIDTHS = (32, 128, 256)
 
 
@@ -30,9 +30,9 @@ class CustomCNN(nn.Module):
     torch.Size([2, 7])
     """
 
-    def __init__(self, classes: int, dropout: float = 0.3) -> None:
+    def __init__(self, classes: int, dropout: float = 0.3, widths: tuple[int, int, int] = WIDTHS) -> None:
         super().__init__()
-        first, second, third = WIDTHS
+        first, second, third = widths
         self.block1, self.block2, self.block3 = _block(1, first), _block(first, second), _block(second, third)
         self.pool = nn.MaxPool2d(2)
         self.head = nn.Sequential(

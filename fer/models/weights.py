@@ -1,6 +1,8 @@
 """Starting weights: torchvision's ImageNet files, or a local file given by the user."""
 
+import contextlib
 import hashlib
+import io
 import pickle
 import socket
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ from torch.hub import load_state_dict_from_url
 from torchvision.models import WeightsEnum
 
 from fer.errors import WeightsError
+from fer.models.tensorfile import UnreadableTensorsError, is_state, read_tensors
 
 State = Mapping[str, torch.Tensor]
 
@@ -30,7 +33,8 @@ def download(weights: WeightsEnum) -> State:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT)
     try:
-        state: State = load_state_dict_from_url(weights.url, progress=False, check_hash=True, weights_only=True)
+        with contextlib.redirect_stdout(io.StringIO()):  # torch announces the download where our data goes
+            state: State = load_state_dict_from_url(weights.url, progress=False, check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError, pickle.UnpicklingError) as error:
         reason = getattr(error, "reason", None) or " ".join(str(error).split())
         raise WeightsError(
@@ -49,15 +53,15 @@ def read_state(path: Path) -> State:
         WeightsError: not there, or no file of tensors.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: no such file; check the path given to --init") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path}: no readable file of tensors; give a state dict saved by torch.save") from error
+        content = read_tensors(path.read_bytes())
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check the path given to --init") from error
+    except UnreadableTensorsError as error:
+        raise WeightsError(f"{path}: {error}; give a state dict saved by torch.save") from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not is_state(state):
         raise WeightsError(f"{path}: holds no state dict of tensors; give one saved by torch.save")
-    return dict(state)
+    return dict(state or {})
 
 
 def start_from(model: nn.Module, state: State, head: str, source: str) -> None:
