@@ -264,11 +264,11 @@ class PredictionTable:
         meta = {"names": self.names, "classes": self.classes, "split": self.split, "source": dict(self.source)}
         arrays = io.BytesIO()
         np.savez_compressed(arrays, logits=self.logits, labels=self.labels)
-        write_whole(path.with_suffix(".json"), (json.dumps(meta, indent=1) + "\n").encode())
+        write_whole(path, arrays.getvalue())
         try:
-            write_whole(path, arrays.getvalue())
+            write_whole(path.with_suffix(".json"), (json.dumps(meta, indent=1) + "\n").encode())
         except OutputError:
-            path.with_suffix(".json").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # one without the other is no table
             raise
 
     @classmethod
@@ -280,7 +280,7 @@ class PredictionTable:
         """
         try:
             meta = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
                 return cls(
                     arrays["logits"],
                     arrays["labels"],

@@ -109,9 +109,11 @@ class Corpus:
         if name not in SPLITS:
             raise DataError(f"unknown split {name!r}; known splits: {', '.join(SPLITS)}")
         if name not in self.splits:
-            has = ", ".join(self.splits)
-            raise DataError(f"{self.origin} has no {name} split (it has: {has}); choose one of these, or other data")
+            raise DataError(f"{self._lacks(name)}; choose one of these with --split")
         return self.splits[name]
+
+    def _lacks(self, name: str) -> str:
+        return f"{self.origin} has no {name} split (it has: {', '.join(self.splits)})"
 
     @property
     def fingerprint(self) -> str:
@@ -128,7 +130,9 @@ class Corpus:
         Raises:
             DataError: no train split, or a class of it is empty.
         """
-        train = self.split("train")
+        if "train" not in self.splits:
+            raise DataError(f"{self._lacks('train')}; name data to train on")
+        train = self.splits["train"]
         missing = [name for name, count in train.counts.items() if count == 0]
         if missing:
             raise DataError(f"{self.origin}: the train split has no image of {', '.join(missing)}; add some")

@@ -135,7 +135,7 @@ def _read_cache(path: Path, origin: Path) -> Corpus | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             meta = json.loads(arrays["meta"].tobytes())
             splits = {
                 name: FaceSet(

@@ -11,7 +11,7 @@ from urllib.error import URLError
 
 import torch
 from torch import nn
-from torch.hub import load_state_dict_from_url
+from torch.hub import get_dir, load_state_dict_from_url
 from torchvision.models import WeightsEnum
 
 from fer.errors import WeightsError
@@ -36,6 +36,9 @@ def download(weights: WeightsEnum) -> State:
         with contextlib.redirect_stdout(io.StringIO()):  # torch announces the download where our data goes
             state: State = load_state_dict_from_url(weights.url, progress=False, check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+        cached = Path(get_dir()) / "checkpoints" / file
+        if cached.exists():
+            raise WeightsError(f"{cached}: the cached ImageNet weights are damaged; delete the file and try again") from error
         reason = getattr(error, "reason", None) or " ".join(str(error).split())
         raise WeightsError(
             f"cannot fetch ImageNet weights {file} ({reason}); fetch {weights.url} on a machine with network and "

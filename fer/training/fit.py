@@ -93,6 +93,8 @@ def fit(fabric: Fabric, trainer: Trainer, plan: Plan, train: FaceSet, validation
     """
     config, history = plan.config, trainer.history
     for epoch in range(len(history) + 1, config.epochs + 1):
+        if config.early_stopping and history and epoch - 1 - history.best.epoch >= config.early_stopping:
+            break
         started = time.perf_counter()
         loss, accuracy = _train_epoch(fabric, trainer, plan, train, epoch, hooks.on_step)
         if not math.isfinite(loss):
@@ -102,8 +104,6 @@ def fit(fabric: Fabric, trainer: Trainer, plan: Plan, train: FaceSet, validation
         lr = trainer.optimizer.param_groups[0]["lr"]
         history.epochs.append(Epoch(epoch, lr, loss, accuracy, loss_v, accuracy_v, time.perf_counter() - started))
         hooks.on_epoch(trainer)
-        if config.early_stopping and epoch - history.best.epoch >= config.early_stopping:
-            break
     return history
 
 

@@ -1,0 +1,117 @@
+"""The gallery of a data set: which faces it shows, and what is written."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from analysis.gallery import explain_split, figure, pick
+from fer import checkpoint as checkpoints
+from fer.data import load
+from fer.emotions import EMOTIONS
+from fer.errors import OutputError
+from fer.evaluation import evaluate_checkpoint
+from fer.types import Heatmap, PredictionTable
+
+
+def table_of(*rows: tuple[int, int, float]) -> PredictionTable:
+    """Three classes; every row: label, predicted class, how far its logit stands out."""
+    logits = np.zeros((len(rows), 3))
+    for i, (_, predicted, strength) in enumerate(rows):
+        logits[i, predicted] = strength
+    names = tuple(f"face{i}" for i in range(len(rows)))
+    return PredictionTable(logits, [row[0] for row in rows], names, ("angry", "disgust", "fear"), "validation")
+
+
+TABLE = table_of(
+    (0, 0, 1.0),  # 0 angry, hit, faint
+    (0, 0, 5.0),  # 1 angry, hit, sure
+    (0, 2, 2.0),  # 2 angry, miss, faint
+    (0, 1, 4.0),  # 3 angry, miss, sure
+    (0, 0, 3.0),  # 4 angry, hit, between
+    (1, 0, 6.0),  # 5 disgust, only a miss
+    (0, 0, 5.0),  # 6 angry, hit, as sure as the second
+)
+
+
+def test_every_class_shows_its_surest_hits_then_its_surest_misses():
+    assert pick(TABLE, shown=10) == [[1, 6, 4, 0, 3, 2], [5], []]
+
+
+def test_no_more_than_the_number_asked_for_are_shown_of_each_kind():
+    assert pick(TABLE, shown=2) == [[1, 6, 3, 2], [5], []]
+    assert pick(TABLE, shown=1) == [[1, 3], [5], []]
+
+
+def test_by_default_four_hits_and_four_misses_are_shown():
+    table = table_of(*[(0, 0, 1.0)] * 6, *[(0, 1, 1.0)] * 6)
+    assert pick(table)[0] == [0, 1, 2, 3, 6, 7, 8, 9]
+
+
+@pytest.fixture
+def checkpoint(checkpoint_file):
+    return checkpoints.load(checkpoint_file)
+
+
+@pytest.fixture
+def faces(fake_folder):
+    return load(fake_folder).split("validation")
+
+
+def test_picture_and_numbers_of_the_chosen_faces_are_written(checkpoint, faces, tmp_path):
+    written = explain_split(checkpoint, faces, tmp_path / "out", "gradcam", None)
+    assert written == [tmp_path / "out" / "gallery-validation.png", tmp_path / "out" / "explanations.json"]
+    with Image.open(written[0]) as picture:
+        picture.load()
+        assert picture.format == "PNG" and min(picture.size) > 500
+    content = json.loads(written[1].read_text(encoding="utf-8"))
+    table = evaluate_checkpoint(checkpoint, faces)
+    chosen = [i for row in pick(table) for i in row]
+    assert [face["name"] for face in content["faces"]] == [table.names[i] for i in chosen]
+    for face, i in zip(content["faces"], chosen, strict=True):
+        assert face["truth"] == EMOTIONS[faces.labels[i]]
+        assert face["truth"] == face["name"].split("/")[-2]
+        assert face["label"] == face["target"] == EMOTIONS[table.predicted[i]]
+        assert max(face["probabilities"], key=face["probabilities"].get) == face["label"]
+        assert face["method"] == "gradcam" and face["peak"] >= 0
+        assert np.array(face["heatmap"]).shape == (48, 48)
+
+
+def test_the_class_asked_for_is_explained_on_every_face(checkpoint, faces, tmp_path):
+    written = explain_split(checkpoint, faces, tmp_path, "gradcam", "surprise")
+    records = json.loads(written[1].read_text(encoding="utf-8"))["faces"]
+    assert records and {record["target"] for record in records} == {"surprise"}
+
+
+def test_hits_stand_at_the_left_and_misses_at_the_right_of_their_class(checkpoint, faces):
+    labels = faces.labels.numpy()
+    logits = np.zeros((len(labels), 7))
+    logits[np.arange(len(labels)), labels] = 5.0
+    first_sad = int(np.flatnonzero(labels == EMOTIONS.index("sad"))[0])
+    logits[first_sad] = np.eye(7)[EMOTIONS.index("fear")] * 9  # the one miss
+    table = PredictionTable(logits, labels, faces.names, EMOTIONS, "validation")
+    rows = pick(table)
+    heatmaps = {i: Heatmap(np.zeros((48, 48)), 0.0, "sad", "gradcam") for row in rows for i in row}
+    axes = np.array(figure(table, faces, rows, heatmaps).axes).reshape(7, 8)
+    shown = np.array([[len(ax.images) for ax in row] for row in axes])
+    sad = EMOTIONS.index("sad")
+    assert shown[sad].tolist() == [1, 1, 0, 0, 1, 0, 0, 0]
+    assert all(shown[c].tolist() == [1, 1, 1, 0, 0, 0, 0, 0] for c in range(7) if c != sad)
+    assert axes[sad, 4].get_title().startswith("fear 100%")
+    assert [row[0].texts[0].get_text() for row in axes] == list(EMOTIONS)
+
+
+def test_a_folder_that_cannot_be_made_is_an_expected_error(checkpoint, faces, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(OutputError):
+        explain_split(checkpoint, faces, tmp_path / "file" / "out", "gradcam", None)
+
+
+def test_the_command_writes_the_gallery_of_the_split_asked_for(fer, checkpoint_file, fake_folder, tmp_path):
+    outcome = fer(
+        "explain", "--checkpoint", checkpoint_file, "--data", fake_folder, "--split", "test", "--out", tmp_path / "out"
+    )  # fmt: skip
+    assert outcome.code == 0
+    assert (tmp_path / "out" / "gallery-test.png").is_file()
+    assert str(tmp_path / "out" / "explanations.json") in outcome.out

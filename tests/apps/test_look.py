@@ -1,0 +1,89 @@
+"""What the page shows of a picture, without a browser."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from apps.look import SIDE, look
+from fer.emotions import COLOURS, EMOTIONS
+from fer.errors import CheckpointError, ImageError
+from fer.images import read
+from fer.predict import Predictor
+from fer.samples import sample_path
+
+
+@pytest.fixture
+def checkpoint(checkpoint_file):
+    return str(checkpoint_file)
+
+
+def test_the_sample_gives_one_boxed_face_with_label_confidence_and_heatmap(checkpoint):
+    shown = look(sample_path(), checkpoint)
+    (prediction,) = Predictor(checkpoint).predict(sample_path())
+    assert shown.note == "1 face found."
+    (card,) = shown.cards
+    assert card.title == f"1. {prediction.label}, {prediction.confidence:.0%}"
+    assert list(card.probabilities) == list(EMOTIONS)
+    assert sum(card.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    original, box = read(sample_path()), prediction.face.box
+    assert shown.boxed.shape == original.shape
+    assert tuple(shown.boxed[(box.y1 + box.y2) // 2, box.x1]) == ImageColor.getrgb(COLOURS[prediction.label])
+    assert np.array_equal(shown.boxed[box.y2 + 5 :], original[box.y2 + 5 :])
+
+
+def test_face_and_overlay_are_squares_of_one_size_that_differ(checkpoint):
+    (card,) = look(sample_path(), checkpoint).cards
+    assert card.face.shape == card.overlay.shape == (SIDE, SIDE, 3)
+    assert card.face.dtype == card.overlay.dtype == np.uint8
+    assert np.abs(card.face.astype(int) - card.overlay).mean() > 5
+
+
+def test_two_faces_give_two_cards_from_left_to_right(checkpoint, tmp_path):
+    one = read(sample_path())
+    Image.fromarray(np.hstack([one, one[:, ::-1]])).save(tmp_path / "two.png")
+    shown = look(tmp_path / "two.png", checkpoint)
+    assert shown.note == "2 faces found."
+    assert [card.title.split(".")[0] for card in shown.cards] == ["1", "2"]
+    left, right = (card.face.astype(int) for card in shown.cards)
+    assert np.abs(left - right[:, ::-1]).mean() < np.abs(left - right).mean()
+
+
+def test_a_picture_without_a_face_is_judged_whole_and_said_so(checkpoint, tmp_path):
+    slope = np.tile(np.linspace(40, 200, 300).astype(np.uint8), (150, 1))
+    Image.fromarray(slope).save(tmp_path / "slope.png")
+    shown = look(tmp_path / "slope.png", checkpoint)
+    assert "no face found" in shown.note.lower() and "whole image" in shown.note
+    (card,) = shown.cards
+    assert card.face.shape == (SIDE, SIDE, 3)
+    middle = card.face[SIDE // 2, :, 0]  # twice as wide as high: all of the slope is there, bars above and below
+    assert middle[2] < 60 and middle[-3] > 180
+    assert (card.face[10] == 0).all() and (card.face[-10] == 0).all()
+
+
+def test_a_face_already_cut_out_works(checkpoint, tmp_path):
+    Image.fromarray(read(sample_path())[60:250, 140:330]).convert("L").resize((48, 48)).save(tmp_path / "crop.png")
+    shown = look(tmp_path / "crop.png", checkpoint)
+    assert shown.boxed.shape == (48, 48, 3) and len(shown.cards) == 1
+
+
+def test_another_checkpoint_says_something_else(save_two):
+    one, other = (look(sample_path(), path).cards[0].probabilities for path in save_two)
+    assert one != other
+
+
+@pytest.fixture
+def save_two(tmp_path):
+    from tests.conftest import save_random
+
+    return [str(save_random(tmp_path / f"{seed}.pth", seed=seed)) for seed in (1, 2)]
+
+
+def test_a_file_that_is_no_picture_is_an_expected_error(checkpoint, tmp_path):
+    (tmp_path / "a.jpg").write_text("no picture", encoding="utf-8")
+    with pytest.raises(ImageError, match=r"a\.jpg"):
+        look(tmp_path / "a.jpg", checkpoint)
+
+
+def test_a_checkpoint_that_is_not_there_is_an_expected_error():
+    with pytest.raises(CheckpointError, match="nowhere"):
+        look(sample_path(), "nowhere")

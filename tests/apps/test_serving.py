@@ -1,0 +1,232 @@
+"""Starting the page: wrong options, the shared link and who may see it."""
+
+import asyncio
+import json
+import re
+import socket
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar
+
+import gradio
+import pytest
+
+from apps.gradio_app import main
+
+LINK = "https://0123456789abcdef.gradio.live"
+
+
+def status(url: str, opener: urllib.request.OpenerDirector | None = None) -> int:
+    """HTTP status of a page."""
+    try:
+        with (opener or urllib.request.build_opener()).open(url, timeout=20) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def logged_in(url: str, user: str, password: str) -> urllib.request.OpenerDirector:
+    """A visitor who has typed user and password."""
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    form = urllib.parse.urlencode({"username": user, "password": password}).encode()
+    status_of_login = opener.open(f"{url}login", form, timeout=20)
+    status_of_login.close()
+    return opener
+
+
+@dataclass
+class Served:
+    """What a start left behind: exit code, output, links asked for, and what a visitor saw meanwhile."""
+
+    code: int = -1
+    out: str = ""
+    err: str = ""
+    tunnels: list[str] = field(default_factory=list)
+    seen: object = None
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.strip().splitlines()
+
+
+@pytest.fixture(autouse=True)
+def _event_loops(monkeypatch) -> Iterator[None]:
+    """Closes the event loops that Gradio makes for its locks and forgets."""
+    loops, new_loop = [], asyncio.new_event_loop
+
+    def remembered():
+        loops.append(new_loop())
+        return loops[-1]
+
+    monkeypatch.setattr(asyncio, "new_event_loop", remembered)
+    yield
+    asyncio.set_event_loop(None)
+    for loop in loops:
+        loop.close()
+
+
+@pytest.fixture
+def serve(monkeypatch, capsys, checkpoint_file, tmp_path) -> Callable[..., Served]:
+    """Starts the page in this process, lets a visitor look at its address, then stops it as Ctrl-C does."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+
+    def start(*options: str, link: str | Exception = LINK, visit: Callable[[str], object] = lambda url: None) -> Served:
+        served = Served()
+
+        def tunnel(local_host, local_port, **_):
+            served.tunnels.append(f"{local_host}:{local_port}")
+            if isinstance(link, Exception):
+                raise link
+            return link
+
+        def block(demo):
+            try:
+                served.seen = visit(demo.local_url)
+            finally:
+                demo.close(verbose=False)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(gradio.networking, "setup_tunnel", tunnel)
+        monkeypatch.setattr(gradio.Blocks, "block_thread", block)
+        capsys.readouterr()
+        served.code = main(["--checkpoint", str(checkpoint_file), *options])
+        served.out, served.err = capsys.readouterr()
+        return served
+
+    return start
+
+
+def config_status(url: str) -> int:
+    return status(f"{url}config")
+
+
+NO_NETWORK = RuntimeError("Could not get share link from Gradio API Server.")
+
+
+def test_a_shared_link_is_guarded_by_a_user_and_password_printed_once(serve):
+    served = serve(visit=config_status)
+    assert served.code == 0 and len(served.tunnels) == 1
+    assert f"share link: {LINK}" in served.lines
+    (user, password), *others = re.findall(r"user (\S+), password (\S+)", served.out + served.err)
+    assert user and len(password) >= 12 and others == []
+    assert (served.out + served.err).count(password) == 1
+    assert served.seen == 401
+
+
+def test_every_start_makes_another_password(serve):
+    passwords = {re.search(r"password (\S+)", serve().out).group(1) for _ in range(2)}
+    assert len(passwords) == 2
+
+
+def test_user_and_password_open_a_guarded_page_and_wrong_ones_do_not(serve):
+    def visit(url):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            logged_in(url, "ada", "wrong")
+        refused.value.close()
+        return refused.value.code, status(f"{url}config", logged_in(url, "ada", "love:lace"))
+
+    served = serve("--auth", "ada:love:lace", visit=visit)  # a password may hold a colon
+    assert served.seen == (400, 200)
+    assert "love:lace" not in served.out + served.err  # who chose it knows it
+
+
+def test_a_public_link_is_open_to_all(serve):
+    served = serve("--public", visit=config_status)
+    assert f"share link: {LINK}" in served.lines and "password" not in served.out
+    assert served.seen == 200
+
+
+def test_without_a_link_the_page_goes_on_here_alone_and_without_a_password(serve):
+    served = serve(link=NO_NETWORK, visit=config_status)
+    assert served.code == 0
+    assert served.seen == 200
+    said, address = served.lines
+    assert "no share link" in said and "this machine only" in said
+    assert re.fullmatch(r"open http://127\.0\.0\.1:\d+/", address)
+    assert "password" not in served.out and served.err == ""
+
+
+@pytest.mark.parametrize("link", [OSError("no route"), ValueError("Could not create share URL."), TimeoutError()])
+def test_whatever_keeps_a_link_from_being_made_the_page_goes_on(serve, link):
+    served = serve(link=link, visit=config_status)
+    assert (served.code, served.seen, len(served.lines)) == (0, 200, 2)
+
+
+def test_a_password_of_ones_own_guards_the_page_without_a_link_too(serve):
+    assert serve("--auth", "ada:lovelace", link=NO_NETWORK, visit=config_status).seen == 401
+    assert serve("--auth", "ada:lovelace", "--no-share", visit=config_status).seen == 401
+
+
+def test_no_link_is_asked_for_where_none_is_wanted(serve):
+    served = serve("--no-share", visit=config_status)
+    assert served.tunnels == [] and served.seen == 200
+    assert len(served.lines) == 1 and served.lines[0].startswith("open http://127.0.0.1:")
+
+
+def test_a_page_listens_on_this_machine_alone_unless_told_otherwise(serve):
+    served = serve()
+    assert served.tunnels[0].startswith("127.0.0.1:")
+
+
+def test_the_page_sends_nothing_about_its_use_anywhere(serve):
+    def visit(url):
+        with urllib.request.urlopen(f"{url}config", timeout=20) as response:
+            return json.load(response)
+
+    assert serve("--no-share", visit=visit).seen["analytics_enabled"] is False
+
+
+# what cannot be started is said in one line
+
+
+def refusal(capsys, *options: str) -> tuple[int, str]:
+    capsys.readouterr()
+    try:
+        code = main(list(options))
+    except SystemExit as stopped:
+        code = stopped.code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return code, captured.err.strip()
+
+
+@pytest.mark.parametrize("credentials", ["ada", "ada:", ":lovelace", ":", ""])
+def test_malformed_credentials_are_refused_in_one_line(capsys, credentials):
+    code, message = refusal(capsys, "--auth", credentials)
+    assert code == 2
+    assert "USER:PASSWORD" in message
+    assert len(message.splitlines()) == 1
+
+
+def test_auth_and_public_exclude_each_other_in_one_line(capsys):
+    code, message = refusal(capsys, "--auth", "ada:lovelace", "--public")
+    assert code == 2 and "--public" in message
+    assert len(message.splitlines()) == 1
+
+
+def test_an_unknown_checkpoint_is_refused_in_one_line(capsys):
+    code, message = refusal(capsys, "--no-share", "--checkpoint", "nowhere.pth")
+    assert code == 2 and "nowhere.pth" in message
+    assert len(message.splitlines()) == 1
+
+
+def test_a_file_that_is_no_checkpoint_is_refused_in_one_line(capsys, tmp_path):
+    (tmp_path / "page.pth").write_text("<!DOCTYPE html><html></html>", encoding="utf-8")
+    code, message = refusal(capsys, "--no-share", "--checkpoint", str(tmp_path / "page.pth"))
+    assert code == 2 and "page.pth" in message and "web page" in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Gradio forgets the socket it tried
+def test_a_port_in_use_is_refused_in_one_line(capsys, checkpoint_file):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, message = refusal(capsys, "--no-share", "--checkpoint", str(checkpoint_file), "--port", str(port))
+    assert code == 2 and str(port) in message
+    assert len(message.splitlines()) == 1

@@ -1,0 +1,231 @@
+"""What every explanation method keeps."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from analysis.explain import METHODS, explain
+from fer.checkpoint import Card, Checkpoint
+from fer.emotions import EMOTIONS
+from fer.errors import UnknownNameError
+from fer.models import MODELS
+from fer.types import Box, Face
+
+every_method = pytest.mark.parametrize("method", list(METHODS))
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def random_checkpoint(architecture: str = "baseline") -> Checkpoint:
+    torch.manual_seed(0)
+    spec = MODELS[architecture].variants["small"]
+    return Checkpoint(spec.build(len(EMOTIONS), 0.2).eval(), Card(architecture, "small", EMOTIONS, spec.preprocess), "random")
+
+
+def random_faces(n: int) -> torch.Tensor:
+    return torch.randint(0, 256, (n, 1, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+def hook_count(model: nn.Module) -> int:
+    return sum(len(getattr(module, kind)) for module in model.modules() for kind in _HOOKS)
+
+
+class Failing(nn.Module):
+    """A head that works for some calls and then raises."""
+
+    def __init__(self, head: nn.Module, good_calls: int, error: Exception) -> None:
+        super().__init__()
+        self.head, self.good_calls, self.error = head, good_calls, error
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.good_calls == 0:
+            raise self.error
+        self.good_calls -= 1
+        return self.head(x)
+
+
+class _Broken(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise RuntimeError("the backward pass broke")
+
+
+class FailingBackward(nn.Module):
+    """A head whose backward pass raises."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return _Broken.apply(self.head(x))
+
+
+def in_a_mixed_state(model: nn.Module) -> None:
+    """Training, but for one layer in evaluation mode and one frozen."""
+    model.train()
+    model.conv1.eval()
+    model.conv2.requires_grad_(False)
+    model.conv2.register_forward_hook(lambda *_: None)
+
+
+def state_of(model: nn.Module) -> tuple[list[bool], list[bool], int]:
+    return [m.training for m in model.modules()], [p.requires_grad for p in model.parameters()], hook_count(model)
+
+
+@every_method
+def test_values_lie_in_0_to_1_and_the_peak_is_not_negative(method):
+    heatmaps = explain(random_checkpoint(), random_faces(6), method=method)
+    assert len(heatmaps) == 6
+    for heatmap in heatmaps:
+        assert heatmap.values.dtype == np.float32 and heatmap.values.shape == (48, 48)
+        assert heatmap.values.min() >= 0 and heatmap.values.max() <= 1
+        assert heatmap.peak >= 0
+        assert heatmap.method == method
+
+
+@every_method
+def test_the_target_is_the_class_asked_for_and_changes_the_map(method):
+    checkpoint, faces = random_checkpoint(), random_faces(1)
+    maps = {target: explain(checkpoint, faces, target, method)[0] for target in EMOTIONS}
+    assert all(heatmap.target == target for target, heatmap in maps.items())
+    assert len({heatmap.values.tobytes() for heatmap in maps.values()}) > 1
+
+
+@every_method
+def test_another_spelling_of_a_class_is_understood(method):
+    (heatmap,) = explain(random_checkpoint(), random_faces(1), "Happiness", method)
+    assert heatmap.target == "happy"
+
+
+@every_method
+def test_without_a_target_each_face_is_explained_for_its_own_prediction(method):
+    checkpoint, faces = random_checkpoint(), random_faces(4)
+    head = checkpoint.model.head[-1]
+    with torch.no_grad():  # make the predictions differ: each face's score is taken as far as it differs from the mean
+        logits = checkpoint.model((faces.float() / 255 - 0.5077) / 0.2550)
+        head.bias -= logits.mean(0)
+        predicted = (logits - logits.mean(0)).argmax(1).tolist()
+    assert len(set(predicted)) > 1
+    together = explain(checkpoint, faces, method=method)
+    assert [heatmap.target for heatmap in together] == [EMOTIONS[i] for i in predicted]
+    for i, heatmap in enumerate(together):
+        (alone,) = explain(checkpoint, faces[i : i + 1], EMOTIONS[predicted[i]], method)
+        np.testing.assert_allclose(heatmap.values, alone.values, atol=1e-3)
+        assert heatmap.peak == pytest.approx(alone.peak, rel=1e-3)
+
+
+@every_method
+def test_an_unknown_class_lists_the_known_ones(method):
+    with pytest.raises(UnknownNameError, match="angry, disgust, fear, happy, neutral, sad, surprise"):
+        explain(random_checkpoint(), random_faces(1), "contempt", method)
+
+
+@every_method
+def test_no_faces_give_no_maps(method):
+    assert explain(random_checkpoint(), [], method=method) == ()
+    assert explain(random_checkpoint(), random_faces(0), method=method) == ()
+
+
+@every_method
+def test_a_face_of_another_size_is_explained_as_its_48_pixel_form(method):
+    small = random_faces(1).numpy()[0, 0]
+    large = np.repeat(np.repeat(small, 2, axis=0), 2, axis=1)
+    faces = [Face(np.repeat(pixels[..., None], 3, axis=2), Box(0, 0, *pixels.shape), 1.0, "haar") for pixels in (small, large)]
+    one, two = explain(random_checkpoint(), faces, "sad", method)
+    np.testing.assert_allclose(one.values, two.values, atol=1e-4)
+
+
+@every_method
+def test_the_model_is_left_as_it_was(method):
+    checkpoint = random_checkpoint()
+    in_a_mixed_state(checkpoint.model)
+    before, weights = state_of(checkpoint.model), [p.detach().clone() for p in checkpoint.model.parameters()]
+    explain(checkpoint, random_faces(2), method=method)
+    assert state_of(checkpoint.model) == before
+    assert all(torch.equal(p, w) for p, w in zip(checkpoint.model.parameters(), weights, strict=True))
+
+
+@every_method
+def test_no_gradients_are_left_behind(method):
+    checkpoint = random_checkpoint()
+    explain(checkpoint, random_faces(2), method=method)
+    assert all(parameter.grad is None for parameter in checkpoint.model.parameters())
+
+
+@every_method
+def test_gradients_that_were_there_are_kept(method):
+    checkpoint = random_checkpoint()
+    for parameter in checkpoint.model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    explain(checkpoint, random_faces(2), method=method)
+    assert all(p.grad is not None and bool((p.grad == 1).all()) for p in checkpoint.model.parameters())
+
+
+@every_method
+def test_statistics_of_batch_norm_do_not_move(method):
+    checkpoint = random_checkpoint("custom_cnn")
+    checkpoint.model.train()
+    before = [b.clone() for b in checkpoint.model.buffers()]
+    explain(checkpoint, random_faces(2), method=method)
+    assert all(torch.equal(b, was) for b, was in zip(checkpoint.model.buffers(), before, strict=True))
+
+
+FAILURES: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "first forward pass": lambda head: Failing(head, 0, RuntimeError("the forward pass broke")),
+    "second forward pass": lambda head: Failing(head, 1, RuntimeError("the forward pass broke")),
+    "backward pass": FailingBackward,
+}
+
+
+@every_method
+@pytest.mark.parametrize("failure", list(FAILURES))
+def test_after_an_error_inside_the_model_is_left_as_it_was(method, failure):
+    checkpoint = random_checkpoint()
+    model = checkpoint.model
+    model.head = FAILURES[failure](model.head)
+    in_a_mixed_state(model)
+    before = state_of(model)
+    with pytest.raises(RuntimeError, match="pass broke"):
+        explain(checkpoint, random_faces(2), method=method)
+    assert state_of(model) == before
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@every_method
+@pytest.mark.parametrize("error", [IndexError, KeyError, ValueError])
+def test_the_models_own_error_comes_through_and_nothing_is_printed(method, error, capsys):
+    checkpoint = random_checkpoint()
+    checkpoint.model.head = Failing(checkpoint.model.head, 0, error("from the model"))
+    with pytest.raises(error, match="from the model"):
+        explain(checkpoint, random_faces(1), "happy", method)
+    assert capsys.readouterr().out == ""
+
+
+@every_method
+def test_an_empty_map_is_all_zero_with_peak_zero(method):
+    checkpoint = random_checkpoint()
+    with torch.no_grad():
+        for parameter in checkpoint.model.conv3.parameters():
+            parameter.fill_(0)
+    (heatmap,) = explain(checkpoint, random_faces(1), "happy", method)
+    assert heatmap.values.max() == 0 and heatmap.peak == 0
+
+
+@every_method
+def test_a_fainter_map_differs_in_its_peak_alone(method):
+    checkpoint, faces = random_checkpoint(), random_faces(1)
+    strong = max((explain(checkpoint, faces, target, method)[0] for target in EMOTIONS), key=lambda heatmap: heatmap.peak)
+    assert strong.peak > 0
+    with torch.no_grad():
+        checkpoint.model.head[-1].weight *= 0.01
+    (faint,) = explain(checkpoint, faces, strong.target, method)
+    assert faint.peak == pytest.approx(0.01 * strong.peak, rel=1e-3)
+    np.testing.assert_allclose(faint.values, strong.values, atol=0.02)

@@ -1,0 +1,436 @@
+"""The parts of training, each against a hand computation."""
+
+import dataclasses
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+
+from fer.config import RunConfig
+from fer.data import load
+from fer.data.augment import Augmentation, augment, mixup, warp
+from fer.data.sampling import balanced_class_weights
+from fer.errors import ConfigError, DataError
+from fer.losses import smooth_targets, soft_cross_entropy
+from fer.schedules import Plateau, cosine, warmup
+from fer.training import plan as plans
+from fer.training.ema import Average
+from fer.training.fit import Hooks, Trainer, fit, make_trainer
+from fer.training.history import Epoch, History
+from fer.training.plan import Plan, make_model, make_plan
+
+STILL = Augmentation(flip=0, rotate=0, zoom=0, shift=0, brightness=0, contrast=0, erase=0)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def noise(n: int = 4) -> torch.Tensor:
+    return torch.rand(n, 1, 48, 48, generator=seeded(9))
+
+
+# losses and class weights
+
+
+def test_smoothing_shares_its_part_evenly_by_all_classes():
+    targets = smooth_targets(torch.tensor([2, 0]), 4, 0.2)
+    np.testing.assert_allclose(targets, [[0.05, 0.05, 0.85, 0.05], [0.85, 0.05, 0.05, 0.05]], atol=1e-7)
+
+
+def test_without_smoothing_a_target_is_its_label_alone():
+    assert smooth_targets(torch.tensor([1]), 3, 0.0).tolist() == [[0.0, 1.0, 0.0]]
+
+
+def test_soft_cross_entropy_is_the_mean_of_minus_target_times_log_probability():
+    logits = torch.tensor([[math.log(1.0), math.log(3.0)], [math.log(4.0), math.log(1.0)]])  # probabilities ¼ ¾, ⅘ ⅕
+    targets = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
+    expected = (-math.log(0.75) - 0.5 * math.log(0.8) - 0.5 * math.log(0.2)) / 2
+    assert float(soft_cross_entropy(logits, targets)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_class_weights_multiply_each_class_in_soft_cross_entropy():
+    logits = torch.tensor([[math.log(1.0), math.log(3.0)], [math.log(4.0), math.log(1.0)]])
+    targets = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
+    expected = (-10 * math.log(0.75) - 2 * 0.5 * math.log(0.8) - 10 * 0.5 * math.log(0.2)) / 2
+    assert float(soft_cross_entropy(logits, targets, torch.tensor([2.0, 10.0]))) == pytest.approx(expected, rel=1e-6)
+
+
+def test_balanced_weights_of_fer_2013_are_the_known_ones():
+    counts = [3995, 436, 4097, 7215, 4965, 4830, 3171]  # angry, disgust, fear, happy, neutral, sad, surprise
+    np.testing.assert_allclose(balanced_class_weights(counts), [1.03, 9.41, 1.00, 0.57, 0.83, 0.85, 1.29], atol=0.006)
+
+
+def test_balanced_weights_make_every_class_count_alike():
+    counts = torch.tensor([3.0, 12.0, 5.0])
+    shares = balanced_class_weights([3, 12, 5]) * counts
+    np.testing.assert_allclose(shares, [20 / 3] * 3, rtol=1e-6)
+
+
+def test_a_class_without_images_has_no_balanced_weight():
+    with pytest.raises(ValueError, match="without images"):
+        balanced_class_weights([3, 0])
+
+
+# schedules
+
+
+def test_warm_up_rises_in_a_line_and_stays():
+    assert [warmup(p, 0.2) for p in (0.0, 0.05, 0.1, 0.2, 0.9)] == pytest.approx([0, 0.25, 0.5, 1, 1])
+    assert warmup(0.0, 0.0) == 1
+
+
+def test_cosine_falls_from_one_to_zero_after_the_warm_up():
+    assert [cosine(p, 0.2) for p in (0.1, 0.2, 0.6, 1.0)] == pytest.approx([0.5, 1, 0.5, 0], abs=1e-12)
+    assert cosine(0.25) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+
+
+def test_cosine_never_rises_once_it_falls():
+    values = [cosine(p / 100, 0.1) for p in range(10, 101)]
+    assert all(later < earlier for earlier, later in pairwise(values))
+
+
+def test_the_plateau_shrinks_by_a_quarter_after_more_than_five_epochs_without_gain():
+    plateau = Plateau()
+    assert [plateau.update(1.0) for _ in range(6)] == [1.0] * 6  # the first is a gain, five are waited for
+    assert plateau.update(1.0) == 0.75
+    assert [plateau.update(1.0) for _ in range(6)] == [0.75] * 5 + [0.75**2]
+
+
+def test_a_gain_starts_the_plateaus_patience_anew():
+    plateau = Plateau(patience=1)
+    assert [plateau.update(loss) for loss in (1.0, 1.0, 0.9, 0.95, 0.95)] == [1.0, 1.0, 1.0, 1.0, 0.75]
+
+
+def test_the_plateau_has_a_floor():
+    plateau = Plateau(factor=0.1, patience=0, floor=0.05)
+    for _ in range(5):
+        plateau.update(1.0)
+    assert plateau.value == 0.05
+
+
+# the moving average
+
+
+def weight_only(value: float) -> nn.Linear:
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(layer.weight, value)
+    return layer
+
+
+def test_the_average_follows_by_its_decay_forgetting_faster_at_the_start():
+    model = weight_only(0.0)
+    average = Average(model, decay=0.2)
+    nn.init.constant_(model.weight, 1.0)
+    average.update(model)  # decay min(0.2, 2/11) = 2/11
+    first = 1 - 2 / 11
+    assert average.model.weight.item() == pytest.approx(first, rel=1e-6)
+    average.update(model)  # decay min(0.2, 3/12) = 0.2
+    assert average.model.weight.item() == pytest.approx(0.2 * first + 0.8, rel=1e-6)
+    assert model.weight.item() == 1.0
+
+
+def test_an_average_without_decay_is_the_model():
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    average = Average(model, decay=0.0)
+    model(torch.randn(8, 3))
+    nn.init.constant_(model[0].weight, 0.3)
+    average.update(model)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(average.model.state_dict()[name], value)
+
+
+def test_the_average_keeps_counters_whole_and_is_not_trained():
+    model = nn.BatchNorm1d(3)
+    average = Average(model, decay=0.9)
+    for _ in range(4):
+        model(torch.randn(8, 3))
+        average.update(model)
+    assert average.model.num_batches_tracked.item() == 4
+    assert not average.model.training
+    assert not any(p.requires_grad for p in average.model.parameters())
+
+
+# augmentation
+
+
+def test_without_strength_nothing_changes():
+    # float32 coordinates of 48 pixels are exact to some 3e-6 of a pixel
+    torch.testing.assert_close(augment(noise(), STILL, seeded()), noise(), atol=5e-6, rtol=0)
+
+
+def test_a_certain_flip_mirrors_every_face():
+    flipped = augment(noise(), dataclasses.replace(STILL, flip=1.0), seeded())
+    torch.testing.assert_close(flipped, noise().flip(3), atol=1e-5, rtol=0)
+
+
+def test_half_of_the_faces_are_flipped_at_one_half():
+    faces = noise(1).repeat(400, 1, 1, 1)
+    flipped = augment(faces, dataclasses.replace(STILL, flip=0.5), seeded())
+    mirrored = (flipped - faces[0].flip(2)).abs().amax(dim=(1, 2, 3)) < 1e-4
+    same = (flipped - faces[0]).abs().amax(dim=(1, 2, 3)) < 1e-4
+    assert bool((mirrored ^ same).all())
+    assert 160 < int(mirrored.sum()) < 240
+
+
+@pytest.mark.parametrize(
+    "strength",
+    [
+        Augmentation(),
+        Augmentation(rotate=180, zoom=0.9, shift=1, brightness=1, contrast=1, erase=1),
+        dataclasses.replace(STILL, rotate=30),
+        dataclasses.replace(STILL, zoom=0.3),
+        dataclasses.replace(STILL, shift=0.3),
+        dataclasses.replace(STILL, brightness=0.3),
+        dataclasses.replace(STILL, contrast=0.5),
+        dataclasses.replace(STILL, erase=1.0),
+    ],
+    ids=["usual", "extreme", "rotate", "zoom", "shift", "brightness", "contrast", "erase"],
+)
+def test_every_strength_keeps_shape_and_range_and_draws_for_each_face_alone(strength):
+    faces = noise(1).repeat(8, 1, 1, 1)
+    result = augment(faces, strength, seeded())
+    assert result.shape == faces.shape and result.dtype == torch.float32
+    assert float(result.min()) >= 0 and float(result.max()) <= 1
+    assert len({face.numpy().tobytes() for face in result}) == 8
+
+
+def test_augmenting_leaves_the_batch_it_was_given_alone():
+    faces = noise()
+    augment(faces, Augmentation(erase=1.0), seeded())
+    assert torch.equal(faces, noise())
+
+
+def test_the_same_generator_gives_the_same_faces():
+    one, same, other = (augment(noise(), Augmentation(), seeded(s)) for s in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+def test_a_shift_moves_by_whole_pixels_and_repeats_the_border():
+    two_right = torch.tensor([[[1.0, 0.0, -2 * 2 / 48], [0.0, 1.0, 0.0]]])
+    moved = warp(noise(1), two_right)
+    torch.testing.assert_close(moved[..., 2:], noise(1)[..., :-2], atol=1e-4, rtol=0)
+    torch.testing.assert_close(moved[..., :2], noise(1)[..., :1].expand(-1, -1, -1, 2), atol=1e-4, rtol=0)
+
+
+def test_a_quarter_turn_equals_that_of_torch():
+    turned = warp(noise(1), torch.tensor([[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]]))
+    either = [torch.rot90(noise(1), k, (2, 3)) for k in (1, 3)]
+    assert min(float((turned - e).abs().max()) for e in either) < 1e-4
+
+
+def test_a_rotation_keeps_distances():
+    """A disc off the centre stays at its distance, and round."""
+    y, x = torch.meshgrid(torch.arange(48.0) - 23.5, torch.arange(48.0) - 23.5, indexing="ij")
+    disc = (((x - 12) ** 2 + y**2) < 16).float().expand(64, 1, 48, 48)
+    turned = augment(disc, dataclasses.replace(STILL, rotate=180, flip=0.5), seeded())[:, 0]
+    mass = turned.sum(dim=(1, 2))
+    centre_x, centre_y = (turned * x).sum(dim=(1, 2)) / mass, (turned * y).sum(dim=(1, 2)) / mass
+    np.testing.assert_allclose(torch.hypot(centre_x, centre_y), 12, atol=0.2)
+    np.testing.assert_allclose(mass, disc[0].sum(), rtol=0.05)
+    assert float(centre_x.min()) < -10 and float(centre_y.min()) < -10 and float(centre_y.max()) > 10
+
+
+def test_brightness_moves_the_mean_by_no_more_than_its_strength():
+    faces = torch.full((200, 1, 48, 48), 0.5)
+    means = augment(faces, dataclasses.replace(STILL, brightness=0.2), seeded()).mean(dim=(1, 2, 3))
+    assert 0.3 <= float(means.min()) < 0.33 and 0.67 < float(means.max()) <= 0.7
+
+
+def test_contrast_keeps_the_mean_and_scales_the_spread():
+    face = torch.linspace(0.3, 0.7, 48).expand(200, 1, 48, 48)
+    result = augment(face, dataclasses.replace(STILL, contrast=0.4), seeded())
+    np.testing.assert_allclose(result.mean(dim=(1, 2, 3)), 0.5, atol=1e-5)
+    gain = result.std(dim=(1, 2, 3)) / face.std(dim=(1, 2, 3))
+    assert 0.6 <= float(gain.min()) < 0.65 and 1.35 < float(gain.max()) <= 1.4 + 1e-5
+
+
+def test_erasing_blanks_one_rectangle_of_two_to_twenty_five_percent():
+    faces = noise(100)
+    changed = augment(faces, dataclasses.replace(STILL, erase=1.0), seeded())[:, 0] != augment(faces, STILL, seeded())[:, 0]
+    for mask in changed:
+        rows, columns = mask.any(dim=1).nonzero().flatten(), mask.any(dim=0).nonzero().flatten()
+        assert bool(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all())
+        assert 0.01 < float(mask.float().mean()) < 0.28
+
+
+# mixup
+
+
+def numbered(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """n faces that are their own targets: face i has a single bright pixel, the i-th."""
+    targets = torch.eye(n)
+    return targets.view(n, 1, 1, n), targets
+
+
+def test_mixup_blends_face_and_target_with_the_same_partner_and_share():
+    pixels, targets = mixup(*numbered(64), 0.4, seeded())
+    torch.testing.assert_close(pixels.view(64, 64), targets)
+    np.testing.assert_allclose(targets.sum(dim=1), 1, atol=1e-6)
+    assert float(targets.diagonal().min()) >= 0.5  # a face keeps the larger share
+    assert len({round(share, 5) for share in targets.diagonal().tolist()}) > 50  # one draw a face
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
+def test_mixup_draws_its_share_from_the_beta_distribution(alpha):
+    n = 3000
+    shares = torch.cat([mixup(torch.zeros(n, 1, 1, 1), torch.eye(n), alpha, seeded(s))[1].diagonal() for s in range(4)])
+    draws = np.random.default_rng(0).beta(alpha, alpha, 200_000)
+    at = np.linspace(0.05, 0.95, 19)
+    np.testing.assert_allclose(np.quantile(shares, at), np.quantile(np.maximum(draws, 1 - draws), at), atol=0.02)
+
+
+def test_mixup_repeats_with_its_generator():
+    one, same = (mixup(*numbered(16), 0.4, seeded(3))[1] for _ in range(2))
+    assert torch.equal(one, same)
+
+
+# the loop
+
+
+@pytest.fixture
+def faces(fake_folder):
+    corpus = load(fake_folder)
+    return corpus.split("train"), corpus.split("validation")
+
+
+def config_of(**values: object) -> RunConfig:
+    usual = {"model": "baseline", "precision": "fp32", "batch_size": 21, "epochs": 2, "warmup": 0.0, "lr": 0.01}
+    return RunConfig(**{**usual, **values})
+
+
+def made(config: RunConfig, faces) -> tuple[Fabric, Trainer, Plan]:
+    plan = make_plan(config, faces[0])
+    fabric = Fabric(accelerator="cpu", devices=1, precision=plan.fabric_precision)
+    return fabric, make_trainer(fabric, make_model(plan), config), plan
+
+
+SILENT = Hooks(lambda *_: None, lambda _: None)
+
+
+def test_early_stopping_ends_a_run_that_no_longer_gains(faces):
+    config = config_of(epochs=20, lr=1e-9, early_stopping=2)
+    fabric, trainer, plan = made(config, faces)
+    history = fit(fabric, trainer, plan, *faces, SILENT)
+    assert history.best.epoch == 1
+    assert len(history) == 3
+
+
+def test_a_run_that_early_stopping_ended_is_not_continued(faces):
+    config = config_of(epochs=20, lr=1e-9, early_stopping=2)
+    fabric, trainer, plan = made(config, faces)
+    fit(fabric, trainer, plan, *faces, SILENT)
+    assert len(fit(fabric, trainer, plan, *faces, SILENT)) == 3
+
+
+def test_without_early_stopping_all_epochs_are_trained(faces):
+    fabric, trainer, plan = made(config_of(epochs=4, lr=1e-9), faces)
+    assert [epoch.epoch for epoch in fit(fabric, trainer, plan, *faces, SILENT)] == [1, 2, 3, 4]
+
+
+def test_the_caller_hears_of_every_step_and_epoch(faces):
+    steps, epochs = [], []
+    fabric, trainer, plan = made(config_of(), faces)
+    hooks = Hooks(lambda *step: steps.append(step), lambda t: epochs.append(len(t.history)))
+    fit(fabric, trainer, plan, *faces, hooks)
+    assert steps == [(1, 1, 2), (1, 2, 2), (2, 1, 2), (2, 2, 2)]
+    assert epochs == [1, 2]
+
+
+def test_the_learning_rate_follows_the_cosine(faces):
+    config = config_of(epochs=4, batch_size=64, lr=0.01)  # one step an epoch
+    fabric, trainer, plan = made(config, faces)
+    rates = [epoch.lr for epoch in fit(fabric, trainer, plan, *faces, SILENT)]
+    assert rates == pytest.approx([0.01 * 0.5 * (1 + math.cos(math.pi * share)) for share in (0, 0.25, 0.5, 0.75)])
+
+
+def test_the_learning_rate_follows_the_plateau(faces):
+    fabric, trainer, plan = made(config_of(epochs=1, schedule="plateau", lr=0.01), faces)
+    trainer.plateau.value = 0.5
+    (epoch,) = fit(fabric, trainer, plan, *faces, SILENT)
+    assert epoch.lr == pytest.approx(0.005)
+
+
+def test_the_same_seed_trains_the_same_weights(faces):
+    results = []
+    for seed in (1, 1, 2):
+        fabric, trainer, plan = made(config_of(seed=seed, mixup=0.2), faces)
+        fit(fabric, trainer, plan, *faces, SILENT)
+        results.append(torch.cat([p.detach().flatten() for p in trainer.average.model.parameters()]))
+    assert torch.equal(results[0], results[1]) and not torch.equal(results[0], results[2])
+
+
+def test_a_loss_that_is_no_longer_finite_is_an_expected_error(faces):
+    fabric, trainer, plan = made(config_of(), faces)
+    with torch.no_grad():
+        next(trainer.model.parameters()).fill_(math.nan)
+    with pytest.raises(ConfigError, match="no longer finite in epoch 1"):
+        fit(fabric, trainer, plan, *faces, SILENT)
+
+
+@pytest.mark.parametrize("optimizer, kind", [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)])
+def test_norms_and_biases_are_not_decayed(optimizer, kind, faces):
+    config = config_of(model="custom_cnn", optimizer=optimizer, weight_decay=0.01)
+    _, trainer, _ = made(config, faces)
+    decayed, free = trainer.optimizer.param_groups
+    assert isinstance(trainer.optimizer, kind) or isinstance(getattr(trainer.optimizer, "optimizer", None), kind)
+    assert decayed["weight_decay"] == 0.01 and {p.ndim for p in decayed["params"]} == {2, 4}
+    assert free["weight_decay"] == 0 and {p.ndim for p in free["params"]} == {1}
+    assert len(decayed["params"]) + len(free["params"]) == len(list(trainer.model.parameters()))
+
+
+# the plan
+
+
+def test_balanced_weights_come_from_the_training_counts(faces):
+    train = faces[0].select(torch.arange(len(faces[0])) >= 3)  # three angry faces fewer
+    plan = make_plan(config_of(class_weights="balanced"), train)
+    assert plan.class_weights == pytest.approx([39 / (7 * 3)] + [39 / (7 * 6)] * 6, rel=1e-5)
+    assert make_plan(config_of(), train).class_weights == (1.0,) * 7
+
+
+def test_the_number_format_is_the_one_asked_for_or_the_one_that_pays(faces, monkeypatch):
+    def precision(name: str) -> str:
+        return make_plan(config_of(precision=name), faces[0]).fabric_precision
+
+    assert (precision("fp32"), precision("bf16")) == ("32-true", "bf16-mixed")
+    for pays, expected in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr(plans, "bf16_pays", lambda pays=pays: pays)
+        assert precision("auto") == expected
+
+
+def test_the_first_epochs_may_see_smaller_faces(faces):
+    plan = make_plan(config_of(model="custom_cnn", epochs=4, small_epochs=2, small_size=32), faces[0])
+    assert [plan.input_at(epoch).size for epoch in (1, 2, 3, 4)] == [32, 32, 48, 48]
+    assert plan.preprocess.size == 48
+
+
+def test_a_net_of_fixed_size_refuses_another_one(faces):
+    with pytest.raises(ConfigError, match="baseline takes 48-pixel faces only"):
+        make_plan(config_of(input_size=64), faces[0])
+
+
+# the record
+
+
+def rows(*accuracies: float) -> History:
+    return History([Epoch(i, 0.1, 1.5, 0.25, 1.25, a, 3.5) for i, a in enumerate(accuracies, 1)])
+
+
+def test_the_best_epoch_is_the_earliest_of_the_most_accurate():
+    assert rows(0.2, 0.5, 0.5, 0.4).best.epoch == 2
+
+
+def test_a_record_is_read_back_as_it_was_written(tmp_path):
+    rows(0.2, 0.5).save(tmp_path / "history.csv")
+    assert History.load(tmp_path / "history.csv") == rows(0.2, 0.5)
+
+
+def test_a_file_that_is_no_record_is_an_expected_error(tmp_path):
+    (tmp_path / "history.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"history\.csv"):
+        History.load(tmp_path / "history.csv")
