@@ -8,6 +8,9 @@ ARGS ?=
 BIN := .venv/bin
 UV := $(BIN)/uv pip
 
+# where this is set, every start would compile all packages again
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test check lock table clean
 
 demo: .venv/runtime.stamp

@@ -74,9 +74,11 @@ def write_records(out: Path, checkpoint: Checkpoint, records: Sequence[dict[str,
 
 def _names(images: Sequence[Path]) -> list[str]:
     """File stems, numbered where two pictures share one."""
-    seen: dict[str, int] = {}
-    names = []
+    names: list[str] = []
     for path in images:
-        seen[path.stem] = seen.get(path.stem, 0) + 1
-        names.append(path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}")
+        name, number = path.stem, 1
+        while name in names:
+            number += 1
+            name = f"{path.stem}-{number}"
+        names.append(name)
     return names

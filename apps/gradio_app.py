@@ -12,7 +12,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gradio as gr
 from gradio.data_classes import ImageData
@@ -31,7 +31,7 @@ NOTICE = (
 )
 #: Larger uploads are refused.
 MAX_FILE_SIZE = "5mb"
-# Seconds after which uploads are deleted, and how often that is looked after.
+# How often Gradio looks for old uploads, and how old they may get, in seconds.
 _DELETE_CACHE = (30, 60)
 _CSS = """
 .gradio-container {max-width: 1180px !important; margin: auto}
@@ -51,7 +51,8 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
     """
     first = checkpoint or default_name()
     predictor(first)  # a bad checkpoint is said at start, and the first visitor does not wait
-    choices = list(dict.fromkeys([first, *released_names()]))
+    # visitors see names, not this machine's folders
+    choices = [(Path(name).stem, name) for name in dict.fromkeys([first, *released_names()])]
     demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_DELETE_CACHE)
     with demo:
         gr.Markdown(f"# {TITLE}")
@@ -163,8 +164,15 @@ def _credentials(given: str | None) -> tuple[str, str]:
     return user, password
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"fer: {message}; see --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gradio_app.py", description=(__doc__ or "").splitlines()[0])
+    parser = _Parser(prog="gradio_app.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--checkpoint", help="file or released name (default: the shipped one)")
     parser.add_argument("--no-share", dest="share", action="store_false", help="make no public link")
     guard = parser.add_mutually_exclusive_group()

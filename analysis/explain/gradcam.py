@@ -23,7 +23,10 @@ class _Recording(GradCAM):  # type: ignore[misc]  # the package has no types
 @METHODS.register("gradcam")
 def gradcam(model: nn.Module, inputs: torch.Tensor, layer: nn.Module, targets: list[int]) -> Maps:
     """Channels of a layer, weighted by the mean gradient of the target's logit; negative parts dropped."""
-    with _Recording(model, [layer]) as cam:
+    cam = _Recording(model, [layer])
+    try:  # not by the package's own `with`, which prints some errors to stdout and goes on
         scaled = cam(inputs.requires_grad_(True), [ClassifierOutputTarget(target) for target in targets])
         peaks = np.maximum(cam.raw.reshape(len(cam.raw), -1).max(axis=1), 0)
+    finally:
+        cam.activations_and_grads.release()
     return Maps(np.clip(scaled, 0, 1).astype(np.float32), peaks.astype(np.float32))

@@ -27,9 +27,9 @@ METHODS: Registry[Method] = Registry("explanation method")
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; modes, gradient flags and hooks as before afterwards, also after an error."""
+    """Evaluation mode inside; modes, gradients, their flags and hooks as before afterwards, also after an error."""
     modes = [(module, module.training) for module in model.modules()]
-    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
     hooks = [(module, set(module._forward_hooks)) for module in model.modules()]
     model.eval().requires_grad_(False)
     try:
@@ -38,8 +38,8 @@ def untouched(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-        for parameter, requires_grad in flags:
-            parameter.requires_grad_(requires_grad)
+        for parameter, requires_grad, grad in parameters:
+            parameter.requires_grad_(requires_grad).grad = grad
         for module, before in hooks:
             for key in set(module._forward_hooks) - before:
                 del module._forward_hooks[key]

@@ -116,9 +116,9 @@ def _save_epoch(folder: Path, trainer: Trainer, card: Card, is_best: bool) -> No
     last = trainer.history.epochs[-1]
     card = replace(card, validation_accuracy=last.validation_accuracy, train_accuracy=last.train_accuracy)
     state = trainer.average.model.state_dict()
-    checkpoints.save(folder / "last.pth", state, card, training=trainer.state())
-    if is_best:
+    if is_best:  # first, so that a run killed in between repeats the epoch instead of losing its best
         checkpoints.save(folder / "best.pth", state, card)
+    checkpoints.save(folder / "last.pth", state, card, training=trainer.state())
     trainer.history.save(folder / "history.csv")
 
 
