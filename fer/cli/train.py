@@ -47,6 +47,8 @@ def train(
         folder = new_folder(runs, config)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
+    faces = ", ".join(f"{len(split):,} {name}" for name, split in corpus.splits.items())
+    console.say(f"{config.model} ({config.mode}, {config.epochs} epochs) on {faces} faces; results go to {folder}")
     run = _train(config, corpus, folder, resume is not None)
     draw(run)
     metrics = run.card.metrics["validation"]

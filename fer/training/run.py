@@ -59,7 +59,8 @@ def train(config: RunConfig, corpus: Corpus, folder: Path, watch: Watch, *, resu
     """
     train_faces, validation = corpus.for_training()
     plan = make_plan(config, train_faces)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it announces the number format on stderr
+    for name in ("lightning.fabric", "lightning.pytorch"):  # both announce the number format on stderr
+        logging.getLogger(name).setLevel(logging.WARNING)
     fabric = Fabric(accelerator="auto", devices=1, precision=plan.fabric_precision)  # type: ignore[arg-type]
     trainer = make_trainer(fabric, make_model(plan, resumed=resume), config)
     card = _card(plan, corpus, train_faces, validation)
