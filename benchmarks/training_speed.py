@@ -11,7 +11,8 @@ import time
 
 import torch
 
-from fer.data.augment import Augmentation, augment
+from fer.config import RunConfig
+from fer.data.augment import augment
 from fer.data.preprocess import standardise, to_unit
 from fer.emotions import EMOTIONS
 from fer.losses import smooth_targets, soft_cross_entropy
@@ -34,7 +35,7 @@ def faces_per_second(widths: tuple[int, int, int], size: int, half: bool) -> flo
     times = []
     for _ in range(STEPS):
         start = time.perf_counter()
-        inputs = standardise(augment(to_unit(images), Augmentation(), generator), Preprocess(size=size))
+        inputs = standardise(augment(to_unit(images), RunConfig(), generator), Preprocess(size=size))
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             loss = soft_cross_entropy(model(inputs), targets)
         optimizer.zero_grad()

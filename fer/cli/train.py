@@ -47,8 +47,6 @@ def train(
         folder = new_folder(runs, config)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
-    faces = ", ".join(f"{len(split):,} {name}" for name, split in corpus.splits.items())
-    console.say(f"{config.model} ({config.mode}, {config.epochs} epochs) on {faces} faces; results go to {folder}")
     run = _train(config, corpus, folder, resume is not None)
     draw(run)
     metrics = run.card.metrics["validation"]
@@ -94,6 +92,10 @@ def _train(config: RunConfig, corpus: Any, folder: Path, resume: bool) -> Run:
     with console.make_progress() as bars:
         task = bars.add_task(f"epoch 1/{config.epochs}", total=None)
 
+        def on_start() -> None:
+            faces = ", ".join(f"{len(split):,} {name}" for name, split in corpus.splits.items())
+            console.say(f"{config.model} ({config.mode}, {config.epochs} epochs) on {faces} faces; results go to {folder}")
+
         def on_step(epoch: int, step: int, steps: int) -> None:
             bars.update(task, description=f"epoch {epoch}/{config.epochs}", completed=step, total=steps)
 
@@ -108,7 +110,7 @@ def _train(config: RunConfig, corpus: Any, folder: Path, resume: bool) -> Run:
             bars.update(task, description="evaluating the best epoch", completed=done, total=total)
 
         try:
-            return train(config, corpus, folder, Watch(on_step, on_epoch, on_evaluate), resume=resume)
+            return train(config, corpus, folder, Watch(on_step, on_epoch, on_evaluate, on_start), resume=resume)
         except KeyboardInterrupt:
             if (folder / "last.pth").exists():
                 console.say(f"continue with: fer train --resume {folder}")

@@ -5,41 +5,29 @@ Geometry is one warp: flip, rotation, zoom and shift are composed into a samplin
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Strengths of the random draws; see :class:`fer.config.RunConfig` for units."""
-
-    flip: float = 0.5
-    rotate: float = 10.0
-    zoom: float = 0.1
-    shift: float = 0.1
-    brightness: float = 0.2
-    contrast: float = 0.2
-    erase: float = 0.0
+from fer.config import RunConfig
 
 
-def augment(pixels: torch.Tensor, strength: Augmentation, generator: torch.Generator) -> torch.Tensor:
+def augment(pixels: torch.Tensor, config: RunConfig, generator: torch.Generator) -> torch.Tensor:
     """Randomly warped, relit and erased copies.
 
     Args:
         pixels: float32 (N, 1, H, W), 0..1.
-        strength: how far the draws reach.
+        config: how far the draws reach; see :class:`fer.config.RunConfig` for the units.
         generator: source of all randomness, on the device of ``pixels``.
 
     Returns:
         float32 (N, 1, H, W), 0..1.
     """
-    pixels = warp(pixels, _matrices(len(pixels), strength, generator))
-    if strength.brightness or strength.contrast:
-        pixels = _relight(pixels, strength, generator)
-    if strength.erase:
-        pixels = _erase(pixels, strength.erase, generator)
+    pixels = warp(pixels, _matrices(len(pixels), config, generator))
+    if config.brightness or config.contrast:
+        pixels = _relight(pixels, config, generator)
+    if config.erase:
+        pixels = _erase(pixels, config.erase, generator)
     return pixels
 
 
@@ -98,21 +86,21 @@ def _uniform(n: int, reach: float, generator: torch.Generator) -> torch.Tensor:
     return (torch.rand(n, generator=generator, device=generator.device) * 2 - 1) * reach
 
 
-def _matrices(n: int, strength: Augmentation, generator: torch.Generator) -> torch.Tensor:
-    angle = _uniform(n, math.radians(strength.rotate), generator)
-    scale = 1 + _uniform(n, strength.zoom, generator)
-    mirrored = torch.rand(n, generator=generator, device=generator.device) < strength.flip
+def _matrices(n: int, config: RunConfig, generator: torch.Generator) -> torch.Tensor:
+    angle = _uniform(n, math.radians(config.rotate), generator)
+    scale = 1 + _uniform(n, config.zoom, generator)
+    mirrored = torch.rand(n, generator=generator, device=generator.device) < config.flip
     sign = torch.where(mirrored, -1.0, 1.0)
     cos, sin = angle.cos() * scale, angle.sin() * scale
-    shift_x, shift_y = _uniform(n, 2 * strength.shift, generator), _uniform(n, 2 * strength.shift, generator)
+    shift_x, shift_y = _uniform(n, 2 * config.shift, generator), _uniform(n, 2 * config.shift, generator)
     rows = torch.stack((cos * sign, -sin, shift_x, sin * sign, cos, shift_y), dim=1)
     return rows.view(n, 2, 3)
 
 
-def _relight(pixels: torch.Tensor, strength: Augmentation, generator: torch.Generator) -> torch.Tensor:
+def _relight(pixels: torch.Tensor, config: RunConfig, generator: torch.Generator) -> torch.Tensor:
     n = len(pixels)
-    gain = (1 + _uniform(n, strength.contrast, generator)).view(-1, 1, 1, 1)
-    lift = _uniform(n, strength.brightness, generator).view(-1, 1, 1, 1)
+    gain = (1 + _uniform(n, config.contrast, generator)).view(-1, 1, 1, 1)
+    lift = _uniform(n, config.brightness, generator).view(-1, 1, 1, 1)
     middle = pixels.mean(dim=(2, 3), keepdim=True)
     return ((pixels - middle) * gain + middle + lift).clamp_(0, 1)
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from fer.config import RunConfig
 from fer.data import FaceSet
-from fer.data.augment import Augmentation, augment, mixup
+from fer.data.augment import augment, mixup
 from fer.data.preprocess import standardise, to_unit
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
@@ -112,7 +112,6 @@ def _train_epoch(
 ) -> tuple[float, float]:
     config, model, optimizer = plan.config, trainer.model, trainer.optimizer
     generator = _seeded(fabric, config.seed, epoch)
-    strength = Augmentation(**{f.name: getattr(config, f.name) for f in dataclasses.fields(Augmentation)})
     preprocess = plan.input_at(epoch)
     weights = torch.tensor(plan.class_weights, device=fabric.device)
     order = torch.randperm(len(train), generator=generator, device=fabric.device)
@@ -125,7 +124,7 @@ def _train_epoch(
         for group in optimizer.param_groups:
             group["lr"] = lr
         labels = train.labels[index]
-        pixels = augment(to_unit(train.images[index]), strength, generator)
+        pixels = augment(to_unit(train.images[index]), config, generator)
         targets = smooth_targets(labels, len(EMOTIONS), config.label_smoothing)
         if config.mixup:
             pixels, targets = mixup(pixels, targets, config.mixup, generator)

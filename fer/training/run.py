@@ -41,11 +41,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Watch:
-    """What a caller shows meanwhile: steps, epochs with whether they are the best so far, the last evaluation."""
+    """What a caller shows: steps, epochs with whether they are the best so far, the last evaluation, and that all is ready."""
 
     on_step: OnStep
     on_epoch: Callable[[Epoch, bool], None]
     on_evaluate: Progress
+    on_start: Callable[[], None] = lambda: None
 
 
 def train(config: RunConfig, corpus: Corpus, folder: Path, watch: Watch, *, resume: bool = False) -> Run:
@@ -67,6 +68,7 @@ def train(config: RunConfig, corpus: Corpus, folder: Path, watch: Watch, *, resu
     if resume:
         _restore(trainer, folder, card)
     _prepare(folder, config)
+    watch.on_start()
     started = time.perf_counter() - trainer.history.seconds
     with SummaryWriter(str(folder)) as board:
 

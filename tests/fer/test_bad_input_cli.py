@@ -40,7 +40,7 @@ def work(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def refused(fer, work):
+def check_refused(fer, work):
     """Checks that a command line ends in one line that holds ``names``, having written nothing; returns the line."""
 
     def run(*arguments, names=()):
@@ -74,23 +74,23 @@ BAD_PICTURES = {
 
 @pytest.mark.parametrize("command", ["predict", "explain"])
 @pytest.mark.parametrize("kind", BAD_PICTURES)
-def test_a_bad_picture(command, kind, refused, checkpoint_file, tmp_path):
+def test_a_bad_picture(command, kind, check_refused, checkpoint_file, tmp_path):
     path = tmp_path / "holiday.png"
     if BAD_PICTURES[kind] is not None:
         path.write_bytes(BAD_PICTURES[kind])
-    line = refused(command, path, "--checkpoint", checkpoint_file, names=[path])
+    line = check_refused(command, path, "--checkpoint", checkpoint_file, names=[path])
     assert ";" in line, "no advice what to do"
 
 
 @pytest.mark.parametrize("command", ["predict", "explain"])
-def test_a_folder_instead_of_a_picture(command, refused, checkpoint_file, tmp_path):
-    refused(command, tmp_path, "--checkpoint", checkpoint_file, names=[tmp_path, "--data"])
+def test_a_folder_instead_of_a_picture(command, check_refused, checkpoint_file, tmp_path):
+    check_refused(command, tmp_path, "--checkpoint", checkpoint_file, names=[tmp_path, "--data"])
 
 
 @pytest.mark.parametrize("command", [["predict", "--format", "json"], ["predict", "--format", "csv"], ["explain"]])
-def test_one_bad_picture_among_good_ones_leaves_nothing_behind(command, refused, checkpoint_file, tmp_path):
+def test_one_bad_picture_among_good_ones_leaves_nothing_behind(command, check_refused, checkpoint_file, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    refused(*command, sample_path(), tmp_path / "bad.png", "--checkpoint", checkpoint_file, names=[tmp_path / "bad.png"])
+    check_refused(*command, sample_path(), tmp_path / "bad.png", "--checkpoint", checkpoint_file, names=[tmp_path / "bad.png"])
 
 
 def test_a_person_at_a_shell_sees_one_line_too(tmp_path):
@@ -135,7 +135,7 @@ WITH_DATA = (["data", "info"], ["evaluate", "--data"], ["explain", "--data"], ["
 
 @pytest.mark.parametrize("command", WITH_DATA, ids=lambda command: command[0])
 @pytest.mark.parametrize("kind", ["no such path", "no data set", "unknown class", "bad csv", "leads outside"])
-def test_bad_data(command, kind, refused, checkpoint_file, tmp_path):
+def test_bad_data(command, kind, check_refused, checkpoint_file, tmp_path):
     path = tmp_path / ("fer2013.csv" if kind == "bad csv" else "archive.zip")
     if kind == "no data set":
         path.write_bytes(b"<!doctype html>")
@@ -145,7 +145,7 @@ def test_bad_data(command, kind, refused, checkpoint_file, tmp_path):
         extra = "train/contempt/1.png" if kind == "unknown class" else "../1.png"
         fakes.write_zip(path, {extra: fakes.encoded(noise(48, 48, 1))}, train=1)
     extra = ["--checkpoint", checkpoint_file] if command[0] in ("evaluate", "explain") else []
-    refused(*command, path, *extra, names=[path])
+    check_refused(*command, path, *extra, names=[path])
 
 
 WITH_CHECKPOINT = (["predict", str(sample_path())], ["explain"], ["evaluate"])
@@ -153,7 +153,7 @@ WITH_CHECKPOINT = (["predict", str(sample_path())], ["explain"], ["evaluate"])
 
 @pytest.mark.parametrize("command", WITH_CHECKPOINT, ids=lambda command: command[0])
 @pytest.mark.parametrize("kind", ["no such path", "pickle", "truncated", "web page"])
-def test_a_bad_checkpoint(command, kind, refused, checkpoint_file, fake_zip, tmp_path):
+def test_a_bad_checkpoint(command, kind, check_refused, checkpoint_file, fake_zip, tmp_path):
     path, mark = tmp_path / "strange.pth", tmp_path / "mark"
     content = {
         "pickle": evil_pickle(mark, protocol=2),
@@ -163,7 +163,7 @@ def test_a_bad_checkpoint(command, kind, refused, checkpoint_file, fake_zip, tmp
     if kind in content:
         path.write_bytes(content[kind])
     data = ["--data", fake_zip] if command == ["evaluate"] else []
-    refused(*command, *data, "--checkpoint", path, names=[path])
+    check_refused(*command, *data, "--checkpoint", path, names=[path])
     assert not mark.exists()
 
 
@@ -196,43 +196,43 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("kind", UNKNOWN)
-def test_what_is_unknown_is_named_and_the_known_is_listed(kind, refused, checkpoint_file, fake_zip):
+def test_what_is_unknown_is_named_and_the_known_is_listed(kind, check_refused, checkpoint_file, fake_zip):
     command, names = UNKNOWN[kind]
     if command[0] in ("predict", "explain") and "--checkpoint" not in command:
         command = [*command, "--checkpoint", checkpoint_file]
     if command[:2] == ["train", "resnet18"]:
         command = [*command, "--data", fake_zip]
-    refused(*command, names=names)
+    check_refused(*command, names=names)
 
 
 @pytest.mark.parametrize("command", ["evaluate", "explain"])
-def test_an_unknown_split_lists_the_known_ones(command, refused, checkpoint_file, fake_zip):
+def test_an_unknown_split_lists_the_known_ones(command, check_refused, checkpoint_file, fake_zip):
     names = ["PublicTest", "train", "validation", "test"]
-    refused(command, "--data", fake_zip, "--checkpoint", checkpoint_file, "--split", "PublicTest", names=names)
+    check_refused(command, "--data", fake_zip, "--checkpoint", checkpoint_file, "--split", "PublicTest", names=names)
 
 
 @pytest.mark.parametrize("option", [["--target", "contempt"], ["--method", "lime"]], ids=["target", "method"])
-def test_an_unknown_name_in_explaining_a_data_set_leaves_nothing_behind(option, refused, checkpoint_file, fake_zip):
-    refused("explain", "--data", fake_zip, "--checkpoint", checkpoint_file, *option, names=[option[1]])
+def test_an_unknown_name_in_explaining_a_data_set_leaves_nothing_behind(option, check_refused, checkpoint_file, fake_zip):
+    check_refused("explain", "--data", fake_zip, "--checkpoint", checkpoint_file, *option, names=[option[1]])
 
 
 @pytest.mark.parametrize("command", ["evaluate", "explain"])
-def test_a_split_that_is_missing(command, refused, checkpoint_file, tmp_path):
+def test_a_split_that_is_missing(command, check_refused, checkpoint_file, tmp_path):
     path = fakes.write_zip(tmp_path / "set.zip", train=1, validation=1)
     names = [path, "no test split", "train, validation", "--split"]
-    refused(command, "--data", path, "--checkpoint", checkpoint_file, "--split", "test", names=names)
+    check_refused(command, "--data", path, "--checkpoint", checkpoint_file, "--split", "test", names=names)
 
 
-def test_pictures_and_a_data_set_at_once(refused, checkpoint_file, fake_zip):
-    refused("explain", sample_path(), "--data", fake_zip, "--checkpoint", checkpoint_file, names=["--data", "pictures"])
+def test_pictures_and_a_data_set_at_once(check_refused, checkpoint_file, fake_zip):
+    check_refused("explain", sample_path(), "--data", fake_zip, "--checkpoint", checkpoint_file, names=["--data", "pictures"])
 
 
 # places to write to
 
 
-def test_a_table_cannot_be_written_into_a_folder_that_does_not_exist(refused, checkpoint_file, fake_zip, work):
+def test_a_table_cannot_be_written_into_a_folder_that_does_not_exist(check_refused, checkpoint_file, fake_zip, work):
     table = work / "nowhere" / "table.npz"
-    refused("evaluate", "--data", fake_zip, "--checkpoint", checkpoint_file, "--table", table, names=[table])
+    check_refused("evaluate", "--data", fake_zip, "--checkpoint", checkpoint_file, "--table", table, names=[table])
 
 
 def test_a_table_is_written_whole_or_not_at_all(fer, checkpoint_file, fake_zip, work):
