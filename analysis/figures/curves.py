@@ -2,6 +2,7 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fer.training.history import History
 
@@ -15,6 +16,7 @@ def draw(ax: Axes, history: History, figure_name: str) -> Axes:
     best = history.best
     ax.axvline(best.epoch, color="#e42536", linewidth=0.8, linestyle=":")
     ax.plot([best.epoch], [getattr(best, f"validation_{figure_name}")], "o", color="#e42536", label=f"best: epoch {best.epoch}")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
     ax.set_ylabel(figure_name)
     ax.grid(alpha=0.25)

@@ -1,6 +1,7 @@
 """A run on disk: one folder that holds everything from the configuration to the best checkpoint."""
 
 import datetime as dt
+import itertools
 import json
 import logging
 import time
@@ -87,8 +88,10 @@ def train(config: RunConfig, corpus: Corpus, folder: Path, watch: Watch, *, resu
 
 
 def new_folder(root: Path, config: RunConfig) -> Path:
-    """``root/<time>-<model>-<mode>``, not yet made."""
-    return root / f"{dt.datetime.now():%Y%m%d-%H%M%S}-{config.model}-{config.mode}"
+    """``root/<time>-<model>-<mode>``, not yet made; numbered where a run started in the same second."""
+    name = f"{dt.datetime.now():%Y%m%d-%H%M%S}-{config.model}-{config.mode}"
+    free = (root / (name if number == 1 else f"{name}-{number}") for number in itertools.count(1))
+    return next(folder for folder in free if not folder.exists())
 
 
 def read_config(folder: Path) -> RunConfig:
