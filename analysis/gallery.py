@@ -42,7 +42,8 @@ def explain_split(
     table = evaluate_checkpoint(checkpoint, faces, progress)
     rows = pick(table)
     chosen = [i for row in rows for i in row]
-    heatmaps = dict(zip(chosen, explain(checkpoint, faces.images[torch.tensor(chosen)], target, method), strict=True))
+    targets = target or [table.classes[i] for i in table.predicted[chosen]]
+    heatmaps = dict(zip(chosen, explain(checkpoint, faces.images[torch.tensor(chosen)], targets, method), strict=True))
     make_folder(out)
     picture = out / f"gallery-{faces.split}.png"
     save(figure(table, faces, rows, heatmaps), picture)

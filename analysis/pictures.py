@@ -33,8 +33,11 @@ def explain_pictures(
     """
     predictor = Predictor(checkpoint, detector)
     found = [(path, predictor.predict(path)) for path in images]
-    notes = [f"{path}: no face found: whole image used" for path, p in found if p[0].face.is_whole_image and detector != "none"]
-    maps = [explain(checkpoint, [p.face for p in predictions], target, method) for _, predictions in found]
+    notes = [note for path, predictions in found if (note := predictor.note(path, predictions))]
+    maps = [
+        explain(checkpoint, [p.face for p in predictions], target or [p.label for p in predictions], method)
+        for _, predictions in found
+    ]
     written, records = [], []
     make_folder(out)
     for name, (path, predictions), heatmaps in zip(_names(images), found, maps, strict=True):

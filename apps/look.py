@@ -52,7 +52,7 @@ def look(path: str | Path, checkpoint: str) -> Look:
     model = predictor(checkpoint)
     image = read(path)
     predictions = model.predict(image)
-    heatmaps = explain(model.checkpoint, [p.face for p in predictions])
+    heatmaps = explain(model.checkpoint, [p.face for p in predictions], [p.label for p in predictions])
     cards = tuple(
         FaceCard(_title(number, p), p.probabilities, _square(p.face.image), _square(overlay(p.face.image, heatmap)))
         for number, (p, heatmap) in enumerate(zip(predictions, heatmaps, strict=True), 1)

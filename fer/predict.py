@@ -55,3 +55,9 @@ class Predictor:
             ImageError: the image cannot be read.
         """
         return self.judge(self.faces(image))
+
+    def note(self, path: Path, predictions: Sequence[Prediction]) -> str | None:
+        """What a person should be told of an image's predictions, or None."""
+        if self.detector_name == "none" or not predictions[0].face.is_whole_image:
+            return None
+        return f"{path}: no face found: whole image used"

@@ -111,7 +111,7 @@ class Preprocess:
     size: int = 48
     channels: int = 1
     mean: tuple[float, ...] = (0.5077,)  # grey mean of the FER-2013 Training split
-    std: tuple[float, ...] = (0.2550,)  # and its standard deviation over all pixels
+    std: tuple[float, ...] = (0.2550,)  # and about its standard deviation over all pixels (0.2551)
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 512:

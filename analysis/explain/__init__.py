@@ -21,7 +21,7 @@ DEFAULT_METHOD = "gradcam"
 def explain(
     checkpoint: Checkpoint,
     faces: Sequence[Face] | torch.Tensor,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     method: str = DEFAULT_METHOD,
 ) -> tuple[Heatmap, ...]:
     """Where the network looks when it scores a class, one map a face.
@@ -29,7 +29,7 @@ def explain(
     Args:
         checkpoint: the model and its card.
         faces: faces, or uint8 (N, 1, 48, 48) as in a :class:`~fer.data.FaceSet`.
-        target: the class to explain; None explains each face's own prediction.
+        target: the class to explain, or one for every face; None finds each face's prediction by one more forward pass.
         method: name in :data:`METHODS`.
 
     Returns:
@@ -48,17 +48,16 @@ def explain(
     """
     run = METHODS[method]
     card, model = checkpoint.card, checkpoint.model
-    wanted = None if target is None else _class_index(target, card.classes)
+    wanted = [_class_index(name, card.classes) for name in ([target] if isinstance(target, str) else target or ())]
     images = faces if isinstance(faces, torch.Tensor) else face_batch(faces) if faces else torch.empty(0)
     if len(images) == 0:
         return ()
     inputs = model_input(images.to(next(model.parameters()).device), card.preprocess)
     with untouched(model):
-        if wanted is None:
+        if target is None:
             with torch.no_grad():
-                indices = model(inputs).argmax(1).tolist()
-        else:
-            indices = [wanted] * len(inputs)
+                wanted = model(inputs).argmax(1).tolist()
+        indices = wanted * len(inputs) if isinstance(target, str) else wanted
         maps = run(model, inputs, model.get_submodule(card.spec.cam_layer), indices)
     return tuple(
         Heatmap(values, float(peak), card.classes[index], method)

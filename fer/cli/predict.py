@@ -37,8 +37,8 @@ def predict(
     results = []
     for path in images:
         predictions = predictor.predict(path)
-        if predictions[0].face.is_whole_image and detector != "none":
-            console.say(f"{path}: no face found: whole image used")
+        if note := predictor.note(path, predictions):
+            console.say(note)
         results.append((path, predictions))
     {"json": _json, "csv": _csv, "table": _table}[format](results)
 

@@ -9,8 +9,7 @@ from fer.errors import FerError
 from fer.faces.detector import DETECTORS, Find
 from fer.types import ByteArray
 
-# The search runs on a picture reduced to this longer side: full size costs five times as much
-# and finds faces that are too small to be read anyway.
+# The search runs on a picture reduced to this longer side: a larger one costs time and finds faces too small to be read.
 _SEARCH_SIDE = 640
 # Smallest face searched, as a share of the shorter side, and the overlapping finds that confirm one.
 _SMALLEST = 1 / 12

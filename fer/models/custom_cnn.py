@@ -7,7 +7,7 @@ from torch import nn
 from fer.models.entry import Variant, register_model
 from fer.types import Preprocess
 
-# The first block works at full resolution and is paid for by memory traffic: narrow there, wide later.
+# The first block works at full resolution, where a channel costs most: narrow there, wide later.
 # docs/training.md has the speeds of other widths.
 WIDTHS = (32, 128, 256)
 
