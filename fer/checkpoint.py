@@ -52,6 +52,7 @@ class Card:
         data: origin, fingerprint, and per split count and fingerprint.
         versions: of Python and the packages that matter.
         hardware: device and minutes of the training.
+        members: for an ensemble, its networks: architecture, variant, preprocess, weight, and what they were measured at.
         weights_sha256: over the stored tensors.
         schema: version of this layout.
     """
@@ -70,13 +71,14 @@ class Card:
     data: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, Any] = field(default_factory=dict)
+    members: tuple[Mapping[str, Any], ...] = ()
     weights_sha256: str = ""
     schema: int = SCHEMA
 
     @property
     def spec(self) -> Variant:
         """The registered form of the architecture; UnknownNameError where this program has none."""
-        return MODELS[self.architecture].variants[self.variant]
+        return MODELS[self.architecture].form(self.variant, self.members)
 
     def to_json(self) -> str:
         """Readable JSON, one key a line."""
@@ -96,6 +98,7 @@ class Card:
             preprocess=Preprocess.from_dict(data["preprocess"]),
             classes=tuple(card.classes),
             class_weights=tuple(card.class_weights),
+            members=tuple(card.members),
         )
         card.validate()
         return card
@@ -105,8 +108,10 @@ class Card:
         texts = (self.architecture, self.variant, self.weights_sha256)
         if not all(isinstance(text, str) for text in texts) or not isinstance(self.config, Mapping):
             raise TypeError("architecture, variant and weights_sha256 are texts, config is a mapping")
-        if sorted(self.classes) != sorted(EMOTIONS):
-            raise ValueError(f"classes {list(self.classes)}, the seven of FER-2013 are read here")
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes) or not set(self.classes) <= set(EMOTIONS):
+            raise ValueError(f"classes {list(self.classes)}, different ones of {', '.join(EMOTIONS)} are read here")
+        if not all(isinstance(member, Mapping) for member in self.members):
+            raise TypeError("members are mappings")
         dropout = self.config.get("dropout", 0.0)
         if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
             raise ValueError(f"dropout {dropout!r} is no number in 0..1")

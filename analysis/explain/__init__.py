@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from analysis.explain import gradcam  # noqa: F401  (importing enters it in the registry)
-from analysis.explain.method import METHODS, Maps, untouched
+from analysis.explain.method import METHODS, Layers, Maps, untouched
 from fer.checkpoint import Checkpoint
 from fer.data.preprocess import face_batch, model_input
 from fer.emotions import canonical
@@ -58,7 +58,7 @@ def explain(
             with torch.no_grad():
                 wanted = model(inputs).argmax(1).tolist()
         indices = wanted * len(inputs) if isinstance(target, str) else wanted
-        maps = run(model, inputs, model.get_submodule(card.spec.cam_layer), indices)
+        maps = run(model, inputs, Layers.of(model, card.spec), indices)
     return tuple(
         Heatmap(values, float(peak), card.classes[index], method)
         for values, peak, index in zip(maps.values, maps.peaks, indices, strict=True)

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import nn
 
+from fer.models import Variant
 from fer.registry import Registry
 from fer.types import FloatArray
 
@@ -19,8 +21,21 @@ class Maps:
     peaks: FloatArray
 
 
-#: model, standardised input (N, C, S, S), layer to read, class index of every face → maps
-Method = Callable[[nn.Module, torch.Tensor, nn.Module, list[int]], Maps]
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """Where a network's maps are read: modules, and what brings their outputs to (N, D, h, w) if they are not."""
+
+    modules: tuple[nn.Module, ...]
+    reshape: Callable[[torch.Tensor], torch.Tensor] | None = None
+
+    @classmethod
+    def of(cls, model: nn.Module, spec: Variant) -> Self:
+        """The layers that an architecture declares, found in its network."""
+        return cls(tuple(model.get_submodule(name) for name in spec.cam_layers), spec.reshape)
+
+
+#: model, standardised input (N, C, S, S), layers to read, class index of every face → maps
+Method = Callable[[nn.Module, torch.Tensor, Layers, list[int]], Maps]
 
 METHODS: Registry[Method] = Registry("explanation method")
 

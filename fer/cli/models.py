@@ -20,7 +20,9 @@ def models(json: options.Json = False) -> None:
     for row in rows:
         shape = f"{row['channels']}×{row['size']}×{row['size']}"
         million = f"{row['parameters'] / 1e6:.2f} M"
-        table.add_row(row["name"], row["variant"], shape, row["cam_layer"], million, row["summary"], row["reference"])
+        table.add_row(
+            row["name"], row["variant"], shape, ", ".join(row["cam_layers"]), million, row["summary"], row["reference"]
+        )
     console.put_table(table)
 
 
@@ -41,7 +43,7 @@ def describe() -> list[dict[str, Any]]:
                     "modes": ["scratch"] if variant == "small" else ["finetune", "feature-extract"],
                     "size": spec.preprocess.size,
                     "channels": spec.preprocess.channels,
-                    "cam_layer": spec.cam_layer,
+                    "cam_layers": list(spec.cam_layers),
                     "parameters": sum(p.numel() for p in net.parameters()),
                     "summary": entry.summary,
                     "reference": entry.reference,

@@ -35,5 +35,5 @@ register_model(
     "baseline",
     summary="3 convolutions 32-64-128, 2 dense layers",
     reference="LeCun et al. 1998, Gradient-based learning applied to document recognition",
-    small=Variant(Baseline, Preprocess(), cam_layer="conv3", head="head", fixed_size=True),
+    small=Variant(Baseline, Preprocess(), cam_layers=("conv3",), head="head", fixed_size=True),
 )

@@ -4,23 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fer.models.blocks import double_conv
 from fer.models.entry import Variant, register_model
 from fer.types import Preprocess
 
 # The first block works at full resolution, where a channel costs most: narrow there, wide later.
 # docs/training.md has the speeds of other widths.
 WIDTHS = (32, 128, 256)
-
-
-def _block(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=1, bias=False),
-        nn.BatchNorm2d(after),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(after, after, 3, padding=1, bias=False),
-        nn.BatchNorm2d(after),
-        nn.ReLU(inplace=True),
-    )
 
 
 class CustomCNN(nn.Module):
@@ -33,7 +23,7 @@ class CustomCNN(nn.Module):
     def __init__(self, classes: int, dropout: float = 0.3, widths: tuple[int, int, int] = WIDTHS) -> None:
         super().__init__()
         first, second, third = widths
-        self.block1, self.block2, self.block3 = _block(1, first), _block(first, second), _block(second, third)
+        self.block1, self.block2, self.block3 = double_conv(1, first), double_conv(first, second), double_conv(second, third)
         self.pool = nn.MaxPool2d(2)
         self.head = nn.Sequential(
             nn.Dropout(dropout),
@@ -56,5 +46,5 @@ register_model(
     "custom_cnn",
     summary="3 blocks of 2 Conv-BN-ReLU 32-128-256, average pooling",
     reference="Simonyan & Zisserman 2015 (arXiv:1409.1556); Ioffe & Szegedy 2015 (arXiv:1502.03167)",
-    small=Variant(CustomCNN, Preprocess(), cam_layer="block3", head="head"),
+    small=Variant(CustomCNN, Preprocess(), cam_layers=("block3",), head="head"),
 )

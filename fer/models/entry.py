@@ -1,15 +1,21 @@
 """What the registry keeps of an architecture, and the decorator that enters one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+import torch
 from torch import nn
-from torchvision.models import WeightsEnum
 
 from fer.errors import ConfigError
 from fer.registry import Registry
 from fer.types import Preprocess
+
+#: Input of every network whose ImageNet weights come from torchvision.
+IMAGENET = Preprocess(size=224, channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+#: Description of an ensemble's member as its card keeps it.
+Member = Mapping[str, Any]
 
 
 class Build(Protocol):
@@ -27,28 +33,39 @@ class Variant:
     Attributes:
         build: makes the network.
         preprocess: the input it was designed for.
-        cam_layer: dotted name of the module whose output a class activation map is read from.
+        cam_layers: dotted names of the modules whose outputs a class activation map is read from, mostly one;
+            the maps of several are averaged.
         head: dotted name of the classifier; everything else is the trunk that feature extraction freezes.
         fixed_size: True where the network takes no other input size.
-        weights: pretrained weights for the trunk, or None.
+        weights: fetches pretrained weights for the trunk; None where there are none.
+        reshape: brings the CAM layer's output to (N, D, h, w); None where it has that form already.
     """
 
     build: Build
     preprocess: Preprocess
-    cam_layer: str
+    cam_layers: tuple[str, ...]
     head: str
     fixed_size: bool = False
-    weights: Callable[[], WeightsEnum] | None = None
+    weights: Callable[[], Mapping[str, torch.Tensor]] | None = None
+    reshape: Callable[[torch.Tensor], torch.Tensor] | None = None
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """An architecture: its forms by name (``small`` from scratch, ``imagenet`` for pretrained weights)."""
+    """An architecture: its forms by name (``small`` from scratch, ``imagenet`` for pretrained weights).
+
+    ``compose`` makes the form that consists of given members, for architectures that are made of others.
+    """
 
     name: str
     summary: str
     reference: str
     variants: Mapping[str, Variant] = field(default_factory=dict)
+    compose: Callable[[Sequence[Member]], Variant] | None = None
+
+    def form(self, variant: str, members: Sequence[Member] = ()) -> Variant:
+        """The form of this name, or the one made of ``members``; KeyError where there is none."""
+        return self.compose(members) if self.compose and members else self.variants[variant]
 
     def variant_for(self, mode: str, has_init: bool = False) -> str:
         """Name of the form that a training mode uses.
@@ -56,7 +73,7 @@ class ModelEntry:
         Raises:
             ConfigError: the mode needs pretrained weights and there are none for this architecture.
         """
-        if mode == "scratch":
+        if mode == "scratch" or self.compose:
             return "small"
         if "imagenet" in self.variants:
             return "imagenet"
@@ -67,8 +84,24 @@ class ModelEntry:
         )
 
 
+class Architectures(Registry[ModelEntry]):
+    """The registered architectures, and whole families of names that another library knows (``timm:NAME``)."""
+
+    def __init__(self) -> None:
+        super().__init__("architecture")
+        self._families: dict[str, Callable[[str], ModelEntry]] = {}
+
+    def add_family(self, prefix: str, find: Callable[[str], ModelEntry]) -> None:
+        """Have ``find`` answer for every name that starts with ``prefix``."""
+        self._families[prefix] = find
+
+    def __getitem__(self, name: str) -> ModelEntry:
+        family = next((find for prefix, find in self._families.items() if name.startswith(prefix)), None)
+        return family(name) if family else super().__getitem__(name)
+
+
 #: Every architecture that ``fer train`` knows.
-MODELS: Registry[ModelEntry] = Registry("architecture")
+MODELS = Architectures()
 
 
 def register_model(name: str, *, summary: str, reference: str, small: Variant, imagenet: Variant | None = None) -> ModelEntry:

@@ -14,7 +14,7 @@ from fer.emotions import EMOTIONS
 from fer.environment import bf16_pays
 from fer.errors import ConfigError
 from fer.models import MODELS, Variant
-from fer.models.weights import download, read_state, start_from
+from fer.models.weights import read_state, start_from
 from fer.types import Preprocess
 
 
@@ -89,5 +89,4 @@ def _start(model: nn.Module, plan: Plan) -> None:
     if config.init:
         start_from(model, read_state(Path(config.init)), spec.head, config.init)
     elif config.mode != "scratch" and spec.weights:
-        weights = spec.weights()
-        start_from(model, download(weights), spec.head, str(weights))
+        start_from(model, spec.weights(), spec.head, f"ImageNet weights of {config.model}")

@@ -143,7 +143,7 @@ def train(fer, fake_zip, tmp_path):
 def use(monkeypatch, weights):
     """Let resnet18 take its ImageNet weights from there."""
     variants = MODELS["resnet18"].variants
-    monkeypatch.setitem(variants, "imagenet", replace(variants["imagenet"], weights=lambda: weights))
+    monkeypatch.setitem(variants, "imagenet", replace(variants["imagenet"], weights=lambda: download(weights)))
 
 
 @pytest.mark.parametrize("mode", ["finetune", "feature-extract"])

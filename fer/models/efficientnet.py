@@ -1,0 +1,42 @@
+"""``efficientnet_b0``: scaled depthwise net; 240 pixels with ImageNet weights, two halvings fewer for 48-pixel faces."""
+
+import dataclasses
+from functools import partial
+
+from torch import nn
+from torchvision.models import EfficientNet, EfficientNet_B0_Weights, efficientnet_b0
+
+from fer.models.blocks import grey_stem
+from fer.models.entry import IMAGENET, Variant, register_model
+from fer.models.weights import download
+from fer.types import Preprocess
+
+
+def build_stock(classes: int, dropout: float = 0.2) -> EfficientNet:
+    """torchvision's EfficientNet-B0 with a new head: (N, 3, 240, 240) → (N, classes)."""
+    net = efficientnet_b0(weights=None, dropout=dropout)
+    net.classifier[1] = nn.Linear(net.classifier[1].in_features, classes)
+    return net
+
+
+def build_small(classes: int, dropout: float = 0.2) -> EfficientNet:
+    """The same for grey faces, with a stem and a sixth stage that do not halve: (N, 1, 48, 48) → 6×6 → (N, classes)."""
+    net = build_stock(classes, dropout)
+    net.features[0][0] = grey_stem(net.features[0][0])
+    net.features[6][0].block[1][0].stride = (1, 1)
+    return net
+
+
+register_model(
+    "efficientnet_b0",
+    summary="depthwise net scaled in depth, width and size, 4 M weights",
+    reference="Tan & Le 2019 (arXiv:1905.11946)",
+    small=Variant(build_small, Preprocess(), cam_layers=("features.8",), head="classifier"),
+    imagenet=Variant(
+        build_stock,
+        dataclasses.replace(IMAGENET, size=240),
+        cam_layers=("features.8",),
+        head="classifier",
+        weights=partial(download, EfficientNet_B0_Weights.IMAGENET1K_V1),
+    ),
+)
