@@ -1,175 +1,193 @@
-"""The run configuration: defaults < recipe file < ``--set key=value``; unknown keys are errors.
+"""The run configuration: every key with its default and its range, in groups. :mod:`fer.overrides` changes it.
 
-Standard library and PyYAML only, so that it loads on a bare training machine.
+Standard library only, so that it loads on a bare training machine.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
-from typing import Any, get_args
+import math
+from dataclasses import dataclass, field
+from typing import Any, Self
 
-import yaml
-
-from fer.emotions import suggestion
+from fer.emotions import EMOTIONS, suggestion
 from fer.errors import ConfigError
 
-MODES: tuple[str, ...] = ("scratch", "finetune", "feature-extract")
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "mode": MODES,
-    "optimizer": ("sgd", "adamw"),
-    "schedule": ("cosine", "plateau", "constant"),
-    "class_weights": ("none", "balanced"),
-    "precision": ("auto", "fp32", "bf16"),
-}
-_FRACTIONS = ("label_smoothing", "dropout", "flip", "erase", "zoom", "shift", "brightness", "contrast", "ema", "warmup")
+MODES: tuple[str, ...] = ("scratch", "finetune", "feature-extract", "gradual")
+LABELS: tuple[str, ...] = ("fer", "ferplus-majority", "ferplus-soft")
+
+
+def _number(default: float, low: float, high: float) -> Any:
+    return field(default=default, metadata={"range": (low, high)})
+
+
+def _choice(*allowed: str) -> Any:
+    """A text out of ``allowed``; the first is the default."""
+    return field(default=allowed[0], metadata={"allowed": allowed})
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class _Checked:
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            low, high = f.metadata.get("range", (-math.inf, math.inf))
+            allowed = f.metadata.get("allowed")
+            if allowed and value not in allowed:
+                hint = suggestion(value, allowed)
+                raise ConfigError(f"unknown {self._called(f.name)} {value!r}{hint}; known: {', '.join(allowed)}")
+            if isinstance(value, int | float) and not low <= value <= high:
+                raise ConfigError(f"{f.name}={value} lies outside {low}..{high}")
+
+    def _called(self, key: str) -> str:
+        return type(self).__name__.lower() if key == "name" else key
+
+
+@dataclass(frozen=True)
+class Optimizer(_Checked):
+    """How weights follow their gradients; norms and biases are never decayed.
+
+    ``momentum`` is Adam's β₁, too. ``grad_clip`` bounds the norm of the whole gradient, 0 turns it off.
+    ``layer_decay`` multiplies the rate once for every stage away from the head (1: all alike).
+    ``ema`` is the decay of the averaged weights that are evaluated and kept, 0 keeps the plain ones.
+    """
+
+    name: str = _choice("sgd", "adam", "adamw")
+    lr: float = _number(0.05, 1e-9, 100)
+    momentum: float = _number(0.9, 0, 0.9999)
+    weight_decay: float = _number(5e-4, 0, 10)
+    grad_clip: float = _number(5.0, 0, 1e6)
+    layer_decay: float = _number(1.0, 0.01, 1)
+    ema: float = _number(0.998, 0, 1)
+
+
+@dataclass(frozen=True)
+class Schedule(_Checked):
+    """How the learning rate changes; ``warmup`` is a fraction of all steps.
+
+    ``plateau`` multiplies by ``factor`` after more than ``patience`` epochs without a lower validation loss;
+    ``step`` multiplies by it every ``step_epochs`` epochs. Neither goes below ``min_lr``.
+    """
+
+    name: str = _choice("cosine", "plateau", "one-cycle", "step", "constant")
+    warmup: float = _number(0.1, 0, 1)
+    factor: float = _number(0.75, 0.01, 1)
+    patience: int = _number(5, 0, 10_000)
+    step_epochs: int = _number(10, 1, 10_000)
+    min_lr: float = _number(1e-5, 0, 1)
+
+
+@dataclass(frozen=True)
+class Loss(_Checked):
+    """What is minimised. ``class_weights`` is none, balanced, or a JSON file of class names to weights.
+
+    ``max_weight_ratio`` bounds largest to smallest class weight. ``focal_gamma`` belongs to ``focal``.
+    """
+
+    name: str = _choice("cross-entropy", "focal")
+    label_smoothing: float = _number(0.1, 0, 0.999)
+    focal_gamma: float = _number(2.0, 0, 10)
+    class_weights: str = "none"
+    max_weight_ratio: float = _number(100.0, 1, 1e6)
+
+
+@dataclass(frozen=True)
+class Distillation(_Checked):
+    """Learning from the probabilities of ``teachers`` (checkpoints; their mean where there are several).
+
+    The loss is ``alpha`` times the teachers' part at ``temperature`` and 1 − ``alpha`` times the labels'.
+    """
+
+    teachers: tuple[str, ...] = ()
+    temperature: float = _number(3.0, 0.1, 100)
+    alpha: float = _number(0.7, 0, 1)
+
+
+@dataclass(frozen=True)
+class Augmentation(_Checked):
+    """Random changes of training faces, one draw an image.
+
+    Half-widths of uniform draws: ``rotate`` in degrees, ``zoom`` and ``shift`` as fractions of the face,
+    ``brightness`` and ``contrast`` as fractions of the grey range. ``flip`` and ``erase`` are probabilities;
+    ``alternating_flip`` mirrors every face in every other epoch instead. ``crop`` pixels of 48 are kept at a random
+    place and enlarged, 0 keeps all. ``mixup`` and ``cutmix`` are the α of their Beta draws, 0 turns them off;
+    with both, every batch takes one of them. The last ``unmixed`` fraction of the epochs goes without.
+    """
+
+    flip: float = _number(0.5, 0, 1)
+    alternating_flip: bool = False
+    rotate: float = _number(10.0, 0, 180)
+    zoom: float = _number(0.1, 0, 0.9)
+    shift: float = _number(0.1, 0, 1)
+    crop: int = _number(0, 0, 48)
+    brightness: float = _number(0.2, 0, 1)
+    contrast: float = _number(0.2, 0, 1)
+    erase: float = _number(0.0, 0, 1)
+    mixup: float = _number(0.0, 0, 100)
+    cutmix: float = _number(0.0, 0, 100)
+    unmixed: float = _number(0.0, 0, 1)
+
+    @property
+    def without_mixing(self) -> Self:
+        """The same without mixup and cutmix."""
+        return dataclasses.replace(self, mixup=0.0, cutmix=0.0)
+
+
+@dataclass(frozen=True)
+class EarlyStopping(_Checked):
+    """Ends a run after ``patience`` epochs without a better ``monitor`` on the validation split; 0 never does."""
+
+    patience: int = _number(0, 0, 10_000)
+    monitor: str = _choice("accuracy", "loss", "macro_f1")
+
+
+@dataclass(frozen=True)
+class RunConfig(_Checked):
     """Everything that decides a training run; saved beside its checkpoint.
 
-    Augmentation strengths are half-widths of uniform draws: ``rotate`` in degrees, ``zoom`` and ``shift``
-    as fractions of the face, ``brightness`` and ``contrast`` as fractions of the grey range;
-    ``flip`` and ``erase`` are probabilities. ``small_epochs`` first epochs see faces reduced to
-    ``small_size`` pixels (progressive resizing). ``warmup`` is a fraction of all steps.
+    ``input_size`` 0 is the architecture's own. The first ``small_epochs`` epochs see faces reduced to ``small_size``
+    pixels (progressive resizing). ``unfreeze_every`` epochs, mode ``gradual`` frees one more stage, from the head
+    backwards. ``init`` names a file of starting weights; ``votes`` the FER+ votes that ``labels`` other than
+    ``fer`` need. ``batch_size`` counts the faces of all devices together.
     """
 
     model: str = "custom_cnn"
-    mode: str = "scratch"
-    epochs: int = 30
-    batch_size: int = 128
-    optimizer: str = "sgd"
-    lr: float = 0.05
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    schedule: str = "cosine"
-    warmup: float = 0.1
-    grad_clip: float = 5.0
-    label_smoothing: float = 0.1
-    mixup: float = 0.0
-    class_weights: str = "none"
-    ema: float = 0.998
-    dropout: float = 0.3
-    input_size: int = 0
-    small_epochs: int = 0
-    small_size: int = 32
-    flip: float = 0.5
-    rotate: float = 10.0
-    zoom: float = 0.1
-    shift: float = 0.1
-    brightness: float = 0.2
-    contrast: float = 0.2
-    erase: float = 0.0
-    early_stopping: int = 0
-    precision: str = "auto"
-    seed: int = 1
+    mode: str = _choice(*MODES)
+    epochs: int = _number(30, 1, 100_000)
+    batch_size: int = _number(128, 2, 65_536)
+    dropout: float = _number(0.3, 0, 0.999)
+    input_size: int = _number(0, 0, 512)
+    small_epochs: int = _number(0, 0, 100_000)
+    small_size: int = _number(32, 16, 512)
+    unfreeze_every: int = _number(2, 1, 10_000)
+    precision: str = _choice("auto", "fp32", "bf16")
+    sync_batchnorm: bool = False
+    seed: int = _number(1, 0, 2**31 - 1)
     init: str = ""
+    classes: tuple[str, ...] = EMOTIONS
+    labels: str = _choice(*LABELS)
+    votes: str = ""
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    loss: Loss = Loss()
+    distillation: Distillation = Distillation()
+    augmentation: Augmentation = Augmentation()
+    early_stopping: EarlyStopping = EarlyStopping()
 
     def __post_init__(self) -> None:
-        for key, allowed in _CHOICES.items():
-            if getattr(self, key) not in allowed:
-                hint = suggestion(getattr(self, key), allowed)
-                raise ConfigError(f"unknown {key} {getattr(self, key)!r}{hint}; known: {', '.join(allowed)}")
-        for key in _FRACTIONS:
-            _check(key, getattr(self, key), 0, 1)
-        _check("epochs", self.epochs, 1, 100_000)
-        _check("batch_size", self.batch_size, 2, 65_536)
-        _check("lr", self.lr, 1e-9, 100)
-        _check("input_size", self.input_size, 0, 512)
-        _check("small_size", self.small_size, 16, 512)
-        _check("small_epochs", self.small_epochs, 0, self.epochs)
-        _check("seed", self.seed, 0, 2**31 - 1)
-        for key in ("momentum", "weight_decay", "grad_clip", "mixup", "rotate", "early_stopping"):
-            _check(key, getattr(self, key), 0, 360)
+        super().__post_init__()
+        if self.small_epochs > self.epochs:
+            raise ConfigError(f"small_epochs={self.small_epochs} lies outside 0..{self.epochs}, the epochs")
+        unknown = [name for name in self.classes if name not in EMOTIONS]
+        if unknown or len(set(self.classes)) < max(2, len(self.classes)):
+            raise ConfigError(f"classes {', '.join(self.classes)}: name two or more different ones of {', '.join(EMOTIONS)}")
+        # one order for all, whatever order was typed
+        object.__setattr__(self, "classes", tuple(name for name in EMOTIONS if name in self.classes))
 
     def to_dict(self) -> dict[str, Any]:
-        """All keys with their values, in declaration order."""
-        return dataclasses.asdict(self)
+        """All keys with their values, groups as mappings, in declaration order."""
+        return {key: _plain(value) for key, value in dataclasses.asdict(self).items()}
 
 
-def _check(key: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ConfigError(f"{key}={value} lies outside {low}..{high}")
-
-
-def with_values(config: RunConfig, values: Mapping[str, Any], source: str) -> RunConfig:
-    """Copy of ``config`` with some keys replaced; ``source`` names the file or option in errors.
-
-    Raises:
-        ConfigError: a key is unknown, or a value has the wrong type or range.
-    """
-    types = {f.name: f.type for f in dataclasses.fields(RunConfig)}
-    for key in values:
-        if key not in types:
-            raise ConfigError(f"{source}: unknown key {key!r}{suggestion(key, list(types))}; known keys: {', '.join(types)}")
-    typed = {key: _typed(key, value, types[key], source) for key, value in values.items()}
-    return dataclasses.replace(config, **typed)
-
-
-def _typed(key: str, value: Any, kind: Any, source: str) -> Any:
-    if kind is float and isinstance(value, str):  # YAML 1.1 reads 5e-4 as text
-        try:
-            return float(value)
-        except ValueError:
-            raise ConfigError(f"{source}: {key}={value!r} is no number") from None
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not kind and type(value) not in get_args(kind):
-        raise ConfigError(f"{source}: {key}={value!r} should be of type {kind.__name__}")
-    return value
-
-
-def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """Values of ``key=value`` texts as given to ``--set``; values are read as YAML.
-
-    Raises:
-        ConfigError: a text has no ``=`` or no valid value.
-
-    >>> parse_assignments(["lr=0.1", "schedule=plateau"])
-    {'lr': 0.1, 'schedule': 'plateau'}
-    """
-    values: dict[str, Any] = {}
-    for text in assignments:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {text}: write it as key=value")
-        values[key.strip()] = _yaml(value, f"--set {text}")
-    return values
-
-
-def read_recipe(name: str) -> dict[str, Any]:
-    """Values of a recipe: a path to a YAML file, or the name of one shipped in ``fer/recipes``.
-
-    Raises:
-        ConfigError: no such recipe, or it is no YAML mapping.
-    """
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read recipe {name}: {error}; give a YAML file or a shipped name") from error
-    elif name in recipe_names():
-        text = resources.files("fer.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    else:
-        hint = suggestion(name, recipe_names())
-        raise ConfigError(f"unknown recipe {name!r}{hint}; known: {', '.join(recipe_names())}, or a .yaml file")
-    values = _yaml(text, f"recipe {name}")
-    if not isinstance(values, dict):
-        raise ConfigError(f"recipe {name}: a mapping of keys to values is expected")
-    return values
-
-
-def recipe_names() -> list[str]:
-    """Names of the recipes shipped with the package, sorted."""
-    files = resources.files("fer.recipes").iterdir()
-    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
-
-
-def _yaml(text: str, source: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: no valid YAML ({' '.join(str(error).split())})") from error
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return list(value) if isinstance(value, tuple) else value

@@ -9,6 +9,8 @@
     ├── ConfigError             an option or recipe has an unknown key or an impossible value
     ├── UnknownNameError        a name is in no registry; the message lists the known ones
     ├── WeightsError            pretrained weights cannot be fetched or do not fit
+    ├── TrainingError           a run diverged or ran out of memory
+    ├── InterruptedRunError     a run was stopped from outside and can be resumed
     └── OutputError             a result cannot be written
 
 Messages say what came, what is allowed and what to do. Errors of other libraries are
@@ -42,6 +44,18 @@ class UnknownNameError(FerError):
 
 class WeightsError(FerError):
     """Pretrained weights that cannot be fetched or do not fit the architecture."""
+
+
+class TrainingError(FerError):
+    """A training run that cannot go on."""
+
+
+class InterruptedRunError(FerError):
+    """A run that was asked to stop and saved its state; ``code`` is the exit code that tells so."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class OutputError(FerError):

@@ -10,6 +10,7 @@ from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import model_input
 from fer.emotions import EMOTIONS
+from fer.errors import DataError
 from fer.types import PredictionTable, Preprocess, Progress
 
 #: Large enough to be fast, small enough for 224-pixel inputs in a few hundred megabytes.
@@ -49,14 +50,35 @@ def predict_table(
     source: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> PredictionTable:
-    """Run a model once over a split in float32; ``classes`` names its logits in their order."""
+    """Run a model once over a split in float32; ``classes`` names its logits in their order.
+
+    Faces of classes that the model does not know are left out.
+
+    Raises:
+        DataError: no face is left.
+    """
+    faces = faces.only(classes)
     logits = predict_logits(model, faces.images, preprocess, progress=progress)
-    labels = torch.tensor([list(classes).index(name) for name in EMOTIONS])[faces.labels.cpu()]
+    labels = torch.tensor([list(classes).index(name) for name in faces.classes])[faces.labels.cpu()]
     return PredictionTable(logits.cpu().numpy(), labels.numpy(), faces.names, tuple(classes), faces.split, dict(source or {}))
 
 
-def evaluate_checkpoint(checkpoint: Checkpoint, faces: FaceSet, progress: Progress | None = None) -> PredictionTable:
-    """The table of a loaded checkpoint over a split, with both named in its source."""
+def evaluate_checkpoint(
+    checkpoint: Checkpoint, faces: FaceSet, progress: Progress | None = None, classes: Sequence[str] | None = None
+) -> PredictionTable:
+    """The table of a loaded checkpoint over a split, with both named in its source.
+
+    With ``classes``, only these are faces and answers.
+
+    Raises:
+        DataError: a class is unknown to the checkpoint, or no face is left.
+    """
     card = checkpoint.card
     source = {"checkpoint": checkpoint.name, "weights_sha256": card.weights_sha256, "data": faces.fingerprint}
-    return predict_table(checkpoint.model, faces, card.preprocess, card.classes, source, progress)
+    unknown = sorted(set(classes or ()) - set(card.classes))
+    if unknown:
+        raise DataError(f"{checkpoint.name} does not know {', '.join(unknown)}; its classes: {', '.join(card.classes)}")
+    table = predict_table(
+        checkpoint.model, faces.only(classes or card.classes), card.preprocess, card.classes, source, progress
+    )
+    return table.only(classes) if classes else table

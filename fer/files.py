@@ -1,5 +1,6 @@
 """Writing results: completely or not at all."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from fer.errors import OutputError
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file completely or not at all: readers never see half of it, also after a crash.
+    """Write a file completely or not at all: readers never see half of it, also after a crash or power cut.
 
     Raises:
         OutputError: the folder is missing, full or not writable.
@@ -17,12 +18,30 @@ def write_whole(path: Path, data: bytes) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             half = Path(file.name)
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         half.chmod(0o644)
         half.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         if half:
             half.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the new name on disk, too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep(folder: Path, name: str) -> None:
+    """Remove what interrupted writings of a file left behind."""
+    for half in folder.glob(f".{name}.*"):
+        half.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:

@@ -5,8 +5,8 @@ Numpy only. Arrays are stored read-only, so that a value can be shared without b
 
 import io
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -254,6 +254,23 @@ class PredictionTable:
     def predicted(self) -> IntArray:
         """int64 (N,), index of the most probable class."""
         return np.asarray(np.argmax(self.logits, axis=1), dtype=np.int64)
+
+    def only(self, classes: Sequence[str]) -> Self:
+        """The rows of some classes, judged among these alone: their logits are kept, the others' dropped.
+
+        Raises:
+            ValueError: a class is not in the table, or no row is left.
+        """
+        columns = [i for i, name in enumerate(self.classes) if name in classes]
+        if len(columns) != len(set(classes)):
+            raise ValueError(f"classes {list(classes)} are not all among {list(self.classes)}")
+        places = np.full(len(self.classes), -1)
+        places[columns] = np.arange(len(columns))
+        rows = np.flatnonzero(places[self.labels] >= 0)
+        names = tuple(self.names[row] for row in rows)
+        kept = tuple(self.classes[i] for i in columns)
+        logits = self.logits[rows][:, columns]
+        return replace(self, logits=logits, labels=places[self.labels[rows]], names=names, classes=kept)
 
     def save(self, path: Path) -> None:
         """Write ``path`` (.npz: arrays) and the same name with .json (the rest).

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from fer.errors import FerError
+from fer.errors import FerError, InterruptedRunError
 
 #: Command → module under ``fer.cli`` that holds it as ``app``. The order is that of the help page.
 COMMANDS: dict[str, str] = {
@@ -64,6 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         return int(typer.main.get_command(app).main(arguments, prog_name="fer", standalone_mode=False) or 0)
+    except InterruptedRunError as error:
+        return _complain(str(error), error.code)
     except FerError as error:
         return _complain(str(error))
     except (typer.Abort, KeyboardInterrupt):

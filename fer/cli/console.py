@@ -6,6 +6,7 @@ Rich takes a sixth of a second to import, so that it is imported where something
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,6 +59,11 @@ def put_table(table: Table) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=200)
     console.print(table)
+
+
+def is_first_process() -> bool:
+    """False in all but one of the processes of a distributed run; set by torchrun, SLURM and Lightning."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK"))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ def evaluate(
     checkpoint: options.Checkpoint = None,
     data: options.Data = None,
     split: options.Split = "validation",
+    classes: Annotated[Optional[str], typer.Option(help="Only these classes, as faces and as answers: angry,happy,…")] = None,
     json: options.Json = False,
     table: Annotated[Optional[Path], typer.Option(help="Also save the prediction table here (.npz).")] = None,
 ) -> None:
@@ -28,7 +29,7 @@ def evaluate(
     with console.progress("reading faces") as report:
         faces = load(data, report).split(split)
     with console.progress("judging faces") as report:
-        predictions = evaluate_checkpoint(model, faces, report)
+        predictions = evaluate_checkpoint(model, faces, report, options.class_names(classes) if classes else None)
     if table:
         predictions.save(table)
     metrics = evaluate_table(predictions)

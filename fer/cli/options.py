@@ -16,3 +16,10 @@ Data = Annotated[
 Detector = Annotated[str, typer.Option("--detector", help="Face detector: haar, or none for faces already cut out.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Split = Annotated[str, typer.Option("--split", help="validation (PublicTest), test (PrivateTest) or train.")]
+
+
+def class_names(text: str) -> list[str]:
+    """Classes typed with commas between them; UnknownNameError where one is none."""
+    from fer.emotions import canonical
+
+    return [canonical(name) for name in text.split(",") if name.strip()]

@@ -11,69 +11,107 @@ from fer.cli import console, options
 
 if TYPE_CHECKING:
     from fer.config import RunConfig
-    from fer.training.history import Epoch
     from fer.training.run import Run
 
 app = typer.Typer()
 
+Text = Optional[str]
+
 
 @app.command()
 def train(
-    architecture: Annotated[Optional[str], typer.Argument(help="One of `fer models`. Not needed with --resume.")] = None,
-    mode: Annotated[
-        str, typer.Option(help="scratch, finetune or feature-extract (the last two: ImageNet weights).")
-    ] = "scratch",
+    architecture: Annotated[
+        Text, typer.Argument(help="One of `fer models`, or timm:NAME. Not with --resume, --config.")
+    ] = None,
+    mode: Annotated[Text, typer.Option(help="scratch, finetune, feature-extract or gradual. [default: scratch]")] = None,
     data: options.Data = None,
-    recipe: Annotated[Optional[str], typer.Option(help="Shipped recipe or YAML file. [default: the architecture's]")] = None,
+    recipe: Annotated[Text, typer.Option(help="Shipped recipe or YAML file. [default: the architecture's]")] = None,
+    config: Annotated[Optional[Path], typer.Option(help="Repeat a run: its config.yaml, nothing else is looked at.")] = None,
     assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipe; repeatable.")] = None,
     epochs: Annotated[Optional[int], typer.Option(help="Same as --set epochs=N.")] = None,
     seed: Annotated[Optional[int], typer.Option(help="Same as --set seed=N.")] = None,
     init: Annotated[Optional[Path], typer.Option(help="Local starting weights instead of a download.")] = None,
+    classes: Annotated[Text, typer.Option(help="Only these classes: angry,happy,…")] = None,
+    labels: Annotated[Text, typer.Option(help="fer, ferplus-majority or ferplus-soft. [default: fer]")] = None,
+    votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
+    class_weights: Annotated[Text, typer.Option(help="none, balanced, or a JSON file. [default: none]")] = None,
+    teacher: Annotated[Optional[list[str]], typer.Option(help="Checkpoint to learn from; repeatable.")] = None,
+    temperature: Annotated[Optional[float], typer.Option(help="Softens the teachers' probabilities.")] = None,
+    alpha: Annotated[Optional[float], typer.Option(help="The teachers' part of the loss, 0..1.")] = None,
+    unfreeze_every: Annotated[Optional[int], typer.Option(help="Mode gradual: epochs until the next stage is freed.")] = None,
+    folds: Annotated[int, typer.Option(help="Cross-validate: so many runs over parts of the train split.")] = 0,
+    seeds: Annotated[int, typer.Option(help="Repeat with so many seeds; mean and deviation are reported.")] = 0,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    devices: Annotated[int, typer.Option(help="Processes a machine: GPUs, or shares of a CPU.")] = 1,
+    num_nodes: Annotated[int, typer.Option(help="Machines; start the command on each, or by torchrun.")] = 1,
     runs: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
     resume: Annotated[Optional[Path], typer.Option(help="Continue the run in this folder where it stopped.")] = None,
+    changed_data: Annotated[bool, typer.Option("--changed-data", help="Resume although the data set has changed.")] = False,
 ) -> None:
     """Train an architecture; keep the epoch that is best on the validation split.
 
     Prints the run's folder: best.pth, last.pth, config.yaml, history.csv, metrics.json, pictures, TensorBoard events.
+    Ctrl-C saves and says how to go on.
     """
-    from fer.data import load
-    from fer.training.run import new_folder, read_config
+    from fer.training.hardware import Hardware
+    from fer.training.run import Continuation, new_folder
+    from fer.training.store import read_config
 
+    shorthand = {
+        "mode": mode,
+        "epochs": epochs,
+        "seed": seed,
+        "init": init and str(init),
+        "classes": classes and options.class_names(classes),
+        "labels": labels,
+        "votes": votes and str(votes),
+        "loss.class_weights": class_weights,
+        "distillation.teachers": teacher or None,
+        "distillation.temperature": temperature,
+        "distillation.alpha": alpha,
+        "unfreeze_every": unfreeze_every,
+    }
+    hardware = Hardware(accelerator, devices, num_nodes)
     if resume:
-        config, folder = read_config(resume), resume
+        resolved, folder = read_config(resume), resume
     else:
-        shorthand = {"epochs": epochs, "seed": seed, "init": str(init) if init else None}
-        config = resolve(architecture, mode, recipe, assignments or [], shorthand)
-        folder = new_folder(runs, config)
+        resolved = repeat(config) if config else resolve(architecture, recipe, assignments or [], shorthand)
+        folder = new_folder(runs, resolved)
     with console.progress("reading faces") as report:
+        from fer.data import load
+
         corpus = load(data, report)
-    run = _train(config, corpus, folder, resume is not None)
-    draw(run)
-    metrics = run.card.metrics["validation"]
-    low, high = metrics["ci95"]
-    console.say(
-        f"best epoch {run.card.best_epoch}: validation {console.percent(metrics['accuracy'])} "
-        f"(95 % {console.percent(low)} to {console.percent(high)}, n {metrics['n']}), "
-        f"train {console.percent(run.card.train_accuracy)}, {run.card.hardware['minutes']} min"
-    )
-    console.put(str(run.folder))
+    if folds or seeds:
+        _series(resolved, corpus, folder, hardware, folds, seeds)
+        return
+    from fer.cli.live import watched
+
+    with watched(resolved, corpus, folder) as watch:
+        from fer.training.run import train as run_training
+
+        run = run_training(
+            resolved, corpus, folder, watch, hardware=hardware, continuation=Continuation(resume is not None, changed_data)
+        )
+    if console.is_first_process():
+        draw(run)
+        report_run(run)
 
 
-def resolve(
-    architecture: str | None, mode: str, recipe: str | None, assignments: list[str], shorthand: dict[str, Any]
-) -> RunConfig:
+def resolve(architecture: str | None, recipe: str | None, assignments: list[str], shorthand: dict[str, Any]) -> RunConfig:
     """Defaults < recipe < ``--set`` < the options that are short for it.
 
     Raises:
         FerError: a name, key or value is unknown or impossible.
     """
-    from fer.config import RunConfig, parse_assignments, read_recipe, recipe_names, with_values
+    from fer.config import RunConfig
     from fer.errors import ConfigError
     from fer.models import MODELS
+    from fer.overrides import parse_assignments, read_recipe, recipe_names, with_values
 
     if not architecture:
-        raise ConfigError(f"name an architecture: fer train NAME; known: {', '.join(MODELS)}")
+        raise ConfigError(f"name an architecture: fer train NAME; known: {', '.join(MODELS)}, timm:NAME")
     entry = MODELS[architecture]
+    mode = shorthand.get("mode") or "scratch"
     config = with_values(RunConfig(), {"model": entry.name, "mode": mode}, "command line")
     own = architecture if mode == "scratch" else f"{architecture}-{mode}"
     name = recipe or (own if own in recipe_names() else None)
@@ -86,40 +124,50 @@ def resolve(
     return config
 
 
-def _train(config: RunConfig, corpus: Any, folder: Path, resume: bool) -> Run:
-    from fer.training.run import Watch, train
+def repeat(path: Path) -> RunConfig:
+    """Exactly the configuration of a file such as a run's config.yaml; ConfigError where it is none."""
+    from fer.config import RunConfig
+    from fer.overrides import read_recipe, with_values
 
-    with console.make_progress() as bars:
-        task = bars.add_task(f"epoch 1/{config.epochs}", total=None)
+    return with_values(RunConfig(), read_recipe(str(path)), f"--config {path}")
 
-        def on_start() -> None:
-            faces = ", ".join(f"{len(split):,} {name}" for name, split in corpus.splits.items())
-            console.say(f"{config.model} ({config.mode}, {config.epochs} epochs) on {faces} faces; results go to {folder}")
 
-        def on_step(epoch: int, step: int, steps: int) -> None:
-            bars.update(task, description=f"epoch {epoch}/{config.epochs}", completed=step, total=steps)
+def _series(config: RunConfig, corpus: Any, folder: Path, hardware: Any, folds: int, seeds: int) -> None:
+    from fer.cli.live import watched
+    from fer.errors import ConfigError
+    from fer.training.series import cross_validate, repeat_seeds
 
-        def on_epoch(epoch: Epoch, is_best: bool) -> None:
-            console.say(
-                f"epoch {epoch.epoch:3}/{config.epochs}  loss {epoch.train_loss:.4f}  "
-                f"train {console.percent(epoch.train_accuracy)}  validation {console.percent(epoch.validation_accuracy)}"
-                f"{'  best' if is_best else ''}  {epoch.seconds:.0f} s"
-            )
+    if folds and seeds:
+        raise ConfigError("--folds and --seeds are two different questions; ask one of them")
+    series = (
+        cross_validate(config, corpus, folder, folds, watched, hardware)
+        if folds
+        else repeat_seeds(config, corpus, folder, seeds, watched, hardware)
+    )
+    if console.is_first_process():
+        for line in series.lines():
+            console.say(line)
+        console.put(str(folder))
 
-        def on_evaluate(done: int, total: int) -> None:
-            bars.update(task, description="evaluating the best epoch", completed=done, total=total)
 
-        try:
-            return train(config, corpus, folder, Watch(on_step, on_epoch, on_evaluate, on_start), resume=resume)
-        except KeyboardInterrupt:
-            if (folder / "last.pth").exists():
-                console.say(f"continue with: fer train --resume {folder}")
-            raise
+def report_run(run: Run) -> None:
+    """Say how good the best epoch is, print where it lies."""
+    metrics = run.card.metrics["validation"]
+    low, high = metrics["ci95"]
+    console.say(
+        f"best epoch {run.card.best_epoch}: validation {console.percent(metrics['accuracy'])} "
+        f"(95 % {console.percent(low)} to {console.percent(high)}, n {metrics['n']}), "
+        f"train {console.percent(run.card.train_accuracy)}, {run.card.hardware['minutes']} min"
+    )
+    console.put(str(run.folder))
 
 
 def draw(run: Run) -> None:
     """Write training_curves.png and confusion_matrix.png into the run's folder."""
-    from analysis.figures import confusion, curves, save
-
+    try:
+        from analysis.figures import confusion, curves, save
+    except ImportError as error:
+        console.say(f"no pictures: {error.name} is not installed")
+        return
     save(curves.figure(run.history), run.folder / "training_curves.png")
     save(confusion.figure(run.card.metrics["validation"]), run.folder / "confusion_matrix.png")

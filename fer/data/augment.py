@@ -9,26 +9,35 @@ import math
 import torch
 import torch.nn.functional as F
 
-from fer.config import RunConfig
+from fer.config import Augmentation
 
 
-def augment(pixels: torch.Tensor, config: RunConfig, generator: torch.Generator) -> torch.Tensor:
+def augment(
+    pixels: torch.Tensor, config: Augmentation, generator: torch.Generator, mirrored: torch.Tensor | None = None
+) -> torch.Tensor:
     """Randomly warped, relit and erased copies.
 
     Args:
         pixels: float32 (N, 1, H, W), 0..1.
-        config: how far the draws reach; see :class:`fer.config.RunConfig` for the units.
+        config: how far the draws reach; see :class:`fer.config.Augmentation` for the units.
         generator: source of all randomness, on the device of ``pixels``.
+        mirrored: bool (N,), which faces to mirror, where that is not drawn (see :func:`alternate_flips`).
 
     Returns:
         float32 (N, 1, H, W), 0..1.
     """
-    pixels = warp(pixels, _matrices(len(pixels), config, generator))
+    pixels = warp(pixels, _matrices(pixels.shape, config, generator, mirrored))
     if config.brightness or config.contrast:
         pixels = _relight(pixels, config, generator)
     if config.erase:
         pixels = _erase(pixels, config.erase, generator)
     return pixels
+
+
+def alternate_flips(n: int, seed: int, epoch: int, device: torch.device) -> torch.Tensor:
+    """bool (N,): a random half of all faces in odd epochs, the other half in even ones (Jordan 2024, arXiv:2404.00498)."""
+    first = torch.randint(0, 2, (n,), generator=torch.Generator(device).manual_seed(seed), device=device)
+    return (first + epoch) % 2 == 0
 
 
 def warp(pixels: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
@@ -66,38 +75,70 @@ def mixup(
     return mixed, share.view(-1, 1) * targets + (1 - share.view(-1, 1)) * targets[partner]
 
 
-def _beta(n: int, alpha: float, generator: torch.Generator) -> torch.Tensor:
-    """Symmetric Beta(α, α) draws: x^(1/α) / (x^(1/α) + y^(1/α)), kept where the sum ≤ 1 (Jöhnk 1964).
+def cutmix(
+    pixels: torch.Tensor, targets: torch.Tensor, alpha: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Paste a rectangle of another face into every face; targets mix by area (Yun et al. 2019, arXiv:1905.04899).
 
-    torch's own sampler cannot be given a generator.
+    Arguments as of :func:`mixup`. The own part stays the larger one.
     """
-    device = generator.device
-    value = torch.full((n,), 0.5, device=device)
-    pending = torch.ones(n, dtype=torch.bool, device=device)
-    while pending.any():
-        x, y = torch.rand(2, n, generator=generator, device=device, dtype=torch.float64) ** (1 / alpha)
-        good = pending & (x + y <= 1) & (x + y > 0)
-        value = torch.where(good, (x / (x + y)).float(), value)
-        pending &= ~good
-    return value
+    n, _, height, width = pixels.shape
+    share = _beta(n, alpha, generator)
+    side = (1 - torch.maximum(share, 1 - share)).sqrt()
+    centre = torch.rand(2, n, generator=generator, device=generator.device)
+    inside, area = _rectangle((height, width), side * height, side * width, centre)
+    partner = torch.randperm(n, generator=generator, device=pixels.device)
+    kept = (1 - area).unsqueeze(1)
+    return torch.where(inside.unsqueeze(1), pixels[partner], pixels), kept * targets + (1 - kept) * targets[partner]
+
+
+def _beta(n: int, alpha: float, generator: torch.Generator) -> torch.Tensor:
+    """Symmetric Beta(α, α) draws as a ratio of Gamma draws; only the private sampler can be given a generator."""
+    x, y = torch._standard_gamma(
+        torch.full((2, n), alpha, dtype=torch.float64, device=generator.device), generator=generator
+    ).unbind()
+    # for tiny α both draws can vanish
+    return torch.where(x + y > 0, x / (x + y), 0.5).float()
+
+
+def _rectangle(
+    size: tuple[int, int], h: torch.Tensor, w: torch.Tensor, place: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """bool (N, H, W) rectangles of h×w pixels wholly inside the face, and the share of its pixels that each covers.
+
+    ``place`` float32 (2, N) in 0..1 is where in the free space it lies.
+    """
+    height, width = size
+    top, left = place[0] * (height - h), place[1] * (width - w)
+    y = torch.arange(height, device=h.device).view(1, -1, 1)
+    x = torch.arange(width, device=h.device).view(1, 1, -1)
+    top, left, bottom, right = (v.view(-1, 1, 1) for v in (top, left, top + h, left + w))
+    inside = (y >= top) & (y < bottom) & (x >= left) & (x < right)
+    return inside, inside.float().mean(dim=(1, 2))
 
 
 def _uniform(n: int, reach: float, generator: torch.Generator) -> torch.Tensor:
     return (torch.rand(n, generator=generator, device=generator.device) * 2 - 1) * reach
 
 
-def _matrices(n: int, config: RunConfig, generator: torch.Generator) -> torch.Tensor:
+def _matrices(
+    shape: torch.Size, config: Augmentation, generator: torch.Generator, mirrored: torch.Tensor | None
+) -> torch.Tensor:
+    n, size = shape[0], shape[-1]
+    kept = config.crop / size if config.crop else 1.0
     angle = _uniform(n, math.radians(config.rotate), generator)
-    scale = 1 + _uniform(n, config.zoom, generator)
-    mirrored = torch.rand(n, generator=generator, device=generator.device) < config.flip
+    scale = kept * (1 + _uniform(n, config.zoom, generator))
+    if mirrored is None:
+        mirrored = torch.rand(n, generator=generator, device=generator.device) < config.flip
     sign = torch.where(mirrored, -1.0, 1.0)
     cos, sin = angle.cos() * scale, angle.sin() * scale
-    shift_x, shift_y = _uniform(n, 2 * config.shift, generator), _uniform(n, 2 * config.shift, generator)
+    reach = 2 * config.shift + (1 - kept)
+    shift_x, shift_y = _uniform(n, reach, generator), _uniform(n, reach, generator)
     rows = torch.stack((cos * sign, -sin, shift_x, sin * sign, cos, shift_y), dim=1)
     return rows.view(n, 2, 3)
 
 
-def _relight(pixels: torch.Tensor, config: RunConfig, generator: torch.Generator) -> torch.Tensor:
+def _relight(pixels: torch.Tensor, config: Augmentation, generator: torch.Generator) -> torch.Tensor:
     n = len(pixels)
     gain = (1 + _uniform(n, config.contrast, generator)).view(-1, 1, 1, 1)
     lift = _uniform(n, config.brightness, generator).view(-1, 1, 1, 1)
@@ -108,15 +149,9 @@ def _relight(pixels: torch.Tensor, config: RunConfig, generator: torch.Generator
 def _erase(pixels: torch.Tensor, probability: float, generator: torch.Generator) -> torch.Tensor:
     """Blank one rectangle of 2–25 % of the area in some faces (Zhong et al. 2020)."""
     n, _, height, width = pixels.shape
-    device = pixels.device
     draw = torch.rand(5, n, generator=generator, device=generator.device)
     side = (0.02 + 0.23 * draw[0]).sqrt()
     aspect = torch.exp((draw[1] * 2 - 1) * math.log(2.0)).sqrt()
-    h, w = side * aspect * height, side / aspect * width
-    top, left = draw[2] * (height - h), draw[3] * (width - w)
-    y = torch.arange(height, device=device).view(1, -1, 1)
-    x = torch.arange(width, device=device).view(1, 1, -1)
-    chosen = draw[4] < probability
-    top, left, bottom, right, chosen = (v.view(-1, 1, 1) for v in (top, left, top + h, left + w, chosen))
-    inside = (y >= top) & (y < bottom) & (x >= left) & (x < right) & chosen
-    return torch.where(inside.unsqueeze(1), pixels.mean(), pixels)
+    inside, _area = _rectangle((height, width), side * aspect * height, side / aspect * width, draw[2:4])
+    chosen = (draw[4] < probability).view(-1, 1, 1)
+    return torch.where((inside & chosen).unsqueeze(1), pixels.mean(), pixels)

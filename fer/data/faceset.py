@@ -1,7 +1,7 @@
 """A labelled data set in memory: each split one uint8 tensor, decoded once, moved whole to the device."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,15 +27,19 @@ class FaceSet:
 
     Attributes:
         images: uint8 (N, 1, 48, 48), grey.
-        labels: int64 (N,), index into :data:`fer.emotions.EMOTIONS`.
+        labels: int64 (N,), index into ``classes``.
         names: N file names inside the data set, or ``row N`` of a csv.
         split: ``"train"``, ``"validation"`` or ``"test"``.
+        classes: names of the classes that occur, in the order of :data:`fer.emotions.EMOTIONS`.
+        targets: float32 (N, C), rows summing to 1, where the annotators disagree in part; None where labels say all.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     names: tuple[str, ...]
     split: str
+    classes: tuple[str, ...] = EMOTIONS
+    targets: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -43,6 +47,8 @@ class FaceSet:
             raise ValueError(f"images are {self.images.dtype} {tuple(self.images.shape)}")
         if self.labels.dtype != torch.int64 or len(self.labels) != n or len(self.names) != n:
             raise ValueError(f"{n} images, {len(self.labels)} labels of {self.labels.dtype}, {len(self.names)} names")
+        if self.targets is not None and self.targets.shape != (n, len(self.classes)):
+            raise ValueError(f"targets {tuple(self.targets.shape)} for {n} images of {len(self.classes)} classes")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,27 +56,52 @@ class FaceSet:
     @property
     def counts(self) -> dict[str, int]:
         """Images of every class, in class order."""
-        numbers = torch.bincount(self.labels.cpu(), minlength=len(EMOTIONS)).tolist()
-        return dict(zip(EMOTIONS, numbers, strict=True))
+        numbers = torch.bincount(self.labels.cpu(), minlength=len(self.classes)).tolist()
+        return dict(zip(self.classes, numbers, strict=True))
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex sha256 over all (label, pixels) pairs, whatever their order, names or packing."""
-        pixels, labels = self.images.cpu().numpy(), self.labels.tolist()
+        """Hex sha256 over all (label, pixels) pairs and soft targets, whatever their order, names or packing."""
+        pixels, places = self.images.cpu().numpy(), [EMOTIONS.index(name) for name in self.classes]
+        soft = [b""] * len(self) if self.targets is None else [row.tobytes() for row in self.targets.cpu().numpy()]
         digests = sorted(
-            hashlib.sha256(bytes([label]) + image.tobytes()).digest() for label, image in zip(labels, pixels, strict=True)
+            hashlib.sha256(bytes([places[label]]) + image.tobytes() + target).digest()
+            for label, image, target in zip(self.labels.tolist(), pixels, soft, strict=True)
         )
         return hashlib.sha256(b"".join(digests)).hexdigest()
 
     def to(self, device: torch.device | str) -> Self:
-        """The same set with images and labels on ``device``."""
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+        """The same set with its tensors on ``device``."""
+        targets = None if self.targets is None else self.targets.to(device)
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device), targets=targets)
 
     def select(self, index: torch.Tensor) -> Self:
         """Subset by int64 positions or a boolean mask."""
         where = index.nonzero().flatten() if index.dtype == torch.bool else index
         names = tuple(self.names[i] for i in where.tolist())
-        return replace(self, images=self.images[where], labels=self.labels[where], names=names)
+        targets = None if self.targets is None else self.targets[where]
+        return replace(self, images=self.images[where], labels=self.labels[where], names=names, targets=targets)
+
+    def only(self, classes: Sequence[str]) -> Self:
+        """The faces of some classes, their labels counted anew; soft targets share out what other classes had.
+
+        Raises:
+            DataError: none of them is left.
+        """
+        kept = [name for name in self.classes if name in classes]
+        if tuple(kept) == self.classes:
+            return self
+        places = torch.full((len(self.classes),), -1)
+        places[[self.classes.index(name) for name in kept]] = torch.arange(len(kept))
+        labels = places.to(self.labels.device)[self.labels]
+        if not (labels >= 0).any():
+            raise DataError(f"the {self.split} split has no image of {', '.join(classes)}; choose other classes")
+        chosen = replace(self, targets=None).select(labels >= 0)
+        targets = None
+        if self.targets is not None:
+            share = self.targets[labels >= 0][:, [self.classes.index(name) for name in kept]]
+            targets = share / share.sum(dim=1, keepdim=True)
+        return replace(chosen, labels=labels[labels >= 0], classes=tuple(kept), targets=targets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +151,10 @@ class Corpus:
         """Hex sha256 over the fingerprints of all splits."""
         parts = "".join(f"{name}:{self.splits[name].fingerprint}\n" for name in sorted(self.splits))
         return hashlib.sha256(parts.encode()).hexdigest()
+
+    def only(self, classes: Sequence[str]) -> Self:
+        """The faces of some classes in every split; DataError where a split has none."""
+        return replace(self, splits={name: faces.only(classes) for name, faces in self.splits.items()})
 
     def for_training(self) -> tuple[FaceSet, FaceSet]:
         """Train and validation faces; where there is no validation split, a tenth of train is held out.

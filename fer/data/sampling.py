@@ -1,20 +1,72 @@
 """Class weights against the imbalance of FER-2013 (436 disgusted, 7,215 happy faces)."""
 
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
+from fer.config import Loss
+from fer.emotions import canonical
+from fer.errors import ConfigError, DataError, UnknownNameError
 
-def balanced_class_weights(counts: Sequence[int]) -> torch.Tensor:
-    """Weights wᵢ = N / (C·nᵢ): float32 (C,), every class then counts alike in a mean loss.
+
+def balanced_class_weights(counts: Mapping[str, int]) -> tuple[float, ...]:
+    """Weights wᵢ = N / (C·nᵢ), in the order of ``counts``; every class then counts alike in a mean loss.
 
     Raises:
-        ValueError: a class has no image.
+        DataError: a class has no image.
 
-    >>> balanced_class_weights([1, 3]).tolist()
-    [2.0, 0.6666666865348816]
+    >>> balanced_class_weights({"happy": 1, "sad": 4})
+    (2.5, 0.625)
     """
-    numbers = torch.tensor(counts, dtype=torch.float64)
-    if (numbers <= 0).any():
-        raise ValueError(f"counts {list(counts)} leave a class without images")
-    return (numbers.sum() / (len(numbers) * numbers)).float()
+    empty = [name for name, count in counts.items() if count <= 0]
+    if empty:
+        raise DataError(
+            f"no image of {', '.join(empty)}: balanced class weights need every class; choose others with --classes"
+        )
+    total = sum(counts.values())
+    return tuple(round(total / (len(counts) * count), 6) for count in counts.values())
+
+
+def class_weights(config: Loss, counts: Mapping[str, int]) -> tuple[float, ...]:
+    """The weights a configuration means, for the classes of ``counts`` and in their order.
+
+    Raises:
+        ConfigError: a file without every class, or weights that are not finite and positive, or too far apart.
+    """
+    if config.class_weights == "none":
+        return (1.0,) * len(counts)
+    if config.class_weights == "balanced":
+        weights = dict(zip(counts, balanced_class_weights(counts), strict=True))
+    else:
+        weights = _read(Path(config.class_weights), counts)
+    bad = [f"{name} {weight}" for name, weight in weights.items() if not (math.isfinite(weight) and weight > 0)]
+    if bad:
+        raise ConfigError(f"class weights must be finite and positive, these are not: {', '.join(bad)}")
+    ratio = max(weights.values()) / min(weights.values())
+    if ratio > config.max_weight_ratio:
+        raise ConfigError(
+            f"the largest class weight is {ratio:.0f} times the smallest, {config.max_weight_ratio:g} is allowed, "
+            "since such weights make training diverge; change the weights, or raise --set loss.max_weight_ratio"
+        )
+    return tuple(weights[name] for name in counts)
+
+
+def as_tensor(weights: tuple[float, ...], device: torch.device) -> torch.Tensor | None:
+    """float32 (C,), or None where all are 1."""
+    return None if set(weights) == {1.0} else torch.tensor(weights, device=device)
+
+
+def _read(path: Path, counts: Mapping[str, int]) -> dict[str, float]:
+    advice = 'give a JSON object such as {"angry": 1.0, ...}, or none, or balanced'
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        weights = {canonical(name): float(weight) for name, weight in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError, UnknownNameError) as error:
+        raise ConfigError(f"class weights {path}: {error}; {advice}") from error
+    missing = [name for name in counts if name not in weights]
+    if missing:
+        raise ConfigError(f"class weights {path}: none for {', '.join(missing)}; {advice}")
+    return {name: weights[name] for name in counts}

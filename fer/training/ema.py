@@ -17,14 +17,22 @@ class Average:
         self.decay = decay
         self.steps = 0
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self._pairs: tuple[list[torch.Tensor], ...] | None = None
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take in the model's present state."""
+        """Take in the present state of the model, always the same one."""
         self.steps += 1
         share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+        if self._pairs is None:  # gathered once: walking a deep net at every step takes longer than the sums
+            self._pairs = self._gather(model)
+        ours, theirs, our_counters, their_counters = self._pairs
+        torch._foreach_lerp_(ours, theirs, share)
+        if our_counters:
+            torch._foreach_copy_(our_counters, their_counters)
+
+    def _gather(self, model: nn.Module) -> tuple[list[torch.Tensor], ...]:
         ours, theirs = self.model.state_dict(), model.state_dict()
         floats = [name for name, value in ours.items() if value.is_floating_point()]
-        torch._foreach_lerp_([ours[n] for n in floats], [theirs[n].float() for n in floats], share)
-        for name in ours.keys() - floats:
-            ours[name].copy_(theirs[name])
+        counters = [name for name in ours if name not in floats]
+        return tuple([state[n] for n in names] for names in (floats, counters) for state in (ours, theirs))

@@ -1,169 +1,220 @@
 """The training loop, on one screen."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import torch
 from lightning.fabric import Fabric
-from torch import nn
 
 from fer.config import RunConfig
 from fer.data import FaceSet
-from fer.data.augment import augment, mixup
+from fer.data.augment import alternate_flips, augment, cutmix, mixup
 from fer.data.preprocess import standardise, to_unit
-from fer.emotions import EMOTIONS
-from fer.errors import ConfigError
 from fer.evaluation import predict_logits
-from fer.losses import smooth_targets, soft_cross_entropy
-from fer.schedules import Plateau, cosine, warmup
-from fer.training.ema import Average
+from fer.schedules import cosine, one_cycle, steps, warmup
+from fer.training.freezing import keep_frozen_norms
 from fer.training.history import Epoch, History
+from fer.training.objective import Objective
+from fer.training.optimizers import set_rate
 from fer.training.plan import Plan
-from fer.types import Preprocess
+from fer.training.tally import Tally
+from fer.training.trainer import Trainer
 
 OnStep = Callable[[int, int, int], None]
+
+#: On a GPU the host looks for values that are not finite only so often, since looking waits for the device.
+CHECK_EVERY = 50
+
+
+class StopTraining(Exception):
+    """Training ended between two steps because the caller asked for it; the trainer stands after the last one."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(f"signal {signal}")
+        self.signal = signal
 
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:
-    """What a caller does meanwhile: after every step (epoch, step, steps an epoch) and after every epoch."""
+    """What a caller does meanwhile: after every step (epoch, step, steps an epoch), after every epoch, and whether to stop."""
 
     on_step: OnStep
-    on_epoch: Callable[["Trainer"], None]
+    on_epoch: Callable[[Trainer], None]
+    stop: Callable[[], int] = lambda: 0
 
 
-@dataclasses.dataclass(eq=False)
-class Trainer:
-    """Everything that changes during a run. :func:`fit` moves it on; :meth:`state` and :meth:`restore` carry it over a stop."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Job:
+    """What stays the same during a run."""
 
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: Average
-    plateau: Plateau = dataclasses.field(default_factory=Plateau)
-    history: History = dataclasses.field(default_factory=History)
-
-    def state(self) -> dict[str, object]:
-        """Plain values and tensors from which :meth:`restore` continues exactly."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "steps": self.average.steps,
-            "plateau": dataclasses.asdict(self.plateau),
-            "history": [dataclasses.astuple(epoch) for epoch in self.history],
-        }
-
-    def restore(self, state: dict[str, object], average: dict[str, torch.Tensor]) -> None:
-        """Inverse of :meth:`state`; ``average`` are the weights that the checkpoint itself holds."""
-        self.model.load_state_dict(state["model"])  # type: ignore[arg-type]
-        self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
-        self.average.model.load_state_dict(average)
-        self.average.steps = int(state["steps"])  # type: ignore[call-overload]
-        self.plateau = Plateau(**state["plateau"])  # type: ignore[arg-type]
-        self.history = History([Epoch(*row) for row in state["history"]])  # type: ignore[attr-defined]
+    fabric: Fabric
+    plan: Plan
+    objective: Objective
+    train: FaceSet
+    validation: FaceSet
 
 
-def make_trainer(fabric: Fabric, model: nn.Module, config: RunConfig) -> Trainer:
-    """Model, optimizer and average on the device; norms and biases are not decayed."""
-    model = model.to(memory_format=torch.channels_last)
-    average = Average(model.to(fabric.device), config.ema)
-    wanted = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in wanted if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in wanted if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if config.optimizer == "adamw":
-        optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(config.momentum, 0.999))
-    else:
-        nesterov = config.momentum > 0
-        optimizer = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
-    model, optimizer = fabric.setup(model, optimizer)
-    return Trainer(model, optimizer, average)
-
-
-def fit(fabric: Fabric, trainer: Trainer, plan: Plan, train: FaceSet, validation: FaceSet, hooks: Hooks) -> History:
+def fit(job: Job, trainer: Trainer, hooks: Hooks) -> History:
     """Train to the end of the configured epochs, or until early stopping; continues where ``trainer`` stands.
 
-    All randomness of an epoch derives from (seed, epoch), so that a resumed run equals an uninterrupted one.
-
     Raises:
-        ConfigError: the loss is no longer finite.
+        DivergedError: the loss, a gradient or a weight is no longer finite.
+        StopTraining: ``hooks.stop`` returned a signal.
     """
-    config, history = plan.config, trainer.history
-    for epoch in range(len(history) + 1, config.epochs + 1):
-        if config.early_stopping and history and epoch - 1 - history.best.epoch >= config.early_stopping:
-            break
-        started = time.perf_counter()
-        loss, accuracy = _train_epoch(fabric, trainer, plan, train, epoch, hooks.on_step)
-        if not math.isfinite(loss):
-            raise ConfigError(f"the loss is no longer finite in epoch {epoch}; lower lr ({config.lr}) or the class weights")
-        loss_v, accuracy_v = _validate(trainer.average.model, validation, plan.preprocess, fabric.autocast())
-        trainer.plateau.update(loss_v)
-        lr = trainer.optimizer.param_groups[0]["lr"]
-        history.epochs.append(Epoch(epoch, lr, loss, accuracy, loss_v, accuracy_v, time.perf_counter() - started))
+    config, patience = job.plan.config, job.plan.config.early_stopping.patience
+    while trainer.epoch <= config.epochs and not (patience and trainer.history.waited() >= patience):
+        _train_epoch(job, trainer, hooks)
+        trainer.history.epochs.append(_finished_epoch(job, trainer))
+        trainer.tally = Tally.empty(len(config.classes), job.fabric.device)
+        trainer.step, trainer.seconds = 0, 0.0
         hooks.on_epoch(trainer)
-    return history
+    return trainer.history
 
 
-def _train_epoch(
-    fabric: Fabric, trainer: Trainer, plan: Plan, train: FaceSet, epoch: int, on_step: OnStep
-) -> tuple[float, float]:
-    config, model, optimizer = plan.config, trainer.model, trainer.optimizer
-    generator = _seeded(fabric, config.seed, epoch)
-    preprocess = plan.input_at(epoch)
-    weights = torch.tensor(plan.class_weights, device=fabric.device)
-    order = torch.randperm(len(train), generator=generator, device=fabric.device)
-    batches = torch.split(order, config.batch_size)
-    loss_sum, right = torch.zeros(2, device=fabric.device)
-    model.train()
-    _freeze_norms(model)
-    for step, index in enumerate(batches):
-        lr = config.lr * _factor(config, trainer.plateau, (epoch - 1 + step / len(batches)) / config.epochs)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        labels = train.labels[index]
-        pixels = augment(to_unit(train.images[index]), config, generator)
-        targets = smooth_targets(labels, len(EMOTIONS), config.label_smoothing)
-        if config.mixup:
-            pixels, targets = mixup(pixels, targets, config.mixup, generator)
-        logits = model(standardise(pixels, preprocess))
-        loss = soft_cross_entropy(logits, targets, weights)
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        if config.grad_clip:
-            fabric.clip_gradients(model, optimizer, max_norm=config.grad_clip, error_if_nonfinite=False)
-        optimizer.step()
-        trainer.average.update(model)
-        loss_sum += loss.detach() * len(index)
-        right += (logits.detach().argmax(1) == labels).sum()
-        on_step(epoch, step + 1, len(batches))
-    return float(loss_sum) / len(train), float(right) / len(train)
+def _train_epoch(job: Job, trainer: Trainer, hooks: Hooks) -> None:
+    plan, epoch = job.plan, trainer.epoch
+    batches = epoch_batches(len(job.train), plan.config, epoch, job.fabric)
+    mirrored = None
+    if plan.config.augmentation.alternating_flip:
+        mirrored = alternate_flips(len(job.train), plan.config.seed, epoch, job.fabric.device)
+    plan.freeze(trainer.net, trainer.by_stage, epoch)
+    trainer.model.train()
+    keep_frozen_norms(trainer.net)
+    names = [name for name, p in trainer.net.named_parameters() if p.requires_grad]
+    started = time.perf_counter() - trainer.seconds
+    for step in range(trainer.step, len(batches)):
+        set_rate(trainer.optimizer, rate_at(plan.config, trainer, (epoch - 1 + step / len(batches)) / plan.config.epochs))
+        _train_step(job, trainer, batches[step], mirrored)
+        trainer.step = step + 1
+        if job.fabric.device.type == "cpu" or trainer.step % CHECK_EVERY == 0 or trainer.step == len(batches):
+            trainer.tally.check(epoch, names)
+        trainer.seconds = time.perf_counter() - started
+        hooks.on_step(epoch, trainer.step, len(batches))
+        stop = agreed(job.fabric, hooks.stop())
+        if stop and trainer.step < len(batches):
+            raise StopTraining(stop)
 
 
-def _seeded(fabric: Fabric, seed: int, epoch: int) -> torch.Generator:
-    number = seed * 1_000_003 + epoch
+def _train_step(job: Job, trainer: Trainer, batch: torch.Tensor, mirrored: torch.Tensor | None) -> None:
+    fabric, plan, model, optimizer = job.fabric, job.plan, trainer.model, trainer.optimizer
+    generator = _seeded(fabric, plan.config.seed, trainer.epoch, trainer.step)
+    index = batch[fabric.global_rank :: fabric.world_size]
+    strengths = plan.augmentation_at(trainer.epoch)
+    labels, targets = job.train.labels[index], job.objective.targets(job.train, index)
+    pixels = augment(to_unit(job.train.images[index]), strengths, generator, None if mirrored is None else mirrored[index])
+    # with both, even steps mix and odd ones cut
+    if strengths.mixup and not (strengths.cutmix and trainer.step % 2):
+        pixels, targets = mixup(pixels, targets, strengths.mixup, generator)
+    elif strengths.cutmix:
+        pixels, targets = cutmix(pixels, targets, strengths.cutmix, generator)
+    logits = model(standardise(pixels, plan.input_at(trainer.epoch)))
+    losses = job.objective.losses(logits, targets, pixels)
+    # processes average their gradients: so that the mean is over the whole batch, however it was shared out
+    loss = losses.sum() * (fabric.world_size / len(batch))
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    norms = clip_gradients(trainer.net, plan.config.optimizer.grad_clip)
+    trainer.tally.inspect(trainer.step, loss.detach(), norms)
+    trainer.tally.add(losses.detach(), logits.detach(), labels)
+    optimizer.step()
+    trainer.average.update(trainer.net)
+
+
+@torch.no_grad()
+def clip_gradients(model: torch.nn.Module, largest: float) -> torch.Tensor:
+    """Scale all gradients so that their common norm is at most ``largest`` (0: leave them); their norms before, one each."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    norms = torch.stack(torch._foreach_norm(gradients))
+    if largest:
+        torch._foreach_mul_(gradients, (largest / (norms.norm() + 1e-6)).clamp(max=1.0))
+    return norms
+
+
+def rate_at(config: RunConfig, trainer: Trainer, progress: float) -> float:
+    """The learning rate at a point of the run, 0..1 from its first to after its last step."""
+    schedule, base = config.schedule, config.optimizer.lr
+    if schedule.name == "cosine":
+        factor = cosine(progress, schedule.warmup)
+    elif schedule.name == "one-cycle":
+        factor = one_cycle(progress, schedule.warmup)
+    else:
+        falling = {"plateau": trainer.plateau.value, "step": steps(trainer.epoch, schedule.step_epochs, schedule.factor)}
+        least = min(1.0, schedule.min_lr / base)
+        factor = warmup(progress, schedule.warmup) * max(least, falling.get(schedule.name, 1.0))
+    return base * factor * trainer.rate_factor
+
+
+def epoch_batches(n: int, config: RunConfig, epoch: int, fabric: Fabric) -> list[torch.Tensor]:
+    """Positions of an epoch's faces in random order, by step; a rest too small for every process joins the last batch."""
+    generator = torch.Generator(fabric.device).manual_seed(_number(config.seed, epoch))
+    order = torch.randperm(n, generator=generator, device=fabric.device)
+    batches = list(torch.split(order, config.batch_size))
+    # batch norm needs two faces in every process
+    if len(batches) > 1 and len(batches[-1]) < 2 * fabric.world_size:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def _seeded(fabric: Fabric, seed: int, epoch: int, step: int) -> torch.Generator:
+    number = _number(seed, epoch, step + 1, fabric.global_rank)
     torch.manual_seed(number)  # dropout draws from the global generator
     return torch.Generator(fabric.device).manual_seed(number)
 
 
-def _factor(config: RunConfig, plateau: Plateau, progress: float) -> float:
-    if config.schedule == "cosine":
-        return cosine(progress, config.warmup)
-    return warmup(progress, config.warmup) * (plateau.value if config.schedule == "plateau" else 1.0)
+def _number(seed: int, epoch: int, step: int = 0, rank: int = 0) -> int:
+    return ((seed * 100_003 + epoch) * 100_003 + step) * 1009 + rank & 0x7FFF_FFFF_FFFF_FFFF
 
 
-def _freeze_norms(model: nn.Module) -> None:
-    """Batch norms whose weights are frozen keep their statistics, too."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not any(p.requires_grad for p in module.parameters()):
-            module.eval()
+def agreed(fabric: Fabric, number: int) -> int:
+    """The largest number of all processes."""
+    if fabric.world_size == 1:
+        return number
+    return int(_reduced(fabric, torch.tensor(float(number), device=fabric.device), "max"))
 
 
-def _validate(
-    model: nn.Module, faces: FaceSet, preprocess: Preprocess, autocast: AbstractContextManager[object]
-) -> tuple[float, float]:
-    logits = predict_logits(model, faces.images, preprocess, autocast=autocast)
-    loss = nn.functional.cross_entropy(logits, faces.labels)
-    return float(loss), float((logits.argmax(1) == faces.labels).float().mean())
+def _reduced(fabric: Fabric, value: torch.Tensor, operation: str) -> torch.Tensor:
+    result = fabric.all_reduce(value.clone(), reduce_op=operation)
+    assert isinstance(result, torch.Tensor)  # Fabric reduces mappings and lists, too
+    return result
+
+
+def summed(fabric: Fabric, tally: Tally) -> Tally:
+    """The tally of all processes together."""
+    if fabric.world_size == 1:
+        return tally
+    return Tally(_reduced(fabric, tally.loss, "sum"), _reduced(fabric, tally.confusion, "sum"), tally.bad)
+
+
+def _finished_epoch(job: Job, trainer: Trainer) -> Epoch:
+    fabric, started = job.fabric, time.perf_counter()
+    trained, validated = summed(fabric, trainer.tally), summed(fabric, validate(job, trainer))
+    trainer.plateau.update(validated.mean_loss)
+    trainer.validated, figures = validated, validated.scores
+    return Epoch(
+        epoch=trainer.epoch,
+        lr=max(group["lr"] for group in trainer.optimizer.param_groups),
+        train_loss=trained.mean_loss,
+        train_accuracy=trained.scores.accuracy,
+        validation_loss=validated.mean_loss,
+        validation_accuracy=figures.accuracy,
+        seconds=trainer.seconds + time.perf_counter() - started,
+        validation_macro_f1=figures.macro_f1,
+        validation_precision=figures.macro_precision,
+        validation_recall=figures.macro_recall,
+        faces_per_second=trained.count / trainer.seconds,
+    )
+
+
+def validate(job: Job, trainer: Trainer) -> Tally:
+    """Judge the own share of the validation faces with the averaged network."""
+    fabric, model = job.fabric, trainer.average.model
+    if fabric.world_size > 1:  # statistics of batch norms differ between processes; one speaks for all
+        for buffer in model.buffers():
+            buffer.copy_(fabric.broadcast(buffer))
+    share = torch.arange(fabric.global_rank, len(job.validation), fabric.world_size, device=fabric.device)
+    labels = job.validation.labels[share]
+    tally = Tally.empty(len(job.plan.config.classes), fabric.device)
+    logits = predict_logits(model, job.validation.images[share], job.plan.preprocess, autocast=fabric.autocast())
+    tally.add(torch.nn.functional.cross_entropy(logits, labels, reduction="none"), logits, labels)
+    return tally

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from fer.errors import DataError
 from fer.files import write_whole
@@ -14,7 +14,7 @@ from fer.files import write_whole
 
 @dataclass(frozen=True)
 class Epoch:
-    """Figures of one epoch; accuracies are 0..1, train figures are of augmented faces."""
+    """Figures of one epoch; accuracies and the like are 0..1, train figures are of augmented faces."""
 
     epoch: int
     lr: float
@@ -23,13 +23,18 @@ class Epoch:
     validation_loss: float
     validation_accuracy: float
     seconds: float
+    validation_macro_f1: float = 0.0
+    validation_precision: float = 0.0
+    validation_recall: float = 0.0
+    faces_per_second: float = 0.0
 
 
 @dataclass
 class History:
-    """Epochs in order."""
+    """Epochs in order; ``monitor`` names the validation figure that makes one the best."""
 
     epochs: list[Epoch] = field(default_factory=list)
+    monitor: str = "accuracy"
 
     def __iter__(self) -> Iterator[Epoch]:
         return iter(self.epochs)
@@ -39,20 +44,29 @@ class History:
 
     @property
     def best(self) -> Epoch:
-        """The epoch of highest validation accuracy, the earlier one of equals; IndexError when empty."""
-        return sorted(self.epochs, key=lambda e: -e.validation_accuracy)[0]
+        """The epoch of the best monitored figure, the earlier one of equals; IndexError when empty."""
+        sign = 1 if self.monitor == "loss" else -1
+        return sorted(self.epochs, key=lambda e: sign * float(getattr(e, f"validation_{self.monitor}")))[0]
+
+    def waited(self) -> int:
+        """Epochs since the best one."""
+        return len(self) - self.best.epoch if self.epochs else 0
 
     @property
     def seconds(self) -> float:
         """Time of all epochs together."""
         return sum(epoch.seconds for epoch in self.epochs)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Plain values of every epoch."""
+        return [dataclasses.asdict(epoch) for epoch in self.epochs]
+
     def save(self, path: Path) -> None:
         """Write as csv; OutputError where that is not possible."""
         text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(f.name for f in dataclasses.fields(Epoch))
-        writer.writerows(dataclasses.astuple(epoch) for epoch in self.epochs)
+        writer = csv.DictWriter(text, [f.name for f in dataclasses.fields(Epoch)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows())
         write_whole(path, text.getvalue().encode())
 
     @classmethod

@@ -7,14 +7,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fer.config import RunConfig
+from fer.checkpoint import read, read_card
+from fer.config import Augmentation, RunConfig
 from fer.data import FaceSet
-from fer.data.sampling import balanced_class_weights
-from fer.emotions import EMOTIONS
-from fer.environment import bf16_pays
+from fer.data.sampling import class_weights
 from fer.errors import ConfigError
-from fer.models import MODELS, Variant
+from fer.models import MODELS, Member, Variant
 from fer.models.weights import read_state, start_from
+from fer.training.formats import bf16_is_faster
+from fer.training.freezing import free_stages, freeze
 from fer.types import Preprocess
 
 
@@ -26,16 +27,18 @@ class Plan:
     variant: str
     preprocess: Preprocess
     class_weights: tuple[float, ...]
+    members: tuple[Member, ...] = ()
 
     @property
     def spec(self) -> Variant:
         """The registered form of the architecture."""
-        return MODELS[self.config.model].variants[self.variant]
+        return MODELS[self.config.model].form(self.variant, self.members)
 
     @property
     def fabric_precision(self) -> str:
-        """Fabric's name of the number format; ``auto`` is bfloat16 where the hardware multiplies it natively."""
-        half = self.config.precision == "bf16" or (self.config.precision == "auto" and bf16_pays())
+        """Fabric's name of the number format; ``auto`` is bfloat16 where it was measured to be faster."""
+        name = self.config.precision
+        half = name == "bf16" or (name == "auto" and bf16_is_faster(self.config.model))
         return "bf16-mixed" if half else "32-true"
 
     def input_at(self, epoch: int) -> Preprocess:
@@ -44,30 +47,55 @@ class Plan:
             return self.preprocess
         return dataclasses.replace(self.preprocess, size=self.config.small_size)
 
+    def augmentation_at(self, epoch: int) -> Augmentation:
+        """The strengths in an epoch (from 1): the last ones may go without mixing."""
+        config = self.config
+        last = epoch > config.epochs * (1 - config.augmentation.unmixed)
+        return config.augmentation.without_mixing if last else config.augmentation
+
+    def freeze(self, model: nn.Module, by_stage: list[list[str]], epoch: int) -> None:
+        """Let the parts learn that the mode lets learn in an epoch (from 1)."""
+        free = {"feature-extract": 1, "gradual": free_stages(epoch, self.config.unfreeze_every)}
+        freeze(model, by_stage, min(len(by_stage), free.get(self.config.mode, len(by_stage))))
+
 
 def make_plan(config: RunConfig, train: FaceSet) -> Plan:
     """Resolve a configuration against the registry and the training faces.
 
     Raises:
         UnknownNameError: no such architecture.
-        ConfigError: the architecture does not allow the mode or the input size.
+        ConfigError: the architecture does not allow the mode or the input size, or the faces not the batch size.
+        DataError: a class has no face.
     """
     entry = MODELS[config.model]
     variant = entry.variant_for(config.mode, bool(config.init))
-    spec = entry.variants[variant]
+    members = _members(config) if entry.compose else ()
+    spec = entry.form(variant, members)
     size = config.input_size or spec.preprocess.size
     if spec.fixed_size and (size != spec.preprocess.size or config.small_epochs):
         raise ConfigError(
             f"{config.model} takes {spec.preprocess.size}-pixel faces only; leave input_size and small_epochs at 0"
         )
-    weights = (1.0,) * len(EMOTIONS)
-    if config.class_weights == "balanced":
-        weights = tuple(round(w, 6) for w in balanced_class_weights(list(train.counts.values())).tolist())
-    return Plan(config, variant, dataclasses.replace(spec.preprocess, size=size), weights)
+    weights = class_weights(config.loss, train.counts)
+    if config.batch_size > len(train):
+        raise ConfigError(
+            f"batch_size={config.batch_size} is more than the {len(train):,} training faces; "
+            f"use --set batch_size={len(train)} or less"
+        )
+    preprocess = dataclasses.replace(spec.preprocess, size=size)
+    return Plan(config, variant, preprocess, weights, members)
+
+
+def _members(config: RunConfig) -> tuple[Member, ...]:
+    """An ensemble that starts from a checkpoint has that checkpoint's members."""
+    if not config.init:
+        return ()
+    path = Path(config.init)
+    return read_card(read(path), path).members
 
 
 def make_model(plan: Plan, *, resumed: bool = False) -> nn.Module:
-    """The network with its starting weights, its trunk frozen where the mode says so.
+    """The network with its starting weights.
 
     A resumed run brings its own weights, so that nothing is fetched for it.
 
@@ -76,11 +104,9 @@ def make_model(plan: Plan, *, resumed: bool = False) -> nn.Module:
     """
     config, spec = plan.config, plan.spec
     torch.manual_seed(config.seed)
-    model = spec.build(len(EMOTIONS), config.dropout)
+    model = spec.build(len(config.classes), config.dropout)
     if not resumed:
         _start(model, plan)
-    if config.mode == "feature-extract":
-        model.requires_grad_(False).get_submodule(spec.head).requires_grad_(True)
     return model
 
 

@@ -2,32 +2,49 @@
 
 import datetime as dt
 import itertools
-import json
-import logging
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
+import torch
 from lightning.fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
 from fer import checkpoint as checkpoints
-from fer.checkpoint import Card
-from fer.config import RunConfig, with_values
+from fer.checkpoint import Card, Checkpoint
+from fer.config import RunConfig
 from fer.data import Corpus, FaceSet
-from fer.emotions import EMOTIONS
+from fer.data.labels import relabel
 from fer.environment import device_name, versions
-from fer.errors import ConfigError
-from fer.evaluation import evaluate_checkpoint
-from fer.files import make_folder, write_whole
+from fer.errors import CheckpointError, ConfigError, InterruptedRunError, TrainingError
+from fer.evaluation import evaluate_checkpoint, predict_logits
 from fer.metrics import evaluate_table
-from fer.training.fit import Hooks, OnStep, Trainer, fit, make_trainer
+from fer.training import store
+from fer.training.fit import Hooks, Job, OnStep, StopTraining, fit, summed
+from fer.training.hardware import Hardware, make_fabric
 from fer.training.history import Epoch, History
+from fer.training.interrupt import stop_requests
+from fer.training.objective import make_objective
 from fer.training.plan import Plan, make_model, make_plan
+from fer.training.tally import DivergedError
+from fer.training.trainer import Trainer, make_trainer
 from fer.types import PredictionTable, Progress
+
+#: A run that diverges is rolled back and its learning rate halved so often, then it stops.
+MOST_ROLLBACKS = 3
+
+_CURVES = (
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "validation_macro_f1",
+    "lr",
+    "faces_per_second",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,130 +57,245 @@ class Run:
     card: Card
 
 
+#: Draws into TensorBoard after an epoch: board, the averaged network so far, validation faces, the trainer with its figures.
+Picture = Callable[[SummaryWriter, Checkpoint, FaceSet, Trainer], None]
+
+
+def nothing(*_: Any) -> None:
+    """What a watch does where it is not asked for more."""
+
+
 @dataclass(frozen=True)
 class Watch:
-    """What a caller shows: steps, epochs with whether they are the best so far, the last evaluation, and that all is ready."""
+    """What a caller shows: steps, epochs with whether they are the best so far, the last evaluation, notes in words.
 
-    on_step: OnStep
-    on_epoch: Callable[[Epoch, bool], None]
-    on_evaluate: Progress
-    on_start: Callable[[], None] = lambda: None
+    ``on_start`` comes when all is known to be good, ``on_trainer`` hands over the moving parts for a live view.
+    """
+
+    on_step: OnStep = nothing
+    on_epoch: Callable[[Epoch, bool], None] = nothing
+    on_evaluate: Progress = nothing
+    on_start: Callable[[], None] = nothing
+    on_note: Callable[[str], None] = nothing
+    on_trainer: Callable[[Trainer], None] = nothing
+    on_picture: Picture = field(default=nothing)
 
 
-def train(config: RunConfig, corpus: Corpus, folder: Path, watch: Watch, *, resume: bool = False) -> Run:
+@dataclass(frozen=True)
+class Continuation:
+    """Whether a run goes on where it stood, and whether on other data than before."""
+
+    resume: bool = False
+    changed_data: bool = False
+
+
+def train(
+    config: RunConfig,
+    corpus: Corpus,
+    folder: Path,
+    watch: Watch,
+    *,
+    hardware: Hardware | None = None,
+    continuation: Continuation | None = None,
+) -> Run:
     """Train, keep the best epoch of the validation split, evaluate it, write everything to ``folder``.
 
     The folder is made only when data, architecture and weights are known to be good.
-    It then holds config.yaml, history.csv, last.pth, best.pth, metrics.json, validation.npz and TensorBoard events.
+    It then holds config.yaml, history.csv, last.pth, previous.pth, best.pth, metrics.json, validation.npz,
+    TensorBoard events.
 
     Raises:
         FerError: the data set, configuration or weights do not allow the run, or the folder cannot be written.
+        InterruptedRunError: SIGINT or SIGTERM came; the state is saved.
     """
+    continuation = continuation or Continuation()
+    corpus, labels_note = relabel(corpus, config)
+    if labels_note and not continuation.resume:
+        watch.on_note(labels_note)
     train_faces, validation = corpus.for_training()
     plan = make_plan(config, train_faces)
-    for name in ("lightning.fabric", "lightning.pytorch"):  # both announce the number format on stderr
-        logging.getLogger(name).setLevel(logging.WARNING)
-    fabric = Fabric(accelerator="auto", devices=1, precision=plan.fabric_precision)  # type: ignore[arg-type]
-    trainer = make_trainer(fabric, make_model(plan, resumed=resume), config)
-    card = _card(plan, corpus, train_faces, validation)
-    if resume:
-        _restore(trainer, folder, card)
-    _prepare(folder, config)
-    watch.on_start()
-    started = time.perf_counter() - trainer.history.seconds
-    with SummaryWriter(str(folder)) as board:
-
-        def on_epoch(trainer: Trainer) -> None:
-            last = trainer.history.epochs[-1]
-            is_best = trainer.history.best is last
-            _save_epoch(folder, trainer, replace(card, best_epoch=last.epoch), is_best)
-            for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr"):
-                board.add_scalar(name.replace("_", "/"), getattr(last, name), last.epoch)
-            watch.on_epoch(last, is_best)
-
-        device = fabric.device
-        history = fit(fabric, trainer, plan, train_faces.to(device), validation.to(device), Hooks(watch.on_step, on_epoch))
-    minutes = (time.perf_counter() - started) / 60
-    return _finish(folder, history, train_faces, validation, minutes, watch.on_evaluate)
+    with memory_advice(config), stop_requests() as stop:
+        fabric = make_fabric(hardware or Hardware(), plan)
+        job = Job(
+            fabric, plan, make_objective(plan, fabric.device), train_faces.to(fabric.device), validation.to(fabric.device)
+        )
+        trainer = make_trainer(fabric, make_model(plan, resumed=continuation.resume), plan)
+        card = _card(plan, corpus, train_faces, validation, labels_note)
+        keeper = _Keeper(fabric.broadcast(folder), job, trainer, card, watch)
+        if continuation.resume:
+            keeper.restore(continuation.changed_data)
+        watch.on_trainer(trainer)
+        keeper.run(stop)
+        return keeper.finish(train_faces, validation)
 
 
 def new_folder(root: Path, config: RunConfig) -> Path:
     """``root/<time>-<model>-<mode>``, not yet made; numbered where a run started in the same second."""
-    name = f"{dt.datetime.now():%Y%m%d-%H%M%S}-{config.model}-{config.mode}"
+    name = f"{dt.datetime.now():%Y%m%d-%H%M%S}-{config.model.replace(':', '-').replace('/', '-')}-{config.mode}"
     free = (root / (name if number == 1 else f"{name}-{number}") for number in itertools.count(1))
     return next(folder for folder in free if not folder.exists())
 
 
-def read_config(folder: Path) -> RunConfig:
-    """The configuration of an earlier run; ConfigError where the folder is none."""
+@dataclass(eq=False)
+class _Keeper:
+    """Moves a trainer to its end and keeps every state of it on disk; only the first of several processes writes."""
+
+    folder: Path
+    job: Job
+    trainer: Trainer
+    card: Card
+    watch: Watch
+
+    def restore(self, changed_data: bool) -> None:
+        """Take over the last good state of the folder."""
+        card, state, average, note = store.read_last(self.folder)
+        if card.data.get("fingerprint") != self.card.data["fingerprint"] and not changed_data:
+            raise ConfigError(
+                f"{self.folder} was trained on other data; name the same data set with --data, start a new run, "
+                "or go on with --changed-data"
+            )
+        if note:
+            self.watch.on_note(note)
+        self._take(state, dict(average))
+
+    def _take(self, state: dict[str, Any], average: dict[str, torch.Tensor]) -> None:
+        try:
+            self.trainer.restore(state, average)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(
+                f"{self.folder / store.LAST}: its state does not fit this run ({reason}); start a new one"
+            ) from error
+        if self.job.fabric.global_rank:  # the first process holds the sums of all
+            self.trainer.tally.loss.zero_()
+            self.trainer.tally.confusion.zero_()
+
+    def run(self, stop: Callable[[], int]) -> None:
+        """Train to the end, rolling back where it diverges."""
+        if self.job.fabric.is_global_zero:
+            store.prepare(self.folder, self.job.plan.config)
+        self.watch.on_start()
+        with self._board() as board:
+            hooks = Hooks(self.watch.on_step, lambda trainer: self._keep_epoch(trainer, board), stop)
+            for attempt in itertools.count(1):
+                try:
+                    if self.trainer.epoch == 1 and self.trainer.step == 0:
+                        self._save()
+                    fit(self.job, self.trainer, hooks)
+                    return
+                except StopTraining as request:
+                    self._save()
+                    name = signal.Signals(request.signal).name
+                    raise InterruptedRunError(
+                        f"{name}: saved after step {self.trainer.step} of epoch {self.trainer.epoch}; "
+                        f"continue with: fer train --resume {self.folder}",
+                        128 + request.signal,
+                    ) from None
+                except DivergedError as error:
+                    self._roll_back(error, attempt)
+
+    def _roll_back(self, error: DivergedError, attempt: int) -> None:
+        if attempt > MOST_ROLLBACKS:
+            raise TrainingError(
+                f"{error}, again after {MOST_ROLLBACKS} halvings of the learning rate; lower lr or the class weights"
+            ) from error
+        factor = self.trainer.rate_factor / 2
+        _, state, average, _ = store.read_last(self.folder)
+        self._take(state, dict(average))
+        self.trainer.rate_factor = factor
+        self.watch.on_note(f"{error}; back to the last good state with {factor:g} times the learning rate")
+
+    def _save(self, card: Card | None = None, *, is_best: bool = False) -> None:
+        card = card or self.card
+        state = self.trainer.state(summed(self.job.fabric, self.trainer.tally))
+        if self.job.fabric.is_global_zero:
+            if is_best:  # first, so that a run killed in between repeats the epoch instead of losing its best
+                store.save_best(self.folder, self.trainer, card)
+            store.save_last(self.folder, self.trainer, state, card)
+        self.job.fabric.barrier()
+
+    def _keep_epoch(self, trainer: Trainer, board: SummaryWriter | None) -> None:
+        last = trainer.history.epochs[-1]
+        is_best = trainer.history.best is last
+        card = replace(
+            self.card,
+            best_epoch=last.epoch,
+            validation_accuracy=last.validation_accuracy,
+            train_accuracy=last.train_accuracy,
+        )
+        self._save(card, is_best=is_best)
+        if board:
+            for name in _CURVES:
+                board.add_scalar(name.replace("_", "/", 1), getattr(last, name), last.epoch)
+            shown = Checkpoint(trainer.average.model, card, "so far")
+            self.watch.on_picture(board, shown, self.job.validation, trainer)
+        self.watch.on_epoch(last, is_best)
+
+    @contextmanager
+    def _board(self) -> Iterator[SummaryWriter | None]:
+        if not self.job.fabric.is_global_zero:
+            yield None
+            return
+        with SummaryWriter(str(self.folder)) as board:
+            yield board
+
+    def finish(self, train_faces: FaceSet, validation: FaceSet) -> Run:
+        """Evaluate the best epoch on both splits and complete its card."""
+        self.job.fabric.barrier()
+        best = checkpoints.load(self.folder / store.BEST)
+        table = evaluate_checkpoint(best, validation, self.watch.on_evaluate)
+        metrics = evaluate_table(table)
+        minutes = round(self.trainer.history.seconds / 60, 1)
+        card = replace(
+            best.card,
+            train_accuracy=_accuracy(best, train_faces, self.job.fabric, self.watch.on_evaluate),
+            validation_accuracy=metrics["accuracy"],
+            metrics={"validation": metrics},
+            hardware={**best.card.hardware, "minutes": minutes},
+        )
+        if self.job.fabric.is_global_zero:
+            card = checkpoints.save(self.folder / store.BEST, best.model.state_dict(), card)
+            table.save(self.folder / "validation.npz")
+            store.write_json(self.folder / store.METRICS, metrics)
+        self.job.fabric.barrier()
+        return Run(self.folder, self.trainer.history, table, card)
+
+
+def _accuracy(checkpoint: Checkpoint, faces: FaceSet, fabric: Fabric, progress: Progress) -> float:
+    """Share of right answers in the run's own number format: a figure beside the others, for which float32 is too slow."""
+    logits = predict_logits(
+        checkpoint.model, faces.images, checkpoint.card.preprocess, autocast=fabric.autocast(), progress=progress
+    )
+    return float((logits.argmax(1).cpu() == faces.labels.cpu()).double().mean())
+
+
+@contextmanager
+def memory_advice(config: RunConfig) -> Iterator[None]:
+    """Translate a lack of memory into the batch size to try."""
     try:
-        values = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        return with_values(RunConfig(), values, str(folder / "config.yaml"))
-    except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
-        raise ConfigError(f"{folder} is no run folder that can be resumed: {error}") from error
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "can't allocate memory" not in str(error):
+            raise
+        smaller = max(2, config.batch_size // 2)
+        raise TrainingError(
+            f"out of memory at batch_size={config.batch_size}; try --set batch_size={smaller}, or a smaller --set input_size"
+        ) from error
 
 
-def _prepare(folder: Path, config: RunConfig) -> None:
-    make_folder(folder)
-    write_whole(folder / "config.yaml", yaml.safe_dump(config.to_dict(), sort_keys=False).encode())
-
-
-def _restore(trainer: Trainer, folder: Path, card: Card) -> None:
-    path = folder / "last.pth"
-    content = checkpoints.read(path)
-    if "training" not in content:
-        raise ConfigError(f"{path} holds no training state; start a new run")
-    if checkpoints.read_card(content, path).data.get("fingerprint") != card.data["fingerprint"]:
-        raise ConfigError(f"{path} was trained on other data; name the same data set with --data, or start a new run")
-    trainer.restore(content["training"], content["state_dict"])
-
-
-def _save_epoch(folder: Path, trainer: Trainer, card: Card, is_best: bool) -> None:
-    last = trainer.history.epochs[-1]
-    card = replace(card, validation_accuracy=last.validation_accuracy, train_accuracy=last.train_accuracy)
-    state = trainer.average.model.state_dict()
-    if is_best:  # first, so that a run killed in between repeats the epoch instead of losing its best
-        checkpoints.save(folder / "best.pth", state, card)
-    checkpoints.save(folder / "last.pth", state, card, training=trainer.state())
-    trainer.history.save(folder / "history.csv")
-
-
-def _card(plan: Plan, corpus: Corpus, train_faces: FaceSet, validation: FaceSet) -> Card:
+def _card(plan: Plan, corpus: Corpus, train_faces: FaceSet, validation: FaceSet, labels_note: str) -> Card:
     splits = {s.split: {"n": len(s), "fingerprint": s.fingerprint} for s in (train_faces, validation)}
+    data = {"origin": corpus.origin.name, "fingerprint": corpus.fingerprint, "splits": splits}
     return Card(
         architecture=plan.config.model,
         variant=plan.variant,
-        classes=EMOTIONS,
+        classes=plan.config.classes,
         preprocess=plan.preprocess,
         config=plan.config.to_dict(),
         seed=plan.config.seed,
         class_weights=plan.class_weights,
-        data={"origin": corpus.origin.name, "fingerprint": corpus.fingerprint, "splits": splits},
+        data=data | ({"labels": labels_note} if labels_note else {}),
         versions=versions(),
         hardware={"device": device_name(), "precision": plan.fabric_precision},
+        members=plan.members,
     )
-
-
-def _finish(
-    folder: Path, history: History, train_faces: FaceSet, validation: FaceSet, minutes: float, progress: Progress
-) -> Run:
-    """Evaluate the best epoch on both splits and complete its card."""
-    best = checkpoints.load(folder / "best.pth")
-    table = evaluate_checkpoint(best, validation, progress)
-    metrics = evaluate_table(table)
-    train_accuracy = evaluate_table(evaluate_checkpoint(best, train_faces, progress))["accuracy"]
-    card = replace(
-        best.card,
-        train_accuracy=train_accuracy,
-        validation_accuracy=metrics["accuracy"],
-        metrics={"validation": metrics},
-        hardware={**best.card.hardware, "minutes": round(minutes, 1)},
-    )
-    card = checkpoints.save(folder / "best.pth", best.model.state_dict(), card)
-    table.save(folder / "validation.npz")
-    write_whole(folder / "metrics.json", _json(metrics))
-    return Run(folder, history, table, card)
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2) + "\n").encode()

@@ -18,6 +18,7 @@ from fer.cli import main
 from fer.config import RunConfig
 from fer.data import load
 from fer.emotions import EMOTIONS
+from fer.overrides import with_values
 from fer.samples import sample_path
 from fer.training.run import Watch, train
 from fer.types import PredictionTable
@@ -102,7 +103,7 @@ def test_the_card_says_what_was_trained_on_what_and_how_well(run_folder, archive
     corpus = load(archive)
     assert (card.architecture, card.variant, card.classes) == ("baseline", "small", EMOTIONS)
     assert (card.preprocess.size, card.preprocess.channels) == (48, 1)
-    assert card.config["epochs"] == 3 and card.config["lr"] == 0.02 and card.config["model"] == "baseline"
+    assert card.config["epochs"] == 3 and card.config["optimizer"]["lr"] == 0.02 and card.config["model"] == "baseline"
     assert set(card.config) == set(RunConfig().to_dict())
     assert card.seed == card.config["seed"]
     assert card.class_weights == (1.0,) * 7  # forty of each
@@ -194,7 +195,7 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
 
 @pytest.mark.parametrize("settings", [{}, {"optimizer": "adamw", "lr": 0.001, "schedule": "plateau"}], ids=["sgd", "adamw"])
 def test_a_resumed_run_equals_an_uninterrupted_one(fer, fake_zip, tmp_path, settings):
-    config, corpus = RunConfig(**{**SMALL, **settings}), load(fake_zip)
+    config, corpus = with_values(RunConfig(), {**SMALL, **settings}, "test"), load(fake_zip)
     whole = train(config, corpus, tmp_path / "whole", quiet())
     with pytest.raises(KeyboardInterrupt):
         train(config, corpus, tmp_path / "stopped", quiet(stop_after=1))
@@ -217,7 +218,7 @@ def test_a_folder_without_a_run_cannot_be_resumed(fer, tmp_path):
 
 def test_a_stopped_run_leaves_checkpoints_that_work(fer, fake_zip, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(RunConfig(**SMALL), load(fake_zip), tmp_path / "run", quiet(stop_after=1))
+        train(with_values(RunConfig(), SMALL, "test"), load(fake_zip), tmp_path / "run", quiet(stop_after=1))
     outcome = fer("evaluate", "--checkpoint", tmp_path / "run" / "best.pth", "--data", fake_zip, "--json")
     assert outcome.code == 0 and json.loads(outcome.out)["n"] == 21
 
@@ -250,13 +251,13 @@ def test_balanced_class_weights_stand_in_the_card(fer, tmp_path):
         path.unlink()
     outcome = fer(
         "train", "custom_cnn", "--data", data, "--epochs", 1, "--runs", tmp_path / "runs", "--set", "class_weights=balanced",
-        "--set", "small_epochs=0", "--set", "input_size=32",
+        "--set", "small_epochs=0", "--set", "input_size=32", "--set", "batch_size=19",
     )  # fmt: skip
     assert outcome.code == 0
     card = checkpoints.load(Path(outcome.out.strip()) / "best.pth").card
     others, disgust = 38 / (7 * 6), 38 / (7 * 2)
     assert card.class_weights == pytest.approx([others, disgust, *[others] * 5], rel=1e-5)
-    assert card.config["class_weights"] == "balanced"
+    assert card.config["loss"]["class_weights"] == "balanced"
 
 
 # what cannot be trained is said in one line before anything is written

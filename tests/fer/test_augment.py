@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from fer.config import RunConfig
+from fer.config import Augmentation
 from fer.data.augment import augment, mixup, warp
 
-STILL = RunConfig(flip=0, rotate=0, zoom=0, shift=0, brightness=0, contrast=0, erase=0)
+STILL = Augmentation(flip=0, rotate=0, zoom=0, shift=0, brightness=0, contrast=0, erase=0)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -42,8 +42,8 @@ def test_half_of_the_faces_are_flipped_at_one_half():
 @pytest.mark.parametrize(
     "strength",
     [
-        RunConfig(),
-        RunConfig(rotate=180, zoom=0.9, shift=1, brightness=1, contrast=1, erase=1),
+        Augmentation(),
+        Augmentation(rotate=180, zoom=0.9, shift=1, brightness=1, contrast=1, erase=1),
         dataclasses.replace(STILL, rotate=30),
         dataclasses.replace(STILL, zoom=0.3),
         dataclasses.replace(STILL, shift=0.3),
@@ -63,12 +63,12 @@ def test_every_strength_keeps_shape_and_range_and_draws_for_each_face_alone(stre
 
 def test_augmenting_leaves_the_batch_it_was_given_alone():
     faces = noise()
-    augment(faces, RunConfig(erase=1.0), seeded())
+    augment(faces, Augmentation(erase=1.0), seeded())
     assert torch.equal(faces, noise())
 
 
 def test_the_same_generator_gives_the_same_faces():
-    one, same, other = (augment(noise(), RunConfig(), seeded(s)) for s in (1, 1, 2))
+    one, same, other = (augment(noise(), Augmentation(), seeded(s)) for s in (1, 1, 2))
     assert torch.equal(one, same) and not torch.equal(one, other)
 
 

@@ -317,7 +317,7 @@ def test_training_without_one_of_the_classes(packing, fer, tmp_path):
 
 def test_too_few_faces_to_hold_out_a_validation_split(fer, tmp_path):
     path = fakes.write_zip(tmp_path / "set.zip", train=1, validation=0)
-    outcome = fer("train", "baseline", "--data", path, "--runs", tmp_path / "runs", "--epochs", "1")
+    outcome = fer("train", "baseline", "--data", path, "--runs", tmp_path / "runs", "--epochs", "1", "--set", "batch_size=2")
     assert outcome.code == 2 and str(path) in outcome.err.splitlines()[0]
 
 

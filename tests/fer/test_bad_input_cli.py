@@ -179,7 +179,7 @@ UNKNOWN = {
     "value": (["train", "resnet18", "--set", "lr=fast"], ["lr", "fast"]),
     "range": (["train", "resnet18", "--epochs", "0"], ["epochs=0", "1.."]),
     "assignment": (["train", "resnet18", "--set", "lr"], ["lr", "="]),
-    "optimizer": (["train", "resnet18", "--set", "optimizer=adam"], ["adam", "sgd", "adamw"]),
+    "optimizer": (["train", "resnet18", "--set", "optimizer=lion"], ["lion", "sgd", "adam", "adamw"]),
     "resume": (["train", "--resume", "runs/nowhere"], ["runs/nowhere"]),
     "class": (["explain", "--target", "contempt"], ["contempt", *EMOTIONS]),
     "misspelt class": (["explain", "--target", "hapy"], ["hapy", "did you mean 'happy'"]),
@@ -252,7 +252,9 @@ def test_explanations_cannot_be_written_into_a_file(fer, checkpoint_file, tmp_pa
 
 def test_a_run_cannot_be_written_into_a_file(fer, fake_zip, tmp_path):
     (tmp_path / "runs").write_text("in the way", encoding="utf-8")
-    outcome = fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path / "runs", "--epochs", "1")
+    outcome = fer(
+        "train", "baseline", "--data", fake_zip, "--runs", tmp_path / "runs", "--epochs", "1", "--set", "batch_size=2"
+    )
     (line,) = outcome.err.splitlines()
     assert outcome.code == 2 and str(tmp_path / "runs") in line and "choose another" in line
     assert (tmp_path / "runs").read_text(encoding="utf-8") == "in the way"

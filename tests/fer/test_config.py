@@ -1,7 +1,8 @@
 import pytest
 
-from fer.config import MODES, RunConfig, parse_assignments, read_recipe, recipe_names, with_values
+from fer.config import MODES, RunConfig
 from fer.errors import ConfigError
+from fer.overrides import parse_assignments, read_recipe, recipe_names, with_values
 
 
 def test_later_layers_win_and_earlier_ones_stay(tmp_path):
@@ -9,7 +10,7 @@ def test_later_layers_win_and_earlier_ones_stay(tmp_path):
     recipe.write_text("epochs: 7\nlr: 5e-3\n")
     config = with_values(RunConfig(), read_recipe(str(recipe)), "recipe")
     config = with_values(config, parse_assignments(["epochs=9"]), "--set")
-    assert (config.epochs, config.lr, config.momentum) == (9, 0.005, RunConfig().momentum)
+    assert (config.epochs, config.optimizer.lr, config.optimizer.momentum) == (9, 0.005, RunConfig().optimizer.momentum)
 
 
 def test_an_unknown_key_lists_the_known_ones_and_the_nearest():
@@ -21,7 +22,7 @@ def test_an_unknown_key_lists_the_known_ones_and_the_nearest():
     ("values", "message"),
     [
         ({"mode": "finetun"}, "unknown mode 'finetun' (did you mean 'finetune'?); known: " + ", ".join(MODES)),
-        ({"optimizer": "lion"}, "unknown optimizer 'lion'; known: sgd, adamw"),
+        ({"optimizer": "lion"}, "unknown optimizer 'lion'; known: sgd, adam, adamw"),
         ({"epochs": 0}, "epochs=0 lies outside 1..100000"),
         ({"flip": 1.5}, "flip=1.5 lies outside 0..1"),
         ({"epochs": "many"}, "x: epochs='many' should be of type int"),

@@ -17,6 +17,7 @@ from fer.data import load
 from fer.errors import WeightsError
 from fer.models import MODELS
 from fer.models.weights import download, read_state, start_from
+from fer.overrides import with_values
 from fer.training.plan import make_model, make_plan
 from tests.conftest import save_random
 from tests.fer.strange import RunsCode, evil_pickle, torch_saved
@@ -130,7 +131,19 @@ def train(fer, fake_zip, tmp_path):
     """Runs ``fer train resnet18``; whatever goes wrong, no run folder may be left."""
 
     def run(*arguments):
-        outcome = fer("train", "resnet18", "--data", fake_zip, "--runs", tmp_path / "runs", "--epochs", "1", *arguments)
+        outcome = fer(
+            "train",
+            "resnet18",
+            "--data",
+            fake_zip,
+            "--runs",
+            tmp_path / "runs",
+            "--epochs",
+            "1",
+            "--set",
+            "batch_size=21",
+            *arguments,
+        )
         (line,) = outcome.err.splitlines()
         assert outcome.code == 2 and outcome.out == ""
         assert line.startswith("fer: ") and "Traceback" not in line
@@ -179,7 +192,9 @@ def imagenet_state():
 
 
 def built(fake_zip, **config):
-    plan = make_plan(RunConfig(model="resnet18", **config), load(fake_zip).split("train"))
+    plan = make_plan(
+        with_values(RunConfig(), {"model": "resnet18", "batch_size": 21, **config}, "test"), load(fake_zip).split("train")
+    )
     return make_model(plan)
 
 

@@ -1,0 +1,136 @@
+"""What a person sees while a run goes on: a live table in a terminal, one line an epoch anywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer.cli import console
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fer.config import RunConfig
+    from fer.data import Corpus
+    from fer.training.history import Epoch
+    from fer.training.run import Picture, Watch
+    from fer.training.trainer import Trainer
+
+#: The table is drawn anew so often at most; the sums are fetched from the device for that.
+_SECONDS = 0.5
+_ROWS = 12
+
+
+@contextmanager
+def watched(config: RunConfig, corpus: Corpus, folder: Path) -> Iterator[Watch]:
+    """A watch that shows a run; silent in all but the first of several processes."""
+    from fer.training.run import Watch
+
+    if not console.is_first_process():
+        yield Watch()
+    elif console.messages().is_terminal:
+        from rich.live import Live
+
+        with Live(console=console.messages(), auto_refresh=False, transient=True) as live:
+            screen = _Screen(config, live.update)
+            yield _watch(config, corpus, folder, screen)
+    else:
+        yield _watch(config, corpus, folder, None)
+
+
+def _watch(config: RunConfig, corpus: Corpus, folder: Path, screen: _Screen | None) -> Watch:
+    from fer.training.run import Watch
+
+    def on_start() -> None:
+        faces = ", ".join(f"{len(split.only(config.classes)):,} {name}" for name, split in corpus.splits.items())
+        console.say(f"{config.model} ({config.mode}, {config.epochs} epochs) on {faces} faces; results go to {folder}")
+
+    def on_epoch(epoch: Epoch, is_best: bool) -> None:
+        console.say(line(epoch, config.epochs, is_best))
+
+    watch = Watch(on_start=on_start, on_epoch=on_epoch, on_note=console.say, on_picture=_pictures())
+    if not screen:
+        return watch
+    from dataclasses import replace
+
+    return replace(watch, on_step=screen.on_step, on_evaluate=screen.on_evaluate, on_trainer=screen.on_trainer)
+
+
+def line(epoch: Epoch, epochs: int, is_best: bool) -> str:
+    """An epoch in one line."""
+    return (
+        f"epoch {epoch.epoch:3}/{epochs}  loss {epoch.train_loss:.4f}  train {console.percent(epoch.train_accuracy)}  "
+        f"validation {console.percent(epoch.validation_accuracy)}  macro F1 {epoch.validation_macro_f1:.3f}  "
+        f"lr {epoch.lr:.2g}  {epoch.faces_per_second:,.0f} faces/s  {epoch.seconds:.0f} s{'  best' if is_best else ''}"
+    )
+
+
+def _pictures() -> Picture:
+    from fer.training.run import nothing
+
+    try:
+        from analysis.board import draw
+    except ImportError:  # a training machine without the drawing libraries
+        return nothing
+    return draw
+
+
+class _Screen:
+    """The live table: the last epochs, and the present one as it goes."""
+
+    def __init__(self, config: RunConfig, show: Callable[..., None]) -> None:
+        self.config, self.show = config, show
+        self.trainer: Trainer | None = None
+        self.drawn = 0.0
+
+    def on_trainer(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    def on_evaluate(self, done: int, total: int) -> None:
+        self.show(f"evaluating the best epoch {done:,}/{total:,}", refresh=True)
+
+    def on_step(self, epoch: int, step: int, steps: int) -> None:
+        if time.monotonic() - self.drawn < _SECONDS or self.trainer is None:
+            return
+        self.drawn = time.monotonic()
+        self.show(table(self.trainer, self.config, step, steps), refresh=True)
+
+
+def table(trainer: Trainer, config: RunConfig, step: int, steps: int) -> Table:
+    """The last finished epochs and the present one, with the time that is left."""
+    columns = ("epoch", "loss", "train", "validation", "macro F1", "precision", "recall", "lr", "faces/s", "time")
+    result = console.make_table(*columns)
+    for epoch in trainer.history.epochs[-_ROWS:]:
+        result.add_row(
+            str(epoch.epoch),
+            f"{epoch.train_loss:.4f}",
+            *(console.percent(value) for value in (epoch.train_accuracy, epoch.validation_accuracy)),
+            *(f"{v:.3f}" for v in (epoch.validation_macro_f1, epoch.validation_precision, epoch.validation_recall)),
+            f"{epoch.lr:.2g}",
+            f"{epoch.faces_per_second:,.0f}",
+            f"{epoch.seconds:.0f} s",
+        )
+    present, seconds = trainer.tally, max(trainer.seconds, 1e-9)
+    result.add_row(
+        f"{trainer.epoch}/{config.epochs}",
+        f"{present.mean_loss:.4f}",
+        console.percent(present.scores.accuracy),
+        f"step {step}/{steps}",
+        *[""] * 3,
+        f"{trainer.optimizer.param_groups[-1]['lr']:.2g}",
+        f"{present.count / seconds:,.0f}",
+        f"{_left(trainer, config, step / steps)} left",
+    )
+    return result
+
+
+def _left(trainer: Trainer, config: RunConfig, share: float) -> str:
+    done = len(trainer.history) + share
+    spent = trainer.history.seconds + trainer.seconds
+    seconds = spent / done * (config.epochs - done)
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

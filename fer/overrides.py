@@ -1,0 +1,154 @@
+"""Changing a configuration: defaults < recipe file < ``--set group.key=value`` < named options.
+
+A key may be written in full (``optimizer.lr``) or alone where only one group has it (``lr``);
+a plain value given to a group sets its first key (``schedule=plateau``).
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+
+from fer.config import RunConfig
+from fer.emotions import suggestion
+from fer.errors import ConfigError
+
+
+def _paths() -> Iterator[tuple[str, Any]]:
+    for f in dataclasses.fields(RunConfig):
+        if dataclasses.is_dataclass(f.type):
+            yield from ((f"{f.name}.{inner.name}", inner.type) for inner in dataclasses.fields(f.type))
+        else:
+            yield f.name, f.type
+
+
+#: Every key in full, with its type.
+TYPES: dict[str, Any] = dict(_paths())
+_GROUPS = {f.name: f.type for f in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(f.type)}
+
+
+def _aliases() -> dict[str, str]:
+    last = [path.rpartition(".")[2] for path in TYPES]
+    short = {name: path for name, path in zip(last, TYPES, strict=True) if last.count(name) == 1}
+    first = {name: f"{name}.{dataclasses.fields(group)[0].name}" for name, group in _GROUPS.items()}
+    return short | first | {path: path for path in TYPES}
+
+
+_ALIASES = _aliases()
+
+
+def with_values(config: RunConfig, values: Mapping[str, Any], source: str) -> RunConfig:
+    """Copy of ``config`` with some keys replaced; ``source`` names the file or option in errors.
+
+    Raises:
+        ConfigError: a key is unknown, or a value has the wrong type or range.
+
+    >>> with_values(RunConfig(), {"lr": 0.1, "loss": {"label_smoothing": 0}}, "example").optimizer.lr
+    0.1
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if key in _GROUPS and isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": inner_value for inner, inner_value in value.items()}
+        else:
+            flat[str(key)] = value
+    changes: dict[str, dict[str, Any]] = {}
+    for key, value in flat.items():
+        path = _full(key, source)
+        group, _, name = path.rpartition(".")
+        changes.setdefault(group, {})[name] = _typed(path, value, source)
+    try:
+        groups = {group: dataclasses.replace(getattr(config, group), **new) for group, new in changes.items() if group}
+        return dataclasses.replace(config, **groups, **changes.get("", {}))
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
+
+
+def _full(key: str, source: str) -> str:
+    if key in _ALIASES:
+        return _ALIASES[key]
+    hint = suggestion(key, list(_ALIASES)) or suggestion(key.rpartition(".")[2], list(_ALIASES))
+    raise ConfigError(f"{source}: unknown key {key!r}{hint}; known keys: {', '.join(TYPES)}")
+
+
+def _typed(path: str, value: Any, source: str) -> Any:
+    kind = TYPES[path]
+    if get_origin(kind) is tuple:
+        return _texts(path, value, source)
+    if kind is float and isinstance(value, str):  # YAML 1.1 reads 5e-4 as text
+        try:
+            return float(value)
+        except ValueError:
+            raise ConfigError(f"{source}: {path}={value!r} is no number") from None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is str and value is None:  # an empty value in YAML
+        return ""
+    if type(value) is not kind:
+        raise ConfigError(f"{source}: {path}={value!r} should be of type {kind.__name__}")
+    return value
+
+
+def _texts(path: str, value: Any, source: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list | tuple) or not all(isinstance(part, get_args(TYPES[path])[0]) for part in value):
+        raise ConfigError(f"{source}: {path}={value!r} should be texts, separated by commas")
+    return tuple(value)
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """Values of ``key=value`` texts as given to ``--set``; values are read as YAML.
+
+    Raises:
+        ConfigError: a text has no ``=`` or no valid value.
+
+    >>> parse_assignments(["lr=0.1", "schedule=plateau"])
+    {'lr': 0.1, 'schedule': 'plateau'}
+    """
+    values: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text}: write it as key=value")
+        values[key.strip()] = _yaml(value, f"--set {text}")
+    return values
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """Values of a recipe: a path to a YAML file, or the name of one shipped in ``fer/recipes``.
+
+    Raises:
+        ConfigError: no such recipe, or it is no YAML mapping.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read recipe {name}: {error}; give a YAML file or a shipped name") from error
+    elif name in recipe_names():
+        text = resources.files("fer.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        hint = suggestion(name, recipe_names())
+        raise ConfigError(f"unknown recipe {name!r}{hint}; known: {', '.join(recipe_names())}, or a .yaml file")
+    values = _yaml(text, f"recipe {name}")
+    if not isinstance(values, dict):
+        raise ConfigError(f"recipe {name}: a mapping of keys to values is expected")
+    return values
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes shipped with the package, sorted."""
+    files = resources.files("fer.recipes").iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def _yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: no valid YAML ({' '.join(str(error).split())})") from error

@@ -1,0 +1,56 @@
+"""Where a run takes place: devices, processes, number format; by Lightning Fabric."""
+
+import logging
+import os
+from dataclasses import dataclass
+
+import torch
+from lightning.fabric import Fabric
+
+from fer.errors import ConfigError
+from fer.training.plan import Plan
+
+ACCELERATORS = ("auto", "cpu", "gpu")
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The devices of a run: ``auto`` takes a GPU where there is one; ``devices`` are counted per node."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+
+    def __post_init__(self) -> None:
+        if self.accelerator not in ACCELERATORS:
+            raise ConfigError(f"unknown accelerator {self.accelerator!r}; known: {', '.join(ACCELERATORS)}")
+        if self.devices < 1 or self.nodes < 1:
+            raise ConfigError(f"devices={self.devices} and num_nodes={self.nodes} must be 1 or more")
+        gpus = torch.cuda.device_count()
+        if self.accelerator == "gpu" and not gpus:
+            raise ConfigError("no GPU was found here; use --accelerator cpu, or check the driver with nvidia-smi")
+        if self.on_gpu and self.devices > gpus:
+            raise ConfigError(f"devices={self.devices}, but {gpus} GPUs were found; use --devices {gpus}, or --accelerator cpu")
+
+    @property
+    def on_gpu(self) -> bool:
+        """True where the run takes GPUs."""
+        return self.accelerator != "cpu" and torch.cuda.is_available()
+
+
+def make_fabric(hardware: Hardware, plan: Plan) -> Fabric:
+    """Fabric with all its processes started; each of them runs on from here."""
+    for name in ("lightning.fabric", "lightning.pytorch"):  # both announce formats and processes on stderr
+        logging.getLogger(name).setLevel(logging.WARNING)
+    several = hardware.devices * hardware.nodes > 1
+    fabric = Fabric(
+        accelerator="cuda" if hardware.on_gpu else "cpu",
+        devices=hardware.devices,
+        num_nodes=hardware.nodes,
+        strategy="ddp" if several else "auto",
+        precision=plan.fabric_precision,  # type: ignore[arg-type]
+    )
+    if several and not hardware.on_gpu:  # processes on one machine share its cores
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // hardware.devices))
+    fabric.launch()
+    return fabric

@@ -1,0 +1,108 @@
+"""Several runs of one configuration: over seeds, or over folds of the train split; their mean and deviation."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from fer.config import RunConfig
+from fer.data import Corpus
+from fer.data.folds import folds as split_folds
+from fer.data.labels import relabel
+from fer.errors import ConfigError
+from fer.files import make_folder
+from fer.training import store
+from fer.training.hardware import Hardware
+from fer.training.run import Watch, train
+
+#: Opens what is shown of one run.
+Watched = Callable[[RunConfig, Corpus, Path], AbstractContextManager[Watch]]
+
+FIGURES = ("accuracy", "macro_f1", "log_loss", "ece")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over several runs: its values, their mean, their standard deviation (n − 1)."""
+
+    values: tuple[float, ...]
+    mean: float
+    sd: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Mean and deviation of two or more values.
+
+        >>> Spread.of([0.5, 0.7]).mean
+        0.6
+        """
+        return cls(tuple(values), statistics.fmean(values), statistics.stdev(values))
+
+
+@dataclass(frozen=True)
+class Series:
+    """What several runs came to: figure → :class:`Spread`, and what distinguished the runs."""
+
+    names: tuple[str, ...]
+    figures: dict[str, Spread]
+
+    def lines(self) -> list[str]:
+        """One line a figure, for a person."""
+        return [
+            f"{name}: {s.mean:.4f} ± {s.sd:.4f} over {len(s.values)} runs ({', '.join(f'{v:.4f}' for v in s.values)})"
+            for name, s in self.figures.items()
+        ]
+
+
+def repeat_seeds(
+    config: RunConfig, corpus: Corpus, folder: Path, count: int, watched: Watched, hardware: Hardware | None = None
+) -> Series:
+    """Train with ``count`` seeds from the configured one on; figures of the validation split.
+
+    Raises:
+        ConfigError: fewer than two.
+        FerError: as :func:`fer.training.run.train`.
+    """
+    if count < 2:
+        raise ConfigError(f"seeds={count}: two or more are needed for a deviation")
+    jobs = {f"seed-{seed}": (replace(config, seed=seed), corpus) for seed in range(config.seed, config.seed + count)}
+    return _series(jobs, folder, watched, hardware)
+
+
+def cross_validate(
+    config: RunConfig, corpus: Corpus, folder: Path, k: int, watched: Watched, hardware: Hardware | None = None
+) -> Series:
+    """Train on all but one of ``k`` parts of the train split and judge that part, for every part.
+
+    The parts hold all classes in the same shares; copies of one photo stay in one part.
+
+    Raises:
+        DataError: more parts than the smallest class has photos.
+        FerError: as :func:`fer.training.run.train`.
+    """
+    faces = relabel(corpus, config)[0].split("train")
+    whole = corpus.split("train")
+    position = {name: place for place, name in enumerate(whole.names)}
+    jobs = {}
+    for number, parts in enumerate(split_folds(faces, k, config.seed), 1):
+        kept, judged = ([position[faces.names[i]] for i in part.tolist()] for part in parts)
+        splits = {
+            "train": whole.select(torch.tensor(kept)),
+            "validation": replace(whole.select(torch.tensor(judged)), split="validation"),
+        }
+        jobs[f"fold-{number}"] = (config, replace(corpus, splits=splits))
+    return _series(jobs, folder, watched, hardware)
+
+
+def _series(jobs: dict[str, tuple[RunConfig, Corpus]], folder: Path, watched: Watched, hardware: Hardware | None) -> Series:
+    metrics = []
+    make_folder(folder)
+    for name, (config, corpus) in jobs.items():
+        with watched(config, corpus, folder / name) as watch:
+            metrics.append(train(config, corpus, folder / name, watch, hardware=hardware).card.metrics["validation"])
+    series = Series(tuple(jobs), {figure: Spread.of([m[figure] for m in metrics]) for figure in FIGURES})
+    store.write_json(folder / "summary.json", asdict(series))
+    return series

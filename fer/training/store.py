@@ -1,0 +1,111 @@
+"""The files of a run: written whole, checked when read, the previous state kept beside the last one."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from fer import checkpoint as checkpoints
+from fer.checkpoint import Card
+from fer.config import RunConfig
+from fer.errors import CheckpointError, ConfigError
+from fer.files import make_folder, sweep, write_whole
+from fer.models.tensorfile import UnreadableTensorsError, read_tensors
+from fer.models.weights import State, state_sha256
+from fer.overrides import with_values
+from fer.training.trainer import Trainer
+
+LAST, PREVIOUS, BEST, CONFIG, METRICS = "last.pth", "previous.pth", "best.pth", "config.yaml", "metrics.json"
+
+
+def prepare(folder: Path, config: RunConfig) -> None:
+    """Make the folder, remove what an earlier stop left half-written, write the configuration."""
+    make_folder(folder)
+    for name in (LAST, BEST, "history.csv", CONFIG, METRICS):
+        sweep(folder, name)
+    write_whole(folder / CONFIG, yaml.safe_dump(config.to_dict(), sort_keys=False).encode())
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The configuration of an earlier run.
+
+    Raises:
+        ConfigError: the folder is none of a run, or the run is finished.
+    """
+    try:
+        values = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        config = with_values(RunConfig(), values, str(folder / CONFIG))
+    except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{folder} is no run folder that can be resumed: {error}") from error
+    if (folder / METRICS).exists():
+        raise ConfigError(f"the run in {folder} is finished; repeat it with fer train --config {folder / CONFIG}")
+    return config
+
+
+def save_last(folder: Path, trainer: Trainer, state: dict[str, Any], card: Card) -> None:
+    """Keep the whole state; the state before it stays as ``previous.pth``."""
+    last, waiting = folder / LAST, folder / f".{LAST}.new"
+    checkpoints.save(waiting, trainer.average.model.state_dict(), card, training=_packed(state))
+    # between these two renames a crash leaves only the previous state, from which the run also continues
+    if last.exists():
+        last.replace(folder / PREVIOUS)
+    waiting.replace(last)
+    trainer.history.save(folder / "history.csv")
+
+
+def save_best(folder: Path, trainer: Trainer, card: Card) -> None:
+    """Keep the averaged network as the best so far."""
+    checkpoints.save(folder / BEST, trainer.average.model.state_dict(), card)
+
+
+def read_last(folder: Path) -> tuple[Card, dict[str, Any], State, str]:
+    """Card, state, averaged weights, and what to tell the user of a damaged file ("" if nothing).
+
+    Raises:
+        CheckpointError: neither the last state nor the one before it can be read.
+    """
+    try:
+        return *_read(folder / LAST), ""
+    except CheckpointError as damage:
+        if not (folder / PREVIOUS).exists():
+            raise
+        note = f"{damage}; going on from the state before it, {folder / PREVIOUS}"
+        return *_read(folder / PREVIOUS), note
+
+
+def _read(path: Path) -> tuple[Card, dict[str, Any], State]:
+    content = checkpoints.read(path)
+    card = checkpoints.read_card(content, path)
+    if state_sha256(content["state_dict"]) != card.weights_sha256:
+        raise CheckpointError(f"{path}: the weights do not match their sha256")
+    return card, _unpacked(content.get("training"), path), content["state_dict"]
+
+
+def _packed(state: dict[str, Any]) -> dict[str, Any]:
+    """The state as bytes with their sha256, since the archive's own checksums are not looked at."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    data = buffer.getvalue()
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": torch.frombuffer(bytearray(data), dtype=torch.uint8)}
+
+
+def _unpacked(packed: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(packed, dict) or "bytes" not in packed:
+        raise CheckpointError(f"{path}: holds no training state; start a new run")
+    data = packed["bytes"].numpy().tobytes()
+    if hashlib.sha256(data).hexdigest() != packed.get("sha256"):
+        raise CheckpointError(f"{path}: the training state does not match its sha256")
+    try:
+        state: dict[str, Any] = read_tensors(data)
+    except UnreadableTensorsError as error:
+        raise CheckpointError(f"{path}: {error}; start a new run") from error
+    return state
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Indented JSON, completely or not at all."""
+    write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
