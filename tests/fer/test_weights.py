@@ -18,6 +18,7 @@ from fer.errors import WeightsError
 from fer.models import MODELS
 from fer.models.weights import download, read_state, start_from
 from fer.overrides import with_values
+from fer.training.freezing import stages
 from fer.training.plan import make_model, make_plan
 from tests.conftest import save_random
 from tests.fer.strange import RunsCode, evil_pickle, torch_saved
@@ -195,7 +196,9 @@ def built(fake_zip, **config):
     plan = make_plan(
         with_values(RunConfig(), {"model": "resnet18", "batch_size": 21, **config}, "test"), load(fake_zip).split("train")
     )
-    return make_model(plan)
+    model = make_model(plan)
+    plan.freeze(model, stages(model, plan.spec.head), 1)
+    return model
 
 
 @pytest.mark.parametrize("mode", ["finetune", "feature-extract"])
