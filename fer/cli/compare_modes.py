@@ -1,0 +1,66 @@
+"""``fer compare-modes``: feature extraction beside fine-tuning."""
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from fer.cli import console, options
+
+app = typer.Typer()
+
+
+@app.command(name="compare-modes")
+def compare_modes(
+    architecture: Annotated[str, typer.Argument(help="One of `fer models`, or timm:NAME.")],
+    modes: Annotated[
+        str, typer.Option(help="Modes to compare, with commas between them.")
+    ] = "feature-extract,gradual,finetune",
+    init: Annotated[Optional[Path], typer.Option(help="Local starting weights instead of a download.")] = None,
+    epochs: Annotated[Optional[int], typer.Option(help="Epochs of every mode. [default: each recipe's]")] = None,
+    data: options.Data = None,
+    assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipes; repeatable.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that receives a folder for every mode.")] = Path("runs"),
+    json: options.Json = False,
+) -> None:
+    """Train one architecture in several modes from the same weights and seed, and print them side by side."""
+    from fer.cli.live import watched
+    from fer.cli.train import draw, resolve
+    from fer.data import load
+    from fer.training.run import new_folder, train
+
+    shorthand = {"epochs": epochs, "init": str(init) if init else None}
+    configs = [resolve(architecture, None, assignments or [], shorthand | {"mode": mode.strip()}) for mode in modes.split(",")]
+    with console.progress("reading faces") as report:
+        corpus = load(data, report)
+    rows = []
+    for config in configs:
+        folder = new_folder(runs, config)
+        with watched(config, corpus, folder) as watch:
+            run = train(config, corpus, folder, watch)
+        draw(run)
+        rows.append(_row(config.mode, run))
+    if json:
+        console.put_json(rows)
+        return
+    table = console.make_table(
+        "mode", "validation accuracy (95 %)", "macro F1", "train accuracy", "best epoch", "minutes", "run"
+    )
+    for row in rows:
+        low, high = row["ci95"]
+        accuracy = f"{console.percent(row['accuracy'])} ({console.percent(low)} to {console.percent(high)})"
+        rest = (f"{row['macro_f1']:.3f}", console.percent(row["train_accuracy"]), str(row["best_epoch"]), str(row["minutes"]))
+        table.add_row(row["mode"], accuracy, *rest, row["run"])
+    console.put_table(table)
+
+
+def _row(mode: str, run: Any) -> dict[str, Any]:
+    metrics = run.card.metrics["validation"]
+    return {
+        "mode": mode,
+        **{key: metrics[key] for key in ("accuracy", "ci95", "macro_f1", "n")},
+        "train_accuracy": run.card.train_accuracy,
+        "best_epoch": run.card.best_epoch,
+        "minutes": run.card.hardware["minutes"],
+        "run": str(run.folder),
+    }

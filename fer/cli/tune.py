@@ -1,0 +1,40 @@
+"""``fer tune``: search a recipe."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from fer.cli import console, options
+
+app = typer.Typer()
+
+
+@app.command()
+def tune(
+    architecture: Annotated[str, typer.Argument(help="One of `fer models`, or timm:NAME.")],
+    trials: Annotated[int, typer.Option(min=1, help="Trials of the study in all, those of earlier calls counted.")] = 20,
+    epochs: Annotated[Optional[int], typer.Option(help="Epochs a trial. [default: the recipe's]")] = None,
+    data: options.Data = None,
+    recipe: Annotated[Optional[str], typer.Option(help="Where the search starts. [default: the architecture's]")] = None,
+    assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipe; repeatable.")] = None,
+    study: Annotated[Optional[Path], typer.Option(help="Folder of the study; an existing one goes on.")] = None,
+) -> None:
+    """Search learning rate, augmentation and regularisation; trials that lag are ended early (Optuna, SQLite).
+
+    Prints the recipe of the best trial, for `fer train ARCH --recipe FILE`.
+    """
+    from fer.cli.live import watched
+    from fer.cli.train import resolve
+    from fer.data import load
+    from fer.training.tune import tune as search
+
+    config = resolve(architecture, recipe, assignments or [], {"epochs": epochs})
+    folder = study or Path("runs") / f"tune-{architecture.replace(':', '-')}"
+    with console.progress("reading faces") as report:
+        corpus = load(data, report)
+    best = search(config, corpus, folder, trials, watched)
+    console.say(
+        f"best of {best.finished} finished trials ({best.pruned} ended early): validation {console.percent(best.accuracy)}"
+    )
+    console.put(str(best.recipe))

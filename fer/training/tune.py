@@ -1,0 +1,126 @@
+"""Searching learning rate, augmentation and regularisation with Optuna, in a study that survives a stop."""
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fer.config import RunConfig
+from fer.data import Corpus
+from fer.errors import ConfigError
+from fer.files import make_folder, write_whole
+from fer.overrides import with_values
+from fer.training.history import Epoch
+from fer.training.run import train
+from fer.training.series import Watched
+
+#: Searched ranges: key → lowest, highest, whether in logarithmic steps.
+SPACE: dict[str, tuple[float, float, bool]] = {
+    "optimizer.weight_decay": (1e-5, 5e-3, True),
+    "dropout": (0.0, 0.6, False),
+    "loss.label_smoothing": (0.0, 0.2, False),
+    "augmentation.rotate": (0.0, 20.0, False),
+    "augmentation.zoom": (0.0, 0.3, False),
+    "augmentation.shift": (0.0, 0.2, False),
+    "augmentation.erase": (0.0, 0.5, False),
+    "augmentation.mixup": (0.0, 1.0, False),
+}
+
+#: Range of the learning rate by optimizer.
+RATES: dict[str, tuple[float, float]] = {"sgd": (3e-3, 0.3), "adam": (1e-4, 1e-2), "adamw": (1e-4, 1e-2)}
+
+
+@dataclass(frozen=True)
+class Best:
+    """What a study found: the recipe file, its validation accuracy, and how the trials ended."""
+
+    recipe: Path
+    accuracy: float
+    finished: int
+    pruned: int
+
+
+def tune(config: RunConfig, corpus: Corpus, folder: Path, trials: int, watched: Watched) -> Best:
+    """Run trials until the study in ``folder`` has so many, pruning those that lag; write the best as a recipe.
+
+    A folder that holds a study already is continued.
+
+    Raises:
+        ConfigError: Optuna is not installed, or no trial has finished.
+    """
+    optuna = _optuna()
+    make_folder(folder)
+    study = optuna.create_study(
+        study_name=config.model,
+        storage=f"sqlite:///{folder / 'study.db'}",
+        direction="maximize",
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(seed=config.seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=config.epochs // 4),
+    )
+
+    def judge(trial: Any) -> float:
+        values = suggest(trial, config)
+        chosen = with_values(config, values, f"trial {trial.number}")
+        place = folder / f"trial-{trial.number:03}"
+        with watched(chosen, corpus, place) as watch:
+
+            def on_epoch(epoch: Epoch, is_best: bool) -> None:
+                watch.on_epoch(epoch, is_best)
+                trial.report(epoch.validation_accuracy, epoch.epoch)
+                if trial.should_prune():
+                    watch.on_note(f"trial {trial.number} lags behind the others and ends here")
+                    raise optuna.TrialPruned
+
+            return float(train(chosen, corpus, place, replace(watch, on_epoch=on_epoch)).card.validation_accuracy)
+
+    states = optuna.trial.TrialState
+    left = trials - len(study.get_trials(states=(states.COMPLETE, states.PRUNED)))
+    if left > 0:
+        study.optimize(judge, n_trials=left)
+    finished, pruned = (len(study.get_trials(states=(state,))) for state in (states.COMPLETE, states.PRUNED))
+    if not finished:
+        raise ConfigError(f"no trial of the study in {folder} has finished; raise --trials")
+    best = with_values(config, study.best_trial.params, "best trial")
+    text = (
+        f"# Best of {finished} finished and {pruned} pruned trials: {100 * study.best_value:.2f} % on the validation split.\n"
+    )
+    recipe = folder / "best.yaml"
+    write_whole(recipe, (text + yaml.safe_dump(differences(best), sort_keys=False)).encode())
+    return Best(recipe, float(study.best_value), finished, pruned)
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigError("fer tune needs Optuna; pip install 'ferscope[tune]'") from error
+    optuna.logging.set_verbosity(logging.WARNING)
+    return optuna
+
+
+def suggest(trial: Any, config: RunConfig) -> dict[str, float]:
+    """One point of the space, drawn by the study: key → value."""
+    low, high = RATES[config.optimizer.name]
+    rate = {"optimizer.lr": trial.suggest_float("optimizer.lr", low, high, log=True)}
+    return rate | {key: trial.suggest_float(key, a, b, log=log) for key, (a, b, log) in SPACE.items()}
+
+
+def differences(config: RunConfig) -> dict[str, Any]:
+    """The values that are not the defaults, nested as in a recipe; the architecture is left to the command."""
+    return {key: value for key, value in _differing(config, RunConfig()) if key != "model"}
+
+
+def _differing(value: Any, default: Any) -> Iterator[tuple[str, Any]]:
+    for f in dataclasses.fields(value):
+        own, other = getattr(value, f.name), getattr(default, f.name)
+        if own == other:
+            continue
+        if dataclasses.is_dataclass(own):
+            yield f.name, dict(_differing(own, other))
+        else:
+            yield f.name, list(own) if isinstance(own, tuple) else own
