@@ -8,9 +8,11 @@ from torch import nn
 from analysis.explain import explain
 from fer import checkpoint as checkpoints
 from fer.checkpoint import Card, Checkpoint
+from fer.config import MODES
 from fer.emotions import EMOTIONS
 from fer.errors import UnknownNameError
 from fer.models import MODELS, Variant, register_model
+from fer.overrides import recipe_names
 
 FORMS = [(name, variant) for name in MODELS for variant in MODELS[name].variants]
 every_form = pytest.mark.parametrize("name, variant", FORMS, ids=["-".join(form) for form in FORMS])
@@ -162,3 +164,9 @@ def test_resnet18_has_a_small_stem_from_scratch_and_the_stock_one_with_pretraine
     small, stock = (built(spec_of("resnet18", variant)).conv1 for variant in ("small", "imagenet"))
     assert (small.in_channels, small.kernel_size, small.stride) == (1, (3, 3), (1, 1))
     assert (stock.in_channels, stock.kernel_size, stock.stride) == (3, (7, 7), (2, 2))
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_every_architecture_has_a_recipe_for_every_mode_it_has_weights_for(name):
+    modes = ["", *(f"-{mode}" for mode in MODES[1:] if "imagenet" in MODELS[name].variants)]
+    assert [mode for mode in modes if f"{name}{mode}" not in recipe_names()] == []

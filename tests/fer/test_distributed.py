@@ -1,0 +1,105 @@
+"""Two real processes on one CPU (gloo) against one process, through the command line."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fer import checkpoint as checkpoints
+from fer.config import RunConfig
+from fer.data import load
+from fer.overrides import parse_assignments, with_values
+from fer.training.plan import make_model, make_plan
+from tests import fakes
+
+RATE = 0.5
+# one plain step over the whole set, so that the weights after it tell the gradient
+ONE_STEP = {
+    "optimizer": "sgd",
+    "epochs": 1, "batch_size": 35, "precision": "fp32", "dropout": 0, "lr": RATE, "momentum": 0, "grad_clip": 0, "ema": 0,
+    "warmup": 0, "schedule": "constant", "weight_decay": 0, "flip": 0, "rotate": 0, "zoom": 0, "shift": 0, "brightness": 0,
+    "contrast": 0,
+}  # fmt: skip
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """35 training and 21 validation faces: neither is shared out evenly."""
+    return fakes.write_zip(tmp_path_factory.mktemp("data") / "archive.zip", train=5, validation=3)
+
+
+def settings(**changes: object) -> list[str]:
+    return [word for key, value in (ONE_STEP | changes).items() for word in ("--set", f"{key}={value}")]
+
+
+def run(folder: Path, data: Path, *arguments: str, before: tuple[str, ...] = (), **changes: object) -> Path:
+    command = [sys.executable, *before, "-m", "fer", "train", "baseline", "--data", str(data), "--runs", str(folder)]
+    environment = {**os.environ, "FER_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *arguments, "--accelerator", "cpu", *settings(**changes)],
+        env=environment, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    (printed,) = done.stdout.splitlines()  # one of the processes prints the folder, once
+    assert len([line for line in done.stderr.splitlines() if line.startswith("epoch ")]) == int(changes.get("epochs", 1))
+    return Path(printed)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def gradient(folder: Path, data: Path) -> torch.Tensor:
+    config = with_values(RunConfig(), {"model": "baseline", **parse_assignments(settings()[1::2])}, "test")
+    start = make_model(make_plan(config, load(data).split("train"))).state_dict()
+    after = checkpoints.load(folder / "last.pth").model.state_dict()
+    return torch.cat([((start[name] - after[name]) / RATE).flatten() for name in start])
+
+
+@pytest.fixture(scope="module")
+def alone(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("alone"), data)
+
+
+@pytest.fixture(scope="module", params=["own processes", "torchrun"])
+def together(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    before = tuple(TORCHRUN) if request.param == "torchrun" else ()
+    return run(tmp_path_factory.mktemp("together"), data, "--devices", "2", before=before)
+
+
+def test_the_gradient_of_two_processes_is_that_of_one_with_the_same_batch(alone, together, data):
+    one, two = gradient(alone, data), gradient(together, data)
+    assert one.abs().max() > 5e-3
+    torch.testing.assert_close(two, one, rtol=0, atol=1e-5)
+
+
+def test_every_image_is_counted_once(alone, together):
+    (one,), (two,) = rows(alone), rows(together)
+    for figure in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "validation_macro_f1"):
+        assert float(two[figure]) == pytest.approx(float(one[figure]), abs=1e-5), figure
+    metrics = [checkpoints.load(folder / "best.pth").card.metrics["validation"] for folder in (alone, together)]
+    assert metrics[0]["n"] == metrics[1]["n"] == 21
+
+
+def test_shares_of_an_epoch_are_disjoint_and_whole(data, tmp_path):
+    folder = run(tmp_path, data, "--devices", "2", epochs=2, batch_size=8)
+    assert [row["epoch"] for row in rows(folder)] == ["1", "2"]
+    # every share of the epoch's predictions was counted: accuracies are multiples of 1/35
+    assert all((float(row["train_accuracy"]) * 35) % 1 == pytest.approx(0, abs=1e-6) for row in rows(folder))
+
+
+def test_gradual_unfreezing_over_several_processes_is_refused(data, tmp_path):
+    done = subprocess.run(
+        [sys.executable, *TORCHRUN, "-m", "fer", "train", "custom_cnn", "--mode", "gradual", "--data", str(data),
+         "--init", str(checkpoints.find(None)), "--set", "batch_size=8", "--devices", "2", "--accelerator", "cpu",
+         "--runs", str(tmp_path / "runs")],
+        env={**os.environ, "FER_CACHE": str(tmp_path)}, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0 and "use --devices 1" in done.stderr
+    assert not (tmp_path / "runs").exists()
