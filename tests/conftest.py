@@ -2,6 +2,10 @@
 
 import os
 import shutil
+
+# the nets of the tests are so small that threads cost more than they bring, above all beside other work
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,0 +1,86 @@
+"""Seconds an epoch of our loop takes, how busy the GPU is meanwhile, and whether a step waits for it.
+
+    python benchmarks/epoch.py [--model resnet18] [--epochs 4] [--set key=value ...] [--data PATH]
+
+Without data the set is random bytes of FER-2013's size. On a GPU it also prints the busy share from torch's profiler and the
+calls inside the steps that wait for the device (there should be none).
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from fer.cli.train import resolve
+from fer.config import RunConfig
+from fer.data import FaceSet, load
+from fer.environment import device_name
+from fer.training.fit import Hooks, Job, fit
+from fer.training.hardware import Hardware, make_fabric
+from fer.training.objective import make_objective
+from fer.training.plan import make_model, make_plan
+from fer.training.trainer import Trainer, make_trainer
+
+TRAIN, VALIDATION = 28_709, 3_589
+#: Calls of the CUDA runtime that make the host wait.
+WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
+
+
+def random_faces(n: int, split: str) -> FaceSet:
+    """A set of noise as large as the real one."""
+    images = torch.randint(0, 256, (n, 1, 48, 48), dtype=torch.uint8)
+    return FaceSet(images, torch.arange(n) % 7, tuple(str(i) for i in range(n)), split)
+
+
+def prepared(config: RunConfig, train: FaceSet, validation: FaceSet) -> tuple[Job, Trainer]:
+    """Everything a run needs, on the device."""
+    plan = make_plan(config, train)
+    fabric = make_fabric(Hardware(), plan)
+    job = Job(fabric, plan, make_objective(plan, fabric.device), train.to(fabric.device), validation.to(fabric.device))
+    return job, make_trainer(fabric, make_model(plan), plan)
+
+
+def busy_and_waits(job: Job, trainer: Trainer) -> tuple[float, dict[str, int]]:
+    """Share of an epoch's time in which the GPU computes, and how often the host waited for it, by call."""
+    trainer.history.epochs.pop()  # the last epoch once more, under the profiler
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+        fit(job, trainer, Hooks(lambda *_: None, lambda _: None))
+    busy = sum(event.self_device_time_total for event in seen.key_averages()) / 1e6
+    waits = {event.key: event.count for event in seen.key_averages() if event.key in WAITS}
+    return busy / trainer.history.epochs[-1].seconds, waits
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="resnet18")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--set", action="append", default=[], dest="assignments")
+    parser.add_argument("--data", type=Path)
+    options = parser.parse_args()
+    config = resolve(options.model, None, options.assignments, {"epochs": options.epochs})
+    if options.data:
+        train, validation = load(options.data).for_training()
+    else:
+        train, validation = random_faces(TRAIN, "train"), random_faces(VALIDATION, "validation")
+    job, trainer = prepared(config, train, validation)
+    seconds: list[float] = []
+
+    def on_epoch(trainer: Trainer) -> None:
+        last = trainer.history.epochs[-1]
+        seconds.append(last.seconds)
+        print(f"epoch {last.epoch}: {last.seconds:.2f} s, {last.faces_per_second:,.0f} faces/s in training", flush=True)
+
+    fit(job, trainer, Hooks(lambda *_: None, on_epoch))
+    steady = statistics.median(seconds[1:] or seconds)
+    print(f"{config.model}, batch {config.batch_size}, {job.plan.fabric_precision}, {device_name()}: {steady:.2f} s an epoch")
+    if job.fabric.device.type == "cuda":
+        busy, waits = busy_and_waits(job, trainer)
+        memory = torch.cuda.max_memory_allocated() / 2**30
+        print(f"GPU busy {busy:.0%} of the profiled epoch, peak memory {memory:.2f} GiB, waits: {waits or 'none'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,315 @@
+"""The loop that most student projects train with against ours, in one run: data, steps, epochs, memory.
+
+    python benchmarks/student_loop.py [--data PATH] [--faces N] [--steps N]
+
+The peer: torchvision's ImageFolder, PIL transforms, a DataLoader with two workers, ResNet-18 in float32, ``loss.item()`` at every step.
+Ours: the whole set as one uint8 tensor, augmented a batch at a time, bfloat16 where it pays, channels_last.
+Prints a Markdown table. Both sides take turns; every figure is a median over the rounds.
+"""
+
+import argparse
+import itertools
+import os
+import random
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision import models, transforms
+from torchvision.datasets import ImageFolder
+
+from fer.config import RunConfig
+from fer.data import FaceSet, load
+from fer.data.archive import open_tree
+from fer.data.augment import augment
+from fer.data.preprocess import standardise, to_unit
+from fer.data.source import locate
+from fer.emotions import EMOTIONS
+from fer.environment import best_device, bf16_pays, device_name
+from fer.models import MODELS
+from fer.models.blocks import double_conv
+from fer.models.entry import IMAGENET
+from fer.models.resnet import build_small
+from fer.training.ema import Average
+from fer.types import Preprocess
+
+BATCH, ROUNDS = 128, 3
+STOCK_BATCH = BATCH if best_device() == "cuda" else 32  # the stock net takes 10 s for 128 faces on two cores
+TRAINING_FACES = 28_709
+FACES = Preprocess()
+CONFIG = RunConfig()
+
+
+class StudentLoop:
+    """Files, PIL and float32; a batch is loaded, transformed and collated by two worker processes."""
+
+    def __init__(self, folder: Path, shape: Preprocess, net: nn.Module | None = None, batch: int = BATCH) -> None:
+        self.device = best_device()
+        loader = DataLoader(ImageFolder(folder, student_transforms(shape)), batch, shuffle=True, num_workers=2, drop_last=True)
+        self.batches = itertools.chain.from_iterable(itertools.repeat(loader))
+        if net:
+            self.net = net.to(self.device).train()
+            self.optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+
+    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The next normalised faces and their labels."""
+        images, labels = next(self.batches)
+        return images.to(self.device), labels.to(self.device)
+
+    def step(self) -> float:
+        """Load, forward, backward, update; the loss."""
+        images, labels = self.batch()
+        self.optimizer.zero_grad()
+        loss = F.cross_entropy(self.net(images), labels)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+
+def student_transforms(shape: Preprocess) -> transforms.Compose:
+    """What tutorials for FER-2013 list; RandomAffine stands where others crop, which takes longer."""
+    resize = [transforms.Resize((shape.size, shape.size))] if shape.size != 48 else []
+    return transforms.Compose(
+        [
+            transforms.Grayscale(shape.channels),
+            *resize,
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomRotation(10),
+            transforms.RandomAffine(0, translate=(0.1, 0.1), scale=(0.9, 1.1)),
+            transforms.ColorJitter(brightness=0.2, contrast=0.2),
+            transforms.ToTensor(),
+            transforms.Normalize(shape.mean, shape.std),
+        ]
+    )
+
+
+class OurLoop:
+    """One tensor, one warp a batch, then the net; with gradient clipping and averaged weights as in :mod:`fer.training`."""
+
+    def __init__(self, faces: FaceSet, shape: Preprocess, net: nn.Module | None = None) -> None:
+        self.device = best_device()
+        self.faces, self.shape = faces.to(self.device), shape
+        self.generator = torch.Generator(self.device).manual_seed(0)
+        self.indices = self._indices()
+        if net:
+            self.net = net.to(self.device, memory_format=torch.channels_last).train()
+            self.average = Average(self.net, CONFIG.optimizer.ema)
+            self.optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, nesterov=True)
+
+    def _indices(self) -> Iterator[torch.Tensor]:
+        while True:
+            order = torch.randperm(len(self.faces), generator=self.generator, device=self.device)
+            yield from torch.split(order, BATCH)[: max(1, len(order) // BATCH)]
+
+    def batch(self, augmented: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+        """The next standardised faces and their labels."""
+        index = next(self.indices)
+        pixels = to_unit(self.faces.images[index])
+        if augmented:
+            pixels = augment(pixels, CONFIG.augmentation, self.generator)
+        return standardise(pixels, self.shape), self.faces.labels[index]
+
+    def step(self, augmented: bool = True) -> None:
+        """Augment, forward, backward, update, average; nothing waits for the loss."""
+        images, labels = self.batch(augmented)
+        with torch.autocast(self.device, torch.bfloat16, enabled=bf16_pays()):
+            loss = F.cross_entropy(self.net(images), labels, label_smoothing=CONFIG.loss.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), CONFIG.optimizer.grad_clip)
+        self.optimizer.step()
+        self.average.update(self.net)
+
+
+def seconds(work: Callable[[], object], times: int) -> float:
+    """Mean of ``times`` calls in a row, the device's work included."""
+    wait()
+    start = time.perf_counter()
+    for _ in range(times):
+        work()
+    wait()
+    return (time.perf_counter() - start) / times
+
+
+def wait() -> None:
+    """Let the device finish."""
+    if best_device() == "cuda":
+        torch.cuda.synchronize()
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: how its work is made ready, images a call, calls before and in a measurement."""
+
+    make: Callable[[], Callable[[], object]]
+    images: int = BATCH
+    calls: int = 3
+    warm: int = 1
+
+    def rate(self) -> float:
+        """Images a second, freshly made, so that no worker of an earlier round still runs."""
+        work = self.make()
+        for _ in range(self.warm):
+            work()
+        return self.images / seconds(work, self.calls)
+
+
+def rates(*sides: Side) -> list[float]:
+    """Images a second of each side, the sides taking turns."""
+    rounds = [[side.rate() for side in sides] for _ in range(ROUNDS)]
+    return [statistics.median(column) for column in zip(*rounds, strict=True)]
+
+
+def augmentation_share(loop: OurLoop, repeats: int) -> tuple[float, float]:
+    """Share of a step that augmentation takes, and images a second with it; with and without alternate step by step."""
+    pairs = [(seconds(lambda: loop.step(False), 1), seconds(loop.step, 1)) for _ in range(repeats + 2)]
+    without, full = (statistics.median(column) for column in zip(*pairs[2:], strict=True))
+    return 1 - without / full, BATCH / full
+
+
+def peak_gigabytes(data: Path) -> float:
+    """Largest memory of a process that reads the set and trains the default recipe a few steps."""
+    loop = OurLoop(load(data).split("train"), FACES, default_net())
+    seconds(loop.step, 5)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def default_net() -> nn.Module:
+    """The default recipe's architecture."""
+    return MODELS[CONFIG.model].variants["small"].build(len(EMOTIONS), CONFIG.dropout)
+
+
+def deep_net() -> nn.Module:
+    """Four blocks of twice Conv-BN-ReLU and max pooling, 32-64-128-256."""
+    widths = (1, 32, 64, 128, 256)
+    blocks = [layer for a, b in itertools.pairwise(widths) for layer in (double_conv(a, b), nn.MaxPool2d(2))]
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(widths[-1], len(EMOTIONS)))
+    return nn.Sequential(*blocks, *head)
+
+
+def stock_net() -> nn.Module:
+    """torchvision's ResNet-18 with seven outputs."""
+    return models.resnet18(num_classes=len(EMOTIONS))
+
+
+@dataclass
+class Report:
+    """The table, printed line by line."""
+
+    notes: list[str] = field(default_factory=list)
+
+    def start(self) -> None:
+        """The machine and the head of the table."""
+        print(f"{device_name()}, torch {torch.__version__}, {torch.get_num_threads()} threads, bf16 {bf16_pays()}\n")
+        print("| what | peer images/s | ours images/s | ratio | target | reached |\n|---|---|---|---|---|---|")
+
+    def ratio(self, what: str, peer: float, ours: float, least: float) -> None:
+        """A comparison of both sides."""
+        self._line(what, f"{peer:.1f}", f"{ours:.0f}", f"{ours / peer:.1f}×", f"≥ {least:g}×", ours / peer >= least)
+
+    def own(self, what: str, rate: float | None, value: str, target: str, reached: bool) -> None:
+        """A figure of ours alone."""
+        self._line(what, "–", "–" if rate is None else f"{rate:.0f}", value, target, reached)
+
+    def _line(self, what: str, peer: str, ours: str, value: str, target: str, reached: bool) -> None:  # noqa: PLR0913, PLR0917
+        print(f"| {what} | {peer} | {ours} | {value} | {target} | {'yes' if reached else 'no'} |", flush=True)
+
+
+def compare_data(report: Report, folder: Path, faces: FaceSet) -> None:
+    """From stored images to a normalised batch, at both sizes."""
+    calls = max(1, min(len(faces), sum(1 for _ in folder.rglob("*.*"))) // BATCH - 1)
+    for shape, least, ours in ((FACES, 30, 100), (IMAGENET, 20, 25)):
+        peer = Side(lambda shape=shape: StudentLoop(folder, shape).batch, calls=calls)
+        our = Side(lambda shape=shape: OurLoop(faces, shape).batch, calls=ours, warm=5)
+        report.ratio(f"data pipeline, {shape.size} px, {shape.channels} channels", *rates(peer, our), least)
+
+
+def compare_steps(report: Report, folder: Path, faces: FaceSet, steps: int) -> None:
+    """Whole training steps: the same net on both sides, then each side's usual set-up."""
+    small = len(EMOTIONS)
+    peer = Side(lambda: StudentLoop(folder, FACES, build_small(small)).step, calls=steps)
+    our = Side(lambda: OurLoop(faces, FACES, build_small(small)).step, calls=steps)
+    report.ratio("training step, ResNet-18 with 3×3 stem, 48 px", *rates(peer, our), 2.5)
+    peer = Side(lambda: StudentLoop(folder, IMAGENET, stock_net(), STOCK_BATCH).step, STOCK_BATCH, steps)
+    our = Side(lambda: OurLoop(faces, FACES, default_net()).step, calls=4 * steps, warm=2)
+    stock, default = rates(peer, our)
+    report.ratio(f"epoch: stock ResNet-18, 224 px, fp32 / {CONFIG.model}, 48 px", stock, default, 25)
+    report.notes.append(
+        f"An epoch of {TRAINING_FACES:,} images, extrapolated from the images/s of this run: stock set-up "
+        f"{TRAINING_FACES / stock:,.0f} s, default recipe {TRAINING_FACES / default:,.0f} s."
+    )
+
+
+def measure_ours(report: Report, faces: FaceSet, steps: int) -> None:
+    """What ours costs by itself."""
+    share, rate = augmentation_share(OurLoop(faces, FACES, default_net()), 5 * steps)
+    report.own(f"augmentation's share of a step, {CONFIG.model}, 48 px", rate, f"{share:.1%}", "≤ 10 %", share <= 0.1)
+    (rate,) = rates(Side(lambda: OurLoop(faces, FACES, deep_net()).step, calls=2 * steps, warm=2))
+    report.own("training step, 32-64-128-256, 48 px", rate, "–", "≥ 600 images/s", rate >= 600)
+
+
+def write_fakes(root: Path, count: int) -> Path:
+    """Generated 48×48 JPEGs in the layout of Kaggle's archive."""
+    draw = np.random.default_rng(0)
+    for number in range(count):
+        path = root / "train" / EMOTIONS[number % len(EMOTIONS)] / f"Training_{number:08}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, (12, 12), np.uint8)).resize((48, 48), Image.Resampling.BICUBIC).save(path)
+    return root
+
+
+def write_files(data: Path, faces: FaceSet, folder: Path, count: int) -> Path:
+    """Some training pictures as the files that ImageFolder wants, as they are in the data set; from a csv, as JPEGs."""
+    members = () if data.suffix == ".csv" else open_tree(data).members
+    pictures = [m for m in members if "train" in m.path.parts and m.path.suffix.lower() in (".jpg", ".jpeg", ".png")]
+    for member in random.Random(0).sample(pictures, min(count, len(pictures))):
+        path = folder / member.path.parent.name / member.path.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(member.read())
+    for number in random.Random(0).sample(range(len(faces)), 0 if pictures else min(count, len(faces))):
+        path = folder / EMOTIONS[int(faces.labels[number])] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(faces.images[number, 0].numpy()).save(path)
+    return folder
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.environ.get("FER_DATA"), help="zip, folder or csv; default: generated pictures")
+    parser.add_argument("--faces", type=int, default=2048, help="pictures that the peer gets as files")
+    parser.add_argument("--steps", type=int, default=3, help="training steps a measurement")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as temporary:
+        if not options.data:
+            os.environ["FER_CACHE"] = f"{temporary}/cache"
+        data = locate(options.data) if options.data else write_fakes(Path(temporary, "fakes"), options.faces)
+        # first of all: a child's peak begins at what its parent holds when it is started
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            memory = process.submit(peak_gigabytes, data).result()
+        faces = load(data).split("train")
+        folder = write_files(data, faces, Path(temporary, "files"), options.faces)
+        report = Report()
+        report.start()
+        compare_data(report, folder, faces)
+        compare_steps(report, folder, faces, options.steps)
+        measure_ours(report, faces, options.steps)
+        report.own("peak memory of our loop, data set included", None, f"{memory:.2f} GB", "≤ 2 GB", memory <= 2)
+    print("\n" + "\n".join(report.notes))
+
+
+if __name__ == "__main__":
+    main()
