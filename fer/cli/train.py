@@ -134,16 +134,22 @@ def repeat(path: Path) -> RunConfig:
 
 def _series(config: RunConfig, corpus: Any, folder: Path, hardware: Any, folds: int, seeds: int) -> None:
     from fer.cli.live import watched
-    from fer.errors import ConfigError
+    from fer.errors import ConfigError, InterruptedRunError
     from fer.training.series import cross_validate, repeat_seeds
 
     if folds and seeds:
         raise ConfigError("--folds and --seeds are two different questions; ask one of them")
-    series = (
-        cross_validate(config, corpus, folder, folds, watched, hardware)
-        if folds
-        else repeat_seeds(config, corpus, folder, seeds, watched, hardware)
-    )
+    try:
+        series = (
+            cross_validate(config, corpus, folder, folds, watched, hardware)
+            if folds
+            else repeat_seeds(config, corpus, folder, seeds, watched, hardware)
+        )
+    except InterruptedRunError as error:
+        option = f"--folds {folds}" if folds else f"--seeds {seeds}"
+        raise InterruptedRunError(
+            f"saved; continue the series with: fer train --resume {folder} {option}", error.code
+        ) from error
     if console.is_first_process():
         for line in series.lines():
             console.say(line)

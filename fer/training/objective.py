@@ -1,9 +1,11 @@
 """What a step minimises: labels or votes, smoothed and weighted, and what teachers say of the same faces."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
+from lightning.fabric import Fabric
 
 from fer.checkpoint import Checkpoint, load
 from fer.config import RunConfig
@@ -22,6 +24,7 @@ class Objective:
     config: RunConfig
     class_weights: torch.Tensor | None
     teachers: Sequence[Checkpoint] = ()
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def targets(self, faces: FaceSet, index: torch.Tensor) -> torch.Tensor:
         """float32 (N, C): what the labels, or the votes where there are some, ask for."""
@@ -45,13 +48,14 @@ class Objective:
         probs = []
         for teacher in self.teachers:
             order = [teacher.card.classes.index(name) for name in self.config.classes]
-            logits = teacher.model(standardise(pixels, teacher.card.preprocess))
+            with self.autocast():
+                logits = teacher.model(standardise(pixels, teacher.card.preprocess))
             probs.append(soften(logits[:, order], self.config.distillation.temperature))
         return torch.stack(probs).mean(0)
 
 
-def make_objective(plan: Plan, device: torch.device) -> Objective:
-    """The loss of a plan, its teachers loaded.
+def make_objective(plan: Plan, fabric: Fabric) -> Objective:
+    """The loss of a plan, its teachers loaded; they compute in the run's number format.
 
     Raises:
         CheckpointError: a teacher cannot be loaded.
@@ -64,5 +68,5 @@ def make_objective(plan: Plan, device: torch.device) -> Objective:
                 f"teacher {teacher.name} knows the classes {', '.join(teacher.card.classes)}, this run has "
                 f"{', '.join(plan.config.classes)}; choose another teacher, or --classes"
             )
-        teacher.model.to(device).to(memory_format=torch.channels_last).requires_grad_(False)
-    return Objective(plan.config, as_tensor(plan.class_weights, device), teachers)
+        teacher.model.to(fabric.device).to(memory_format=torch.channels_last).requires_grad_(False)
+    return Objective(plan.config, as_tensor(plan.class_weights, fabric.device), teachers, fabric.autocast)

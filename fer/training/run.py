@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from lightning.fabric import Fabric
@@ -116,9 +116,7 @@ def train(
     plan = make_plan(config, train_faces)
     with memory_advice(config), stop_requests() as stop:
         fabric = make_fabric(hardware or Hardware(), plan)
-        job = Job(
-            fabric, plan, make_objective(plan, fabric.device), train_faces.to(fabric.device), validation.to(fabric.device)
-        )
+        job = Job(fabric, plan, make_objective(plan, fabric), train_faces.to(fabric.device), validation.to(fabric.device))
         trainer = make_trainer(fabric, make_model(plan, resumed=continuation.resume), plan)
         card = _card(plan, corpus, train_faces, validation, labels_note)
         keeper = _Keeper(fabric.broadcast(folder), job, trainer, card, watch)
@@ -126,6 +124,7 @@ def train(
             keeper.restore(continuation.changed_data)
         watch.on_trainer(trainer)
         keeper.run(stop)
+    with memory_advice(config):  # all is saved: from here on the system's own signals may end the program
         return keeper.finish(train_faces, validation)
 
 
@@ -182,17 +181,21 @@ class _Keeper:
                     if self.trainer.epoch == 1 and self.trainer.step == 0:
                         self._save()
                     fit(self.job, self.trainer, hooks)
+                    if stop():  # it came in the very last step: the last epoch is saved, its evaluation is left
+                        raise StopTraining(stop())
                     return
                 except StopTraining as request:
-                    self._save()
-                    name = signal.Signals(request.signal).name
-                    raise InterruptedRunError(
-                        f"{name}: saved after step {self.trainer.step} of epoch {self.trainer.epoch}; "
-                        f"continue with: fer train --resume {self.folder}",
-                        128 + request.signal,
-                    ) from None
+                    self._leave(request.signal)
                 except DivergedError as error:
                     self._roll_back(error, attempt)
+
+    def _leave(self, number: int) -> NoReturn:
+        self._save()
+        raise InterruptedRunError(
+            f"{signal.Signals(number).name}: saved after step {self.trainer.step} of epoch {self.trainer.epoch}; "
+            f"continue with: fer train --resume {self.folder}",
+            128 + number,
+        )
 
     def _roll_back(self, error: DivergedError, attempt: int) -> None:
         if attempt > MOST_ROLLBACKS:

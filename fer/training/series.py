@@ -13,10 +13,9 @@ from fer.data import Corpus
 from fer.data.folds import folds as split_folds
 from fer.data.labels import relabel
 from fer.errors import ConfigError
-from fer.files import make_folder
 from fer.training import store
 from fer.training.hardware import Hardware
-from fer.training.run import Watch, train
+from fer.training.run import Continuation, Watch, train
 
 #: Opens what is shown of one run.
 Watched = Callable[[RunConfig, Corpus, Path], AbstractContextManager[Watch]]
@@ -62,6 +61,8 @@ def repeat_seeds(
 ) -> Series:
     """Train with ``count`` seeds from the configured one on; figures of the validation split.
 
+    In the folder of a series that was stopped, finished runs are kept and the stopped one goes on.
+
     Raises:
         ConfigError: fewer than two.
         FerError: as :func:`fer.training.run.train`.
@@ -69,7 +70,7 @@ def repeat_seeds(
     if count < 2:
         raise ConfigError(f"seeds={count}: two or more are needed for a deviation")
     jobs = {f"seed-{seed}": (replace(config, seed=seed), corpus) for seed in range(config.seed, config.seed + count)}
-    return _series(jobs, folder, watched, hardware)
+    return _series(config, jobs, folder, watched, hardware)
 
 
 def cross_validate(
@@ -94,15 +95,30 @@ def cross_validate(
             "validation": replace(whole.select(torch.tensor(judged)), split="validation"),
         }
         jobs[f"fold-{number}"] = (config, replace(corpus, splits=splits))
-    return _series(jobs, folder, watched, hardware)
+    return _series(config, jobs, folder, watched, hardware)
 
 
-def _series(jobs: dict[str, tuple[RunConfig, Corpus]], folder: Path, watched: Watched, hardware: Hardware | None) -> Series:
-    metrics = []
-    make_folder(folder)
-    for name, (config, corpus) in jobs.items():
-        with watched(config, corpus, folder / name) as watch:
-            metrics.append(train(config, corpus, folder / name, watch, hardware=hardware).card.metrics["validation"])
+def _series(
+    config: RunConfig,
+    jobs: dict[str, tuple[RunConfig, Corpus]],
+    folder: Path,
+    watched: Watched,
+    hardware: Hardware | None,
+) -> Series:
+    store.prepare(folder, config)
+    metrics = [_metrics(own, corpus, folder / name, watched, hardware) for name, (own, corpus) in jobs.items()]
     series = Series(tuple(jobs), {figure: Spread.of([m[figure] for m in metrics]) for figure in FIGURES})
     store.write_json(folder / "summary.json", asdict(series))
     return series
+
+
+def _metrics(config: RunConfig, corpus: Corpus, folder: Path, watched: Watched, hardware: Hardware | None) -> dict[str, float]:
+    """Figures of one run of a series: read where it is finished, continued where it was stopped."""
+    finished = folder / store.METRICS
+    if finished.exists():
+        figures: dict[str, float] = store.read_json(finished)
+        return figures
+    going_on = Continuation(resume=(folder / store.LAST).exists())
+    with watched(config, corpus, folder) as watch:
+        run = train(config, corpus, folder, watch, hardware=hardware, continuation=going_on)
+    return dict(run.card.metrics["validation"])

@@ -106,6 +106,14 @@ def _unpacked(packed: Any, path: Path) -> dict[str, Any]:
     return state
 
 
+def read_json(path: Path) -> Any:
+    """What :func:`write_json` wrote; ConfigError where it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}); remove it, and its run goes on") from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Indented JSON, completely or not at all."""
     write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
