@@ -71,8 +71,11 @@ def evaluate_checkpoint(
     With ``classes``, only these are faces and answers.
 
     Raises:
-        DataError: a class is unknown to the checkpoint, or no face is left.
+        DataError: a class is unknown to the checkpoint, fewer than two are named, or no face is left.
     """
+    if classes is not None and len(set(classes)) < 2:
+        known = ", ".join(checkpoint.card.classes)
+        raise DataError(f"classes {', '.join(classes)}: name two or more different ones of {known}")
     card = checkpoint.card
     source = {"checkpoint": checkpoint.name, "weights_sha256": card.weights_sha256, "data": faces.fingerprint}
     unknown = sorted(set(classes or ()) - set(card.classes))

@@ -35,7 +35,9 @@ def focal(
     With γ 0 it is :func:`soft_cross_entropy`; larger values count confident faces less.
     """
     log_p = logits.float().log_softmax(1)
-    terms = targets * (1 - log_p.exp()) ** gamma * log_p
+    # 1 − p, above 0: its power has no finite slope at 0 for γ < 1
+    doubt = (-log_p.expm1()).clamp(min=torch.finfo(torch.float32).eps)
+    terms = targets * doubt**gamma * log_p
     return -(terms if class_weights is None else terms * class_weights).sum(1)
 
 

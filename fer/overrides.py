@@ -84,7 +84,10 @@ def _typed(path: str, value: Any, source: str) -> Any:
         except ValueError:
             raise ConfigError(f"{source}: {path}={value!r} is no number") from None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigError(f"{source}: {path} is too large a number") from None
     if kind is str and value is None:  # an empty value in YAML
         return ""
     if type(value) is not kind:
@@ -150,5 +153,5 @@ def recipe_names() -> list[str]:
 def _yaml(text: str, source: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: impossible dates, endless digits
         raise ConfigError(f"{source}: no valid YAML ({' '.join(str(error).split())})") from error

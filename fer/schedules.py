@@ -29,7 +29,7 @@ def one_cycle(progress: float, share: float = 0.3, start: float = 1 / 25, end: f
 
     Smith & Topin 2019 (arXiv:1708.07120); the end points are those of torch's ``OneCycleLR``.
 
-    >>> one_cycle(0.0), one_cycle(0.3)
+    >>> round(one_cycle(0.0), 9), one_cycle(0.3)
     (0.04, 1.0)
     """
     if progress < share:

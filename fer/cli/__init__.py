@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except TyperException as error:
-        return _complain(f"{error}; see fer --help")
+        return _complain(f"{error.format_message()}; see fer --help")
 
 
 def _complain(message: str, code: int = 2) -> int:

@@ -29,7 +29,7 @@ def evaluate(
     with console.progress("reading faces") as report:
         faces = load(data, report).split(split)
     with console.progress("judging faces") as report:
-        predictions = evaluate_checkpoint(model, faces, report, options.class_names(classes) if classes else None)
+        predictions = evaluate_checkpoint(model, faces, report, None if classes is None else options.class_names(classes))
     if table:
         predictions.save(table)
     metrics = evaluate_table(predictions)

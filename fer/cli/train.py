@@ -117,9 +117,14 @@ def resolve(architecture: str | None, recipe: str | None, assignments: list[str]
     name = recipe or (own if own in recipe_names() else None)
     if name:
         config = with_values(config, read_recipe(name), f"recipe {name}")
-    config = with_values(config, parse_assignments(assignments), "--set")
-    given = {key: value for key, value in shorthand.items() if value is not None}
-    config = with_values(config, given, "command line")
+    recipe_epochs, recipe_small = config.epochs, config.small_epochs
+    given = {key: value for key, value in shorthand.items() if value is not None} | {"model": entry.name}
+    # in one step, since some values are only possible together
+    settings = {key: value for key, value in parse_assignments(assignments).items() if key not in given}
+    epochs = {**settings, **given}.get("epochs")
+    if recipe_small and isinstance(epochs, int) and "small_epochs" not in settings:  # small faces keep their share
+        settings["small_epochs"] = recipe_small * epochs // recipe_epochs
+    config = with_values(config, settings | given, "command line")
     entry.variant_for(config.mode, bool(config.init))  # an impossible mode is said before the data is read
     return config
 
@@ -139,6 +144,8 @@ def _series(config: RunConfig, corpus: Any, folder: Path, hardware: Any, folds: 
 
     if folds and seeds:
         raise ConfigError("--folds and --seeds are two different questions; ask one of them")
+    if hardware.devices * hardware.nodes > 1:
+        raise ConfigError("--folds and --seeds train one run after the other on one device; use --devices 1")
     try:
         series = (
             cross_validate(config, corpus, folder, folds, watched, hardware)

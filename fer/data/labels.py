@@ -17,7 +17,7 @@ def relabel(corpus: Corpus, config: RunConfig) -> tuple[Corpus, str]:
         raise ConfigError(f"labels {config.labels} need the FER+ votes; name the file with --votes fer2013new.csv")
     if config.labels == "fer" and config.votes:
         raise ConfigError(f"votes {config.votes} are not used with labels fer; add --labels ferplus-majority or ferplus-soft")
-    note = ""
-    if config.votes:
+    note = corpus.labels_note
+    if config.votes and not note:
         corpus, note = apply_votes(corpus, config.votes, config.labels)
     return corpus.only(config.classes), note

@@ -64,7 +64,7 @@ def _read(path: Path, counts: Mapping[str, int]) -> dict[str, float]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         weights = {canonical(name): float(weight) for name, weight in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError, UnknownNameError) as error:
+    except (OSError, ValueError, OverflowError, TypeError, AttributeError, UnknownNameError) as error:
         raise ConfigError(f"class weights {path}: {error}; {advice}") from error
     missing = [name for name in counts if name not in weights]
     if missing:

@@ -73,6 +73,8 @@ class ModelEntry:
         Raises:
             ConfigError: the mode needs pretrained weights and there are none for this architecture.
         """
+        if self.compose and mode not in ("scratch", "finetune"):
+            raise ConfigError(f"{self.name} has a head in every member, --mode {mode} knows one; use scratch or finetune")
         if mode == "scratch" or self.compose:
             return "small"
         if "imagenet" in self.variants:

@@ -79,13 +79,20 @@ def start_from(model: nn.Module, state: State, head: str, source: str) -> None:
     # torchvision before 0.4 saved no batch counters; they only matter for momentum=None
     missing = sorted(name for name in trunk - fits if not name.endswith("num_batches_tracked"))
     if missing:
+        shown = ", ".join(_misfit(name, own[name], state.get(name)) for name in missing[:3])
+        more = f", and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise WeightsError(
-            f"{source}: weights of another architecture ({len(missing)} of {len(trunk)} tensors do not fit, "
-            f"first {missing[0]}); give weights of this one"
+            f"{source}: weights of another architecture, {len(missing)} of {len(trunk)} tensors do not fit: "
+            f"{shown}{more}; give weights of this one"
         )
     head_fits = {name for name in own if name.startswith(f"{head}.")} <= fits
     kept = {name: state[name].float() for name in fits if name in trunk or head_fits}
     model.load_state_dict(kept, strict=False)
+
+
+def _misfit(name: str, wanted: torch.Tensor, given: torch.Tensor | None) -> str:
+    found = "is missing" if given is None else f"has shape {tuple(given.shape)}"
+    return f"{name} {found}, {tuple(wanted.shape)} is needed"
 
 
 def state_sha256(state: State) -> str:

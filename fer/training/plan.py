@@ -1,6 +1,7 @@
 """What a configuration means for a data set: the network, its input, its weights, what is frozen."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +51,8 @@ class Plan:
     def augmentation_at(self, epoch: int) -> Augmentation:
         """The strengths in an epoch (from 1): the last ones may go without mixing."""
         config = self.config
-        last = epoch > config.epochs * (1 - config.augmentation.unmixed)
-        return config.augmentation.without_mixing if last else config.augmentation
+        mixed = math.floor(round(config.epochs * (1 - config.augmentation.unmixed), 9))
+        return config.augmentation if epoch <= mixed else config.augmentation.without_mixing
 
     def freeze(self, model: nn.Module, by_stage: list[list[str]], epoch: int) -> None:
         """Let the parts learn that the mode lets learn in an epoch (from 1)."""
@@ -82,7 +83,10 @@ def make_plan(config: RunConfig, train: FaceSet) -> Plan:
             f"batch_size={config.batch_size} is more than the {len(train):,} training faces; "
             f"use --set batch_size={len(train)} or less"
         )
-    preprocess = dataclasses.replace(spec.preprocess, size=size)
+    try:
+        preprocess = dataclasses.replace(spec.preprocess, size=size)
+    except ValueError as error:
+        raise ConfigError(f"{error}; change --set input_size") from error
     return Plan(config, variant, preprocess, weights, members)
 
 

@@ -280,9 +280,9 @@ def memory_advice(config: RunConfig) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "can't allocate memory" not in str(error):
             raise
-        smaller = max(2, config.batch_size // 2)
+        smaller = f"--set batch_size={max(2, config.batch_size // 2)}, or " if config.batch_size > 2 else ""
         raise TrainingError(
-            f"out of memory at batch_size={config.batch_size}; try --set batch_size={smaller}, or a smaller --set input_size"
+            f"out of memory at batch_size={config.batch_size}; try {smaller}a smaller --set input_size"
         ) from error
 
 

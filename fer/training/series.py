@@ -1,12 +1,10 @@
 """Several runs of one configuration: over seeds, or over folds of the train split; their mean and deviation."""
 
 import statistics
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-import torch
 
 from fer.config import RunConfig
 from fer.data import Corpus
@@ -84,17 +82,13 @@ def cross_validate(
         DataError: more parts than the smallest class has photos.
         FerError: as :func:`fer.training.run.train`.
     """
-    faces = relabel(corpus, config)[0].split("train")
-    whole = corpus.split("train")
-    position = {name: place for place, name in enumerate(whole.names)}
+    # once for all: the votes of a whole data set do not fit its parts
+    corpus, note = relabel(corpus, config)
+    faces = corpus.split("train")
     jobs = {}
-    for number, parts in enumerate(split_folds(faces, k, config.seed), 1):
-        kept, judged = ([position[faces.names[i]] for i in part.tolist()] for part in parts)
-        splits = {
-            "train": whole.select(torch.tensor(kept)),
-            "validation": replace(whole.select(torch.tensor(judged)), split="validation"),
-        }
-        jobs[f"fold-{number}"] = (config, replace(corpus, splits=splits))
+    for number, (kept, judged) in enumerate(split_folds(faces, k, config.seed), 1):
+        splits = {"train": faces.select(kept), "validation": replace(faces.select(judged), split="validation")}
+        jobs[f"fold-{number}"] = (config, replace(corpus, splits=splits, labels_note=note))
     return _series(config, jobs, folder, watched, hardware)
 
 
@@ -105,8 +99,21 @@ def _series(
     watched: Watched,
     hardware: Hardware | None,
 ) -> Series:
-    store.prepare(folder, config)
-    metrics = [_metrics(own, corpus, folder / name, watched, hardware) for name, (own, corpus) in jobs.items()]
+    if (folder / store.LAST).exists():
+        raise ConfigError(f"{folder} is a single run, no series; resume it without --folds and --seeds")
+
+    @contextmanager
+    def opened(own: RunConfig, corpus: Corpus, run: Path) -> Iterator[Watch]:
+        """The folder of the series is made when its first run is known to be good."""
+        with watched(own, corpus, run) as watch:
+
+            def begin() -> None:
+                store.prepare(folder, config)
+                watch.on_start()
+
+            yield replace(watch, on_start=begin)
+
+    metrics = [_metrics(own, corpus, folder / name, opened, hardware) for name, (own, corpus) in jobs.items()]
     series = Series(tuple(jobs), {figure: Spread.of([m[figure] for m in metrics]) for figure in FIGURES})
     store.write_json(folder / "summary.json", asdict(series))
     return series

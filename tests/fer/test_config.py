@@ -27,7 +27,7 @@ def test_an_unknown_key_lists_the_known_ones_and_the_nearest():
         ({"flip": 1.5}, "flip=1.5 lies outside 0..1"),
         ({"epochs": "many"}, "x: epochs='many' should be of type int"),
         ({"epochs": True}, "x: epochs=True should be of type int"),
-        ({"lr": "fast"}, "x: lr='fast' is no number"),
+        ({"lr": "fast"}, "x: optimizer.lr='fast' is no number"),
         ({"lr": float("nan")}, "lr=nan lies outside"),
         ({"small_epochs": 31}, "small_epochs=31 lies outside 0..30"),
     ],

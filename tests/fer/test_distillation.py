@@ -1,0 +1,185 @@
+"""Learning from teachers: what they say of a batch, and runs of ``fer train --teacher``."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fer import checkpoint as checkpoints
+from fer.checkpoint import Card
+from fer.cli.train import resolve
+from fer.config import RunConfig
+from fer.data import load
+from fer.data.preprocess import model_input, to_unit
+from fer.emotions import EMOTIONS
+from fer.losses import one_hot, smooth
+from fer.models import MODELS
+from fer.overrides import with_values
+from fer.training.hardware import Hardware, make_fabric
+from fer.training.objective import make_objective
+from fer.training.plan import make_plan
+from fer.training.run import Watch, train
+from tests.conftest import save_random
+
+FAST = ["--set", "batch_size=21", "--set", "precision=fp32", "--set", "ema=0", "--set", "warmup=0"]
+
+
+def save_teacher(path: Path, classes=EMOTIONS, seed: int = 0, size: int = 48) -> Path:
+    """A sure custom_cnn with random weights that knows these classes in this order."""
+    torch.manual_seed(seed)
+    spec = MODELS["custom_cnn"].variants["small"]
+    card = Card("custom_cnn", "small", tuple(classes), type(spec.preprocess)(size), config={"dropout": 0.2})
+    state = spec.build(len(classes), 0.2).state_dict()
+    state["head.5.weight"] *= 20
+    checkpoints.save(path, state, card)
+    return path
+
+
+def objective_of(faces, teachers, **values):
+    values = {"model": "baseline", "batch_size": 21, "teachers": [str(path) for path in teachers], **values}
+    plan = make_plan(with_values(RunConfig(), {"precision": "fp32", **values}, "test"), faces)
+    return make_objective(plan, make_fabric(Hardware("cpu"), plan))
+
+
+@torch.no_grad()
+def logits_of(path: Path, faces) -> torch.Tensor:
+    """A teacher's answers in the order of EMOTIONS, computed here."""
+    teacher = checkpoints.load(path)
+    logits = teacher.model(model_input(faces.images, teacher.card.preprocess))
+    return logits[:, [teacher.card.classes.index(name) for name in EMOTIONS if name in teacher.card.classes]]
+
+
+@pytest.fixture(scope="module")
+def faces(fake_folder):
+    return load(fake_folder).split("train")
+
+
+@pytest.fixture(scope="module")
+def teachers(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("teachers")
+    return [save_teacher(folder / "one.pth"), save_teacher(folder / "two.pth", EMOTIONS[::-1], seed=1, size=32)]
+
+
+# one batch
+
+
+def divergence(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
+    return (teacher * (teacher.log() - student.log())).sum(1)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_the_loss_is_the_teachers_part_and_the_labels_part(alpha, temperature, faces, teachers):
+    objective = objective_of(faces, teachers[:1], alpha=alpha, temperature=temperature)
+    student = torch.randn(42, 7, generator=torch.Generator().manual_seed(1))
+    targets = smooth(one_hot(faces.labels, 7), 0.1)
+    taught = (logits_of(teachers[0], faces) / temperature).softmax(1)
+    theirs = temperature**2 * divergence(taught, (student / temperature).softmax(1))
+    labels = torch.nn.functional.cross_entropy(student, faces.labels, label_smoothing=0.1, reduction="none")
+    losses = objective.losses(student, targets, to_unit(faces.images))
+    torch.testing.assert_close(losses, alpha * theirs + (1 - alpha) * labels, rtol=1e-3, atol=1e-4)
+
+
+def test_a_student_that_answers_as_its_teacher_has_nothing_to_learn(faces, teachers):
+    objective = objective_of(faces, teachers[:1], alpha=1.0)
+    losses = objective.losses(logits_of(teachers[0], faces), one_hot(faces.labels, 7), to_unit(faces.images))
+    np.testing.assert_allclose(losses, 0, atol=1e-4)
+
+
+def test_two_teachers_are_the_mean_of_their_probabilities_each_with_its_own_input_and_class_order(faces, teachers):
+    objective = objective_of(faces, teachers, alpha=1.0, temperature=2.0)
+    mean = sum((logits_of(path, faces) / 2).softmax(1) for path in teachers) / 2
+    student = torch.zeros(42, 7)
+    losses = objective.losses(student, one_hot(faces.labels, 7), to_unit(faces.images))
+    torch.testing.assert_close(losses, 4 * divergence(mean, torch.full((42, 7), 1 / 7)), rtol=1e-3, atol=1e-4)
+
+
+def test_the_order_of_a_teachers_classes_does_not_matter(faces, tmp_path):
+    """The same network with its last layer's rows in another order says the same."""
+    path = save_teacher(tmp_path / "usual.pth")
+    content = checkpoints.read(path)
+    order = [3, 0, 6, 2, 5, 1, 4]
+    state = dict(content["state_dict"])
+    for name in ("head.5.weight", "head.5.bias"):
+        state[name] = state[name][order]
+    card = Card("custom_cnn", "small", tuple(EMOTIONS[i] for i in order), checkpoints.load(path).card.preprocess)
+    checkpoints.save(tmp_path / "shuffled.pth", state, card)
+    student = torch.randn(42, 7, generator=torch.Generator().manual_seed(1))
+    one, other = (
+        objective_of(faces, [teacher], alpha=1.0).losses(student, one_hot(faces.labels, 7), to_unit(faces.images))
+        for teacher in (path, tmp_path / "shuffled.pth")
+    )
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_teachers_do_not_learn_and_are_in_evaluation(faces, teachers):
+    objective = objective_of(faces, teachers)
+    student = torch.zeros(42, 7, requires_grad=True)
+    objective.losses(student, one_hot(faces.labels, 7), to_unit(faces.images)).sum().backward()
+    for teacher in objective.teachers:
+        assert not teacher.model.training
+        assert all(not p.requires_grad and p.grad is None for p in teacher.model.parameters())
+
+
+# runs
+
+
+def test_a_student_approaches_its_teacher(fake_zip, teachers, tmp_path):
+    settings = ["lr=0.005", "flip=0", "rotate=0", "shift=0", "zoom=0", "brightness=0", "contrast=0", "dropout=0", *FAST[1::2]]
+    options = {"epochs": 8, "distillation.teachers": [str(teachers[0])], "distillation.alpha": 1, "distillation.temperature": 4}
+    run = train(resolve("baseline", None, settings, options), load(fake_zip), tmp_path / "run", Watch())
+    losses = [epoch.train_loss for epoch in run.history]
+    assert losses[-1] < 0.5 * losses[0]
+    faces, student = load(fake_zip).split("train"), checkpoints.load(run.folder / "last.pth")
+    taught = (logits_of(teachers[0], faces) / 4).softmax(1)
+    untaught = torch.full((42, 7), 1 / 7)
+    with torch.no_grad():
+        learnt = (student.model(model_input(faces.images, student.card.preprocess)) / 4).softmax(1)
+    assert divergence(taught, learnt).mean() < 0.5 * divergence(taught, untaught).mean()
+
+
+def test_the_command_line_takes_teachers_of_the_same_classes(fer, fake_zip, tmp_path):
+    names = [
+        save_teacher(tmp_path / f"{seed}.pth", classes, seed)
+        for seed, classes in enumerate((("sad", "happy"), ("happy", "sad")))
+    ]
+    outcome = fer(
+        "train", "baseline", "--data", fake_zip, "--runs", tmp_path / "runs", "--epochs", 1, "--classes", "happy,sad",
+        "--teacher", names[0], "--teacher", names[1], "--alpha", 1, "--temperature", 4, *FAST, "--set", "batch_size=6",
+    )  # fmt: skip
+    assert outcome.code == 0
+    folder = Path(outcome.out.strip())
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert list(metrics["per_class"]) == ["happy", "sad"]
+    kept = checkpoints.load(folder / "best.pth").card.config["distillation"]
+    assert kept == {"teachers": [str(name) for name in names], "temperature": 4.0, "alpha": 1.0}
+
+
+REFUSED = {
+    "missing": (["--teacher", "nobody.pth"], ["nobody.pth", "released"]),
+    "one of two missing": (["--teacher", "TEACHER", "--teacher", "nobody.pth"], ["nobody.pth"]),
+    "other classes": (["--teacher", "PAIR"], ["pair", "happy, sad", "angry, disgust"]),
+    "fewer classes in the run": (["--teacher", "TEACHER", "--classes", "happy,sad"], ["teacher", "happy, sad"]),
+    "no checkpoint": (["--teacher", "TEXT"], ["text.pth"]),
+    "alpha": (["--teacher", "TEACHER", "--alpha", "1.5"], ["alpha=1.5", "0..1"]),
+    "temperature": (["--teacher", "TEACHER", "--temperature", "0"], ["temperature=0", "0.1..100"]),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_teacher_that_cannot_teach_is_refused_before_anything_is_written(kind, fer, fake_zip, tmp_path):
+    arguments, words = REFUSED[kind]
+    files = {"TEACHER": tmp_path / "teacher.pth", "PAIR": tmp_path / "pair.pth", "TEXT": tmp_path / "text.pth"}
+    save_random(files["TEACHER"])
+    save_teacher(files["PAIR"], ("happy", "sad"))
+    files["TEXT"].write_text("no checkpoint", encoding="utf-8")
+    arguments = [files.get(word, word) for word in arguments]
+    outcome = fer(
+        "train", "baseline", "--data", fake_zip, "--runs", tmp_path / "runs", *FAST, "--set", "batch_size=6", *arguments
+    )
+    assert outcome.code == 2 and outcome.out == ""
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("fer: ") and [word for word in words if word not in line] == []
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,154 @@
+"""Requests to ``fer train`` that cannot be met: one line that says why and what to do, before anything is written."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fer.config import LABELS, MODES
+from fer.models import MODELS
+from fer.overrides import TYPES
+from fer.training import fit
+from tests import fakes
+from tests.conftest import save_random
+
+COLUMNS = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+FAST = ["--epochs", 1, "--set", "batch_size=21", "--set", "precision=fp32"]
+
+SMALL = ["--set", "batch_size=6"]
+SHAPES = ["(64, 128, 3, 3)", "(256, 128, 3, 3)"]
+
+#: Arguments after ``fer train``, and what the line must hold. Words in capitals stand for files, see below.
+REFUSED: dict[str, tuple[list[object], list[str]]] = {
+    # names
+    "unknown architecture": (["resnet81"], ["resnet81", *MODELS, "did you mean 'resnet18'?"]),
+    "no architecture": ([], [*MODELS, "timm:NAME"]),
+    "unknown mode": (["baseline", "--mode", "gradul"], ["gradul", *MODES, "did you mean 'gradual'?"]),
+    "unknown optimizer": (["baseline", "--set", "optimizer=rmsprop"], ["unknown optimizer 'rmsprop'", "sgd, adam, adamw"]),
+    "unknown schedule": (["baseline", "--set", "schedule=cosin"], ["unknown schedule", "did you mean 'cosine'?"]),
+    "unknown loss": (["baseline", "--set", "loss=focall"], ["unknown loss", "did you mean 'focal'?"]),
+    "unknown labels": (["baseline", "--labels", "ferplus"], ["unknown labels 'ferplus'", *LABELS]),
+    "unknown precision": (["baseline", "--set", "precision=fp64"], ["unknown precision", "auto, fp32, bf16"]),
+    "unknown monitor": (["baseline", "--set", "monitor=f1"], ["unknown monitor", "macro_f1"]),
+    "unknown recipe": (["baseline", "--recipe", "baselin"], ["did you mean 'baseline'?"]),
+    "unknown key": (["baseline", "--set", "learning_rate=1"], ["unknown key 'learning_rate'", *TYPES]),
+    "key near another": (["baseline", "--set", "optimizer.weight_decy=1"], ["did you mean 'optimizer.weight_decay'?"]),
+    "unknown accelerator": (["baseline", "--accelerator", "tpu"], ["'tpu'", "auto, cpu, gpu"]),
+    "unknown option": (["baseline", "--learning-rate", 1], ["--learning-rate", "fer --help"]),
+    "unknown checkpoint": (["baseline", "--teacher", "nobody"], ["nobody", "released"]),
+    # numbers
+    "no epochs": (["baseline", "--epochs", 0], ["epochs=0", "1.."]),
+    "negative rate": (["baseline", "--set", "lr=-1"], ["lr=-1"]),
+    "alpha beyond 1": (["baseline", "--alpha", 2], ["alpha=2", "0..1"]),
+    "stages never freed": (["baseline", "--unfreeze-every", 0], ["unfreeze_every=0", "1.."]),
+    "batch of one": (["baseline", "--set", "batch_size=1"], ["batch_size=1", "2.."]),
+    "batch larger than the set": (["baseline", "--set", "batch_size=43"], ["batch_size=43", "42", "--set batch_size=42"]),
+    "more folds than photos": (["baseline", "--folds", 7], ["7 folds", "6 different photos", "choose 2..6"]),
+    "no device": (["baseline", "--devices", 0], ["devices=0", "1 or more"]),
+    "no machine": (["baseline", "--num-nodes", 0], ["num_nodes=0", "1 or more"]),
+    # what does not go together
+    "a gpu where there is none": (["baseline", "--accelerator", "gpu"], ["no GPU", "--accelerator cpu"]),
+    "synchronised norms on a cpu": (["net", "--set", "sync_batchnorm=true"], ["sync_batchnorm"]),
+    "size of a net that has one": (["baseline", "--set", "input_size=64"], ["48-pixel faces only", "input_size"]),
+    "impossible size": (["net", "--set", "input_size=8"], ["input size 8", "16..512"]),
+    "no weights to start from": (["baseline", "--mode", "finetune"], ["baseline", "finetune", "--init"]),
+    "soft labels without votes": (["baseline", "--labels", "ferplus-soft"], ["ferplus-soft", "--votes"]),
+    "votes without their labels": (["baseline", "--votes", "VOTES"], ["VOTES", "--labels ferplus-majority"]),
+    "classes of another teacher": (["baseline", "--teacher", "WEIGHTS", "--classes", "sad,fear", *SMALL], ["fear, sad"]),
+    # files
+    "no data": (["baseline", "--data", "nowhere.zip"], ["nowhere.zip"]),
+    "votes of other data": (["baseline", "--labels", "ferplus-soft", "--votes", "VOTES"], ["VOTES", "not one image"]),
+    "no votes file": (["baseline", "--labels", "ferplus-soft", "--votes", "none.csv"], ["none.csv", "fer2013new.csv"]),
+    "no weights file": (["baseline", "--init", "none.pth"], ["none.pth", "--init"]),
+    "weights that are no file of tensors": (["baseline", "--init", "VOTES"], ["VOTES"]),
+    "weights of another architecture": (["baseline", "--init", "WEIGHTS"], ["WEIGHTS", "conv1.0.weight", "(32, 1, 3, 3)"]),
+    "weights of another width": (["custom_cnn", "--mode", "finetune", "--init", "WIDE"], ["WIDE", "block3.0.weight", *SHAPES]),
+    "no configuration": (["--config", "none.yaml"], ["none.yaml"]),
+    "configuration of another program": (["--config", "VOTES"], ["VOTES"]),
+    "no run to resume": (["--resume", "nowhere"], ["nowhere"]),
+}  # fmt: skip
+
+
+@pytest.fixture
+def files(tmp_path) -> dict[str, Path]:
+    """What the capital words above stand for."""
+    places = {"VOTES": tmp_path / "votes.csv", "WEIGHTS": tmp_path / "weights.pth", "WIDE": tmp_path / "wide.pth"}
+    places["VOTES"].write_text(f"file,usage,{COLUMNS}\nelse/1.png,Training,9,0,0,0,0,0,0,0,0,0\n", encoding="utf-8")
+    save_random(places["WEIGHTS"])
+    state = torch.load(places["WEIGHTS"], weights_only=True)["state_dict"]
+    torch.save({**state, "block3.0.weight": torch.zeros(64, 128, 3, 3)}, places["WIDE"])
+    return places
+
+
+@pytest.fixture
+def refused(fer, fake_zip, files, tmp_path, monkeypatch):
+    """Checks that a request ends in one line that holds ``words``, with nothing written; returns the line."""
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)  # also where the tests run beside a GPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    def run(*arguments, words=()):
+        data = [] if "--data" in arguments else ["--data", fake_zip]
+        outcome = fer("train", *(files.get(argument, argument) for argument in arguments), *data, "--runs", work / "runs")
+        assert outcome.code == 2 and outcome.out == ""
+        (line,) = outcome.err.splitlines()
+        assert line.startswith("fer: ") and "Traceback" not in line
+        assert [word for word in words if str(files.get(word, word)) not in line] == [], line
+        assert list(work.iterdir()) == []
+        return line
+
+    return run
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_request_that_cannot_be_met_is_one_line_and_leaves_no_folder(kind, refused):
+    arguments, words = REFUSED[kind]
+    usual = [] if arguments[:1] in (["--config"], ["--resume"], []) else FAST
+    # what is asked for comes last and wins
+    line = refused(*arguments[:1], *usual, *arguments[1:], words=words) if usual else refused(*arguments, words=words)
+    assert len(line) < 2500
+
+
+def test_a_run_on_a_set_without_a_class_is_refused(refused, tmp_path):
+    data = fakes.write_folder(tmp_path / "data", train=2, validation=1)
+    for path in [*(data / "train" / "fear").iterdir()]:
+        path.unlink()
+    (data / "train" / "fear").rmdir()
+    refused("baseline", "--data", data, "--set", "batch_size=4", words=["the train split has no image of fear"])
+
+
+# running out of memory
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
+@pytest.mark.parametrize("size, smaller", [(21, 10), (3, 2)])
+def test_out_of_memory_says_which_batch_size_to_try(error, size, smaller, fer, fake_zip, tmp_path, monkeypatch):
+    def step(*_):
+        raise error("cannot allocate 20.00 GiB")
+
+    monkeypatch.setattr(fit, "_train_step", step)
+    outcome = fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path, *FAST, "--set", f"batch_size={size}")
+    assert outcome.code == 2 and outcome.out == "" and "Traceback" not in outcome.err
+    line = outcome.err.splitlines()[-1]
+    assert line.startswith(f"fer: out of memory at batch_size={size}") and f"--set batch_size={smaller}" in line
+
+
+def test_the_smallest_batch_is_not_advised_against_itself(fer, fake_zip, tmp_path, monkeypatch):
+    def step(*_):
+        raise torch.OutOfMemoryError("cannot allocate 20.00 GiB")
+
+    monkeypatch.setattr(fit, "_train_step", step)
+    outcome = fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path, *FAST, "--set", "batch_size=2")
+    line = outcome.err.splitlines()[-1]
+    assert outcome.code == 2 and "out of memory at batch_size=2" in line and "--set batch_size=2" not in line
+
+
+def test_what_torch_itself_says_when_the_host_has_no_memory_is_translated(fer, fake_zip, tmp_path, monkeypatch):
+    def step(*_):
+        torch.empty(2**60)  # four exabytes
+
+    monkeypatch.setattr(fit, "_train_step", step)
+    outcome = fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path, *FAST)
+    assert outcome.code == 2 and "out of memory at batch_size=21; try --set batch_size=10" in outcome.err
