@@ -1,5 +1,6 @@
 import pytest
 
+from fer.cli.train import resolve
 from fer.config import MODES, RunConfig
 from fer.errors import ConfigError
 from fer.overrides import parse_assignments, read_recipe, recipe_names, with_values
@@ -58,3 +59,18 @@ def test_recipes_that_are_missing_or_no_mapping_are_named(tmp_path):
 def test_every_shipped_recipe_is_valid(name):
     changed = with_values(RunConfig(), read_recipe(name), name)
     assert changed != RunConfig()
+
+
+@pytest.mark.parametrize(
+    ("assignments", "epochs", "small"),
+    [([], None, 22), ([], 10, 4), ([], 1, 0), (["small_epochs=3"], 10, 3), (["epochs=90"], None, 44), (["epochs=90"], 45, 22)],
+)
+def test_epochs_at_small_size_keep_their_share_where_only_the_epochs_are_changed(assignments, epochs, small):
+    config = resolve("custom_cnn", None, assignments, {"epochs": epochs})  # the recipe has 22 of 45
+    assert config.small_epochs == small
+
+
+@pytest.mark.parametrize("mode", ["feature-extract", "gradual"])
+def test_an_ensemble_refuses_modes_that_need_one_head(mode):
+    with pytest.raises(ConfigError, match="use scratch or finetune"):
+        resolve("ensemble", None, [], {"mode": mode})
