@@ -124,8 +124,7 @@ def train(
             keeper.restore(continuation.changed_data)
         watch.on_trainer(trainer)
         keeper.run(stop)
-    with memory_advice(config):  # all is saved: from here on the system's own signals may end the program
-        return keeper.finish(train_faces, validation)
+        return keeper.finish(train_faces, validation, stop)
 
 
 def new_folder(root: Path, config: RunConfig) -> Path:
@@ -190,10 +189,12 @@ class _Keeper:
                     self._roll_back(error, attempt)
 
     def _leave(self, number: int) -> NoReturn:
-        self._save()
+        trainer = self.trainer
+        place = f"step {trainer.step} of epoch {trainer.epoch}" if trainer.step else f"epoch {len(trainer.history)}"
+        if trainer.step:  # a whole epoch is saved already
+            self._save()
         raise InterruptedRunError(
-            f"{signal.Signals(number).name}: saved after step {self.trainer.step} of epoch {self.trainer.epoch}; "
-            f"continue with: fer train --resume {self.folder}",
+            f"{signal.Signals(number).name}: saved after {place}; continue with: fer train --resume {self.folder}",
             128 + number,
         )
 
@@ -242,16 +243,22 @@ class _Keeper:
         with SummaryWriter(str(self.folder)) as board:
             yield board
 
-    def finish(self, train_faces: FaceSet, validation: FaceSet) -> Run:
+    def finish(self, train_faces: FaceSet, validation: FaceSet, stop: Callable[[], int]) -> Run:
         """Evaluate the best epoch on both splits and complete its card."""
+
+        def on_evaluate(done: int, total: int) -> None:
+            self.watch.on_evaluate(done, total)
+            if stop():
+                self._leave(stop())
+
         self.job.fabric.barrier()
         best = checkpoints.load(self.folder / store.BEST)
-        table = evaluate_checkpoint(best, validation, self.watch.on_evaluate)
+        table = evaluate_checkpoint(best, validation, on_evaluate)
         metrics = evaluate_table(table)
         minutes = round(self.trainer.history.seconds / 60, 1)
         card = replace(
             best.card,
-            train_accuracy=_accuracy(best, train_faces, self.job.fabric, self.watch.on_evaluate),
+            train_accuracy=_accuracy(best, train_faces, self.job.fabric, on_evaluate),
             validation_accuracy=metrics["accuracy"],
             metrics={"validation": metrics},
             hardware={**best.card.hardware, "minutes": minutes},
