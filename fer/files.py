@@ -39,9 +39,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 def sweep(folder: Path, name: str) -> None:
-    """Remove what interrupted writings of a file left behind."""
+    """Remove what interrupted writings of a file left behind; OutputError where that is not possible."""
     for half in folder.glob(f".{name}.*"):
-        half.unlink(missing_ok=True)
+        try:
+            half.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot remove {half}: {error.strerror}; choose a writable folder") from error
 
 
 def make_folder(path: Path) -> None:

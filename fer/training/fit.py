@@ -18,7 +18,7 @@ from fer.training.history import Epoch, History
 from fer.training.objective import Objective
 from fer.training.optimizers import set_rate
 from fer.training.plan import Plan
-from fer.training.tally import Tally
+from fer.training.tally import DivergedError, Tally
 from fer.training.trainer import Trainer
 
 OnStep = Callable[[int, int, int], None]
@@ -69,6 +69,9 @@ def fit(job: Job, trainer: Trainer, hooks: Hooks) -> History:
         trainer.tally = Tally.empty(len(config.classes), job.fabric.device)
         trainer.step, trainer.seconds = 0, 0.0
         hooks.on_epoch(trainer)
+        stop = agreed(job.fabric, hooks.stop())
+        if stop:
+            raise StopTraining(stop)
     return trainer.history
 
 
@@ -88,12 +91,18 @@ def _train_epoch(job: Job, trainer: Trainer, hooks: Hooks) -> None:
         _train_step(job, trainer, batches[step], mirrored)
         trainer.step = step + 1
         if job.fabric.device.type == "cpu" or trainer.step % CHECK_EVERY == 0 or trainer.step == len(batches):
-            trainer.tally.check(epoch, names)
+            _check(trainer, names)
         trainer.seconds = time.perf_counter() - started
         hooks.on_step(epoch, trainer.step, len(batches))
         stop = agreed(job.fabric, hooks.stop())
         if stop and trainer.step < len(batches):
+            _check(trainer, names)  # so that a run which has diverged is rolled back first
             raise StopTraining(stop)
+
+
+def _check(trainer: Trainer, names: list[str]) -> None:
+    trainer.tally.check(trainer.epoch, names)
+    trainer.check()
 
 
 def _train_step(job: Job, trainer: Trainer, batch: torch.Tensor, mirrored: torch.Tensor | None) -> None:
@@ -189,6 +198,8 @@ def summed(fabric: Fabric, tally: Tally) -> Tally:
 def _finished_epoch(job: Job, trainer: Trainer) -> Epoch:
     fabric, started = job.fabric, time.perf_counter()
     trained, validated = summed(fabric, trainer.tally), summed(fabric, validate(job, trainer))
+    if not validated.loss.isfinite():
+        raise DivergedError(f"the validation loss is not finite after step {trainer.step} of epoch {trainer.epoch}")
     trainer.plateau.update(validated.mean_loss)
     trainer.validated, figures = validated, validated.scores
     return Epoch(

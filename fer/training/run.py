@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -119,7 +120,8 @@ def train(
         job = Job(fabric, plan, make_objective(plan, fabric), train_faces.to(fabric.device), validation.to(fabric.device))
         trainer = make_trainer(fabric, make_model(plan, resumed=continuation.resume), plan)
         card = _card(plan, corpus, train_faces, validation, labels_note)
-        keeper = _Keeper(fabric.broadcast(folder), job, trainer, card, watch)
+        folder = fabric.broadcast(folder)
+        keeper = _Keeper(folder, job, trainer, card, watch, _command(folder, corpus, hardware or Hardware()))
         if continuation.resume:
             keeper.restore(continuation.changed_data)
         watch.on_trainer(trainer)
@@ -143,6 +145,7 @@ class _Keeper:
     trainer: Trainer
     card: Card
     watch: Watch
+    command: str
 
     def restore(self, changed_data: bool) -> None:
         """Take over the last good state of the folder."""
@@ -152,9 +155,11 @@ class _Keeper:
                 f"{self.folder} was trained on other data; name the same data set with --data, start a new run, "
                 "or go on with --changed-data"
             )
+        self._take(state, dict(average))
         if note:
             self.watch.on_note(note)
-        self._take(state, dict(average))
+            if self.job.fabric.is_global_zero:
+                store.set_aside(self.folder)
 
     def _take(self, state: dict[str, Any], average: dict[str, torch.Tensor]) -> None:
         try:
@@ -172,21 +177,20 @@ class _Keeper:
         """Train to the end, rolling back where it diverges."""
         if self.job.fabric.is_global_zero:
             store.prepare(self.folder, self.job.plan.config)
+            self.trainer.history.save(self.folder / "history.csv")  # a kill may have come between it and the last state
         self.watch.on_start()
         with self._board() as board:
             hooks = Hooks(self.watch.on_step, lambda trainer: self._keep_epoch(trainer, board), stop)
-            for attempt in itertools.count(1):
+            while True:
                 try:
                     if self.trainer.epoch == 1 and self.trainer.step == 0:
                         self._save()
                     fit(self.job, self.trainer, hooks)
-                    if stop():  # it came in the very last step: the last epoch is saved, its evaluation is left
-                        raise StopTraining(stop())
                     return
                 except StopTraining as request:
                     self._leave(request.signal)
                 except DivergedError as error:
-                    self._roll_back(error, attempt)
+                    self._roll_back(error)
 
     def _leave(self, number: int) -> NoReturn:
         trainer = self.trainer
@@ -194,19 +198,18 @@ class _Keeper:
         if trainer.step:  # a whole epoch is saved already
             self._save()
         raise InterruptedRunError(
-            f"{signal.Signals(number).name}: saved after {place}; continue with: fer train --resume {self.folder}",
-            128 + number,
+            f"{signal.Signals(number).name}: saved after {place}; continue with: {self.command}", 128 + number
         )
 
-    def _roll_back(self, error: DivergedError, attempt: int) -> None:
-        if attempt > MOST_ROLLBACKS:
+    def _roll_back(self, error: DivergedError) -> None:
+        factor = self.trainer.rate_factor / 2
+        if factor < 0.5**MOST_ROLLBACKS:
             raise TrainingError(
                 f"{error}, again after {MOST_ROLLBACKS} halvings of the learning rate; lower lr or the class weights"
             ) from error
-        factor = self.trainer.rate_factor / 2
-        _, state, average, _ = store.read_last(self.folder)
-        self._take(state, dict(average))
+        self.restore(changed_data=True)
         self.trainer.rate_factor = factor
+        self._save()  # so that a run killed from now on does not meet the same end again
         self.watch.on_note(f"{error}; back to the last good state with {factor:g} times the learning rate")
 
     def _save(self, card: Card | None = None, *, is_best: bool = False) -> None:
@@ -246,19 +249,19 @@ class _Keeper:
     def finish(self, train_faces: FaceSet, validation: FaceSet, stop: Callable[[], int]) -> Run:
         """Evaluate the best epoch on both splits and complete its card."""
 
-        def on_evaluate(done: int, total: int) -> None:
+        def progress(done: int, total: int) -> None:
             self.watch.on_evaluate(done, total)
-            if stop():
+            if stop():  # all is saved, only this evaluation is left
                 self._leave(stop())
 
         self.job.fabric.barrier()
         best = checkpoints.load(self.folder / store.BEST)
-        table = evaluate_checkpoint(best, validation, on_evaluate)
+        table = evaluate_checkpoint(best, validation, progress)
         metrics = evaluate_table(table)
         minutes = round(self.trainer.history.seconds / 60, 1)
         card = replace(
             best.card,
-            train_accuracy=_accuracy(best, train_faces, self.job.fabric, on_evaluate),
+            train_accuracy=_accuracy(best, train_faces, self.job.fabric, progress),
             validation_accuracy=metrics["accuracy"],
             metrics={"validation": metrics},
             hardware={**best.card.hardware, "minutes": minutes},
@@ -269,6 +272,15 @@ class _Keeper:
             store.write_json(self.folder / store.METRICS, metrics)
         self.job.fabric.barrier()
         return Run(self.folder, self.trainer.history, table, card)
+
+
+def _command(folder: Path, corpus: Corpus, hardware: Hardware) -> str:
+    """What continues the run in a folder."""
+    words = ["fer", "train", "--resume", str(folder), "--data", str(corpus.origin)]
+    for option, value in (("accelerator", hardware.accelerator), ("devices", hardware.devices), ("num-nodes", hardware.nodes)):
+        if value not in ("auto", 1):
+            words += [f"--{option}", str(value)]
+    return shlex.join(words)
 
 
 def _accuracy(checkpoint: Checkpoint, faces: FaceSet, fabric: Fabric, progress: Progress) -> float:

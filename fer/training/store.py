@@ -12,7 +12,7 @@ import yaml
 from fer import checkpoint as checkpoints
 from fer.checkpoint import Card
 from fer.config import RunConfig
-from fer.errors import CheckpointError, ConfigError
+from fer.errors import CheckpointError, ConfigError, OutputError
 from fer.files import make_folder, sweep, write_whole
 from fer.models.tensorfile import UnreadableTensorsError, read_tensors
 from fer.models.weights import State, state_sha256
@@ -20,12 +20,14 @@ from fer.overrides import with_values
 from fer.training.trainer import Trainer
 
 LAST, PREVIOUS, BEST, CONFIG, METRICS = "last.pth", "previous.pth", "best.pth", "config.yaml", "metrics.json"
+_WAITING, _DAMAGED = f".{LAST}.new", "damaged.pth"
+_WRITTEN = (LAST, _WAITING, BEST, CONFIG, METRICS, "history.csv", "validation.npz", "validation.json")
 
 
 def prepare(folder: Path, config: RunConfig) -> None:
     """Make the folder, remove what an earlier stop left half-written, write the configuration."""
     make_folder(folder)
-    for name in (LAST, BEST, "history.csv", CONFIG, METRICS):
+    for name in _WRITTEN:
         sweep(folder, name)
     write_whole(folder / CONFIG, yaml.safe_dump(config.to_dict(), sort_keys=False).encode())
 
@@ -39,7 +41,7 @@ def read_config(folder: Path) -> RunConfig:
     try:
         values = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
         config = with_values(RunConfig(), values, str(folder / CONFIG))
-    except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError) as error:
         raise ConfigError(f"{folder} is no run folder that can be resumed: {error}") from error
     if (folder / METRICS).exists():
         raise ConfigError(f"the run in {folder} is finished; repeat it with fer train --config {folder / CONFIG}")
@@ -48,13 +50,22 @@ def read_config(folder: Path) -> RunConfig:
 
 def save_last(folder: Path, trainer: Trainer, state: dict[str, Any], card: Card) -> None:
     """Keep the whole state; the state before it stays as ``previous.pth``."""
-    last, waiting = folder / LAST, folder / f".{LAST}.new"
+    last, waiting = folder / LAST, folder / _WAITING
     checkpoints.save(waiting, trainer.average.model.state_dict(), card, training=_packed(state))
     # between these two renames a crash leaves only the previous state, from which the run also continues
     if last.exists():
         last.replace(folder / PREVIOUS)
     waiting.replace(last)
     trainer.history.save(folder / "history.csv")
+
+
+def set_aside(folder: Path) -> None:
+    """Take a damaged last state out of the way, so that it never takes the place of the good one before it."""
+    try:
+        if (folder / LAST).exists():
+            (folder / LAST).replace(folder / _DAMAGED)
+    except OSError as error:
+        raise OutputError(f"cannot rename {folder / LAST}: {error.strerror}; choose a writable folder") from error
 
 
 def save_best(folder: Path, trainer: Trainer, card: Card) -> None:

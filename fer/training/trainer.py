@@ -64,9 +64,7 @@ class Trainer:
         Raises:
             DivergedError: a weight is not finite: such a state is never kept.
         """
-        for name, value in (*self.net.state_dict().items(), *self.average.model.state_dict().items()):
-            if not value.isfinite().all():
-                raise DivergedError(f"the weight {name} is not finite after step {self.step} of epoch {self.epoch}")
+        self.check()
         return {
             "model": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -79,9 +77,21 @@ class Trainer:
             "rate_factor": self.rate_factor,
         }
 
+    def check(self) -> None:
+        """Wait for the device and raise DivergedError where a weight or its average is not finite."""
+        for kind, model in (("weight", self.net), ("averaged weight", self.average.model)):
+            weights = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
+            if torch.stack(torch._foreach_norm(list(weights.values()))).isfinite().all():
+                continue  # the fast way; squares may overflow where weights do not
+            for name, value in weights.items():
+                if not value.isfinite().all():
+                    raise DivergedError(f"the {kind} {name} is not finite after step {self.step} of epoch {self.epoch}")
+
     def restore(self, state: dict[str, Any], average: dict[str, torch.Tensor]) -> None:
         """Inverse of :meth:`state`; ``average`` are the weights that the checkpoint itself holds."""
         self.net.load_state_dict(state["model"])
+        if [group.keys() for group in state["optimizer"]["param_groups"]] != [g.keys() for g in self.optimizer.param_groups]:
+            raise ValueError("it belongs to another optimizer")
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.model.load_state_dict(average)
         self.average.steps = int(state["average_steps"])

@@ -1,0 +1,58 @@
+"""Real processes that the system asks to end, or kills."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fer.data import load
+from fer.training.run import Watch, train
+from tests.conftest import ROOT
+from tests.fer.test_long_runs import config_of, differences, kept
+
+SETTINGS = {"epochs": 3, "batch_size": 4}
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Of a user who has named no data set beforehand."""
+    named = {"PYTHONPATH": str(ROOT), "FER_CACHE": str(tmp_path / "cache")}
+    return {key: value for key, value in os.environ.items() if key != "FER_DATA"} | named
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_process_asked_to_end_saves_and_says_how_to_go_on(fake_zip, environment, tmp_path, number, code):
+    plain = train(config_of(**SETTINGS), load(fake_zip), tmp_path / "plain", Watch())
+    command = [sys.executable, "-m", "fer", "train", "--config", plain.folder / "config.yaml"]
+    command += ["--data", fake_zip, "--runs", tmp_path / "my runs"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if line.startswith("epoch   1/3"):
+                break
+        process.send_signal(number)
+        asked = time.monotonic()
+        rest = process.stderr.read().splitlines()
+        assert process.wait() == code
+        assert time.monotonic() - asked < 20  # a step, the saving of a few megabytes and the end of an interpreter
+    assert not [line for line in rest if "Traceback" in line]
+    assert "saved after" in rest[-1]
+    words = shlex.split(rest[-1].partition("continue with: ")[2])
+    assert words[:3] == ["fer", "train", "--resume"]
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == words[3]
+    assert differences(kept(plain.folder), kept(Path(words[3]))) == []
+
+
+def test_runs_killed_at_random_moments_lose_nothing(environment):
+    command = [sys.executable, ROOT / "tests" / "kill_runs.py", "--kills", "3", "--seed", str(time.time_ns())]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "kills 3," in done.stdout and "unreadable 0, lost 0" in done.stdout
