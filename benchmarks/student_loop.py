@@ -2,7 +2,7 @@
 
     python benchmarks/student_loop.py [--data PATH] [--faces N] [--steps N]
 
-The peer: torchvision's ImageFolder, PIL transforms, a DataLoader with two workers, ResNet-18 in float32, ``loss.item()`` at every step.
+The peer: ImageFolder, PIL transforms, a DataLoader with two workers, ResNet-18 in float32, ``loss.item()`` at every step.
 Ours: the whole set as one uint8 tensor, augmented a batch at a time, bfloat16 where it pays, channels_last.
 Prints a Markdown table. Both sides take turns; every figure is a median over the rounds.
 """
@@ -17,8 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from multiprocessing import get_context
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +26,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader
-from torchvision import models, transforms
+from torchvision import transforms
 from torchvision.datasets import ImageFolder
+from torchvision.models import resnet18
 
 from fer.config import RunConfig
 from fer.data import FaceSet, load
@@ -57,7 +57,8 @@ class StudentLoop:
 
     def __init__(self, folder: Path, shape: Preprocess, net: nn.Module | None = None, batch: int = BATCH) -> None:
         self.device = best_device()
-        loader = DataLoader(ImageFolder(folder, student_transforms(shape)), batch, shuffle=True, num_workers=2, drop_last=True)
+        pictures = ImageFolder(folder, student_transforms(shape), allow_empty=True)
+        loader = DataLoader(pictures, batch, shuffle=True, num_workers=2, drop_last=True)
         self.batches = itertools.chain.from_iterable(itertools.repeat(loader))
         if net:
             self.net = net.to(self.device).train()
@@ -79,7 +80,7 @@ class StudentLoop:
 
 
 def student_transforms(shape: Preprocess) -> transforms.Compose:
-    """What tutorials for FER-2013 list; RandomAffine stands where others crop, which takes longer."""
+    """What tutorials for FER-2013 list; RandomAffine stands where others crop after resizing, which takes longer."""
     resize = [transforms.Resize((shape.size, shape.size))] if shape.size != 48 else []
     return transforms.Compose(
         [
@@ -144,8 +145,8 @@ def seconds(work: Callable[[], object], times: int) -> float:
 
 
 def wait() -> None:
-    """Let the device finish."""
-    if best_device() == "cuda":
+    """Let a GPU finish."""
+    if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
@@ -174,16 +175,16 @@ def rates(*sides: Side) -> list[float]:
 
 def augmentation_share(loop: OurLoop, repeats: int) -> tuple[float, float]:
     """Share of a step that augmentation takes, and images a second with it; with and without alternate step by step."""
-    pairs = [(seconds(lambda: loop.step(False), 1), seconds(loop.step, 1)) for _ in range(repeats + 2)]
-    without, full = (statistics.median(column) for column in zip(*pairs[2:], strict=True))
-    return 1 - without / full, BATCH / full
+    pairs = [(seconds(lambda: loop.step(False), 1), seconds(loop.step, 1)) for _ in range(repeats + 2)][2:]
+    full = statistics.median(both for _, both in pairs)
+    return statistics.median(both - net for net, both in pairs) / full, BATCH / full
 
 
 def peak_gigabytes(data: Path) -> float:
     """Largest memory of a process that reads the set and trains the default recipe a few steps."""
     loop = OurLoop(load(data).split("train"), FACES, default_net())
     seconds(loop.step, 5)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def default_net() -> nn.Module:
@@ -193,80 +194,68 @@ def default_net() -> nn.Module:
 
 def deep_net() -> nn.Module:
     """Four blocks of twice Conv-BN-ReLU and max pooling, 32-64-128-256."""
-    widths = (1, 32, 64, 128, 256)
-    blocks = [layer for a, b in itertools.pairwise(widths) for layer in (double_conv(a, b), nn.MaxPool2d(2))]
-    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(widths[-1], len(EMOTIONS)))
-    return nn.Sequential(*blocks, *head)
+    pairs = itertools.pairwise((1, 32, 64, 128, 256))
+    blocks = [layer for a, b in pairs for layer in (double_conv(a, b), nn.MaxPool2d(2))]
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(256, len(EMOTIONS)))
 
 
-def stock_net() -> nn.Module:
-    """torchvision's ResNet-18 with seven outputs."""
-    return models.resnet18(num_classes=len(EMOTIONS))
+def print_head() -> None:
+    """The machine and the head of the table."""
+    print(f"{device_name()}, torch {torch.__version__}, {torch.get_num_threads()} threads, bf16 {bf16_pays()}\n")
+    print("| what | peer images/s | ours images/s | ratio | target | reached |\n|---|---|---|---|---|---|")
 
 
-@dataclass
-class Report:
-    """The table, printed line by line."""
-
-    notes: list[str] = field(default_factory=list)
-
-    def start(self) -> None:
-        """The machine and the head of the table."""
-        print(f"{device_name()}, torch {torch.__version__}, {torch.get_num_threads()} threads, bf16 {bf16_pays()}\n")
-        print("| what | peer images/s | ours images/s | ratio | target | reached |\n|---|---|---|---|---|---|")
-
-    def ratio(self, what: str, peer: float, ours: float, least: float) -> None:
-        """A comparison of both sides."""
-        self._line(what, f"{peer:.1f}", f"{ours:.0f}", f"{ours / peer:.1f}×", f"≥ {least:g}×", ours / peer >= least)
-
-    def own(self, what: str, rate: float | None, value: str, target: str, reached: bool) -> None:
-        """A figure of ours alone."""
-        self._line(what, "–", "–" if rate is None else f"{rate:.0f}", value, target, reached)
-
-    def _line(self, what: str, peer: str, ours: str, value: str, target: str, reached: bool) -> None:  # noqa: PLR0913, PLR0917
-        print(f"| {what} | {peer} | {ours} | {value} | {target} | {'yes' if reached else 'no'} |", flush=True)
+def print_ratio(what: str, peer: float, ours: float, least: float) -> None:
+    """A comparison of both sides."""
+    reached = "yes" if ours / peer >= least else "no"
+    print(f"| {what} | {peer:.1f} | {ours:,.0f} | {ours / peer:.1f}× | ≥ {least:g}× | {reached} |", flush=True)
 
 
-def compare_data(report: Report, folder: Path, faces: FaceSet) -> None:
+def print_own(what: str, rate: str, value: str, target: str, reached: bool) -> None:
+    """A figure of ours alone."""
+    print(f"| {what} | – | {rate} | {value} | {target} | {'yes' if reached else 'no'} |", flush=True)
+
+
+def compare_data(folder: Path, faces: FaceSet) -> None:
     """From stored images to a normalised batch, at both sizes."""
     calls = max(1, min(len(faces), sum(1 for _ in folder.rglob("*.*"))) // BATCH - 1)
     for shape, least, ours in ((FACES, 30, 100), (IMAGENET, 20, 25)):
         peer = Side(lambda shape=shape: StudentLoop(folder, shape).batch, calls=calls)
         our = Side(lambda shape=shape: OurLoop(faces, shape).batch, calls=ours, warm=5)
-        report.ratio(f"data pipeline, {shape.size} px, {shape.channels} channels", *rates(peer, our), least)
+        print_ratio(f"data pipeline, {shape.size} px {'grey' if shape.channels == 1 else 'RGB'}", *rates(peer, our), least)
 
 
-def compare_steps(report: Report, folder: Path, faces: FaceSet, steps: int) -> None:
-    """Whole training steps: the same net on both sides, then each side's usual set-up."""
-    small = len(EMOTIONS)
-    peer = Side(lambda: StudentLoop(folder, FACES, build_small(small)).step, calls=steps)
-    our = Side(lambda: OurLoop(faces, FACES, build_small(small)).step, calls=steps)
-    report.ratio("training step, ResNet-18 with 3×3 stem, 48 px", *rates(peer, our), 2.5)
-    peer = Side(lambda: StudentLoop(folder, IMAGENET, stock_net(), STOCK_BATCH).step, STOCK_BATCH, steps)
+def compare_steps(folder: Path, faces: FaceSet, steps: int) -> str:
+    """Whole training steps: the same net on both sides, then each side's usual set-up; what an epoch of it takes."""
+    peer = Side(lambda: StudentLoop(folder, FACES, build_small(len(EMOTIONS))).step, calls=steps)
+    our = Side(lambda: OurLoop(faces, FACES, build_small(len(EMOTIONS))).step, calls=steps)
+    print_ratio("training step, ResNet-18 with 3×3 stem, 48 px", *rates(peer, our), 2.5)
+    peer = Side(
+        lambda: StudentLoop(folder, IMAGENET, resnet18(num_classes=len(EMOTIONS)), STOCK_BATCH).step, STOCK_BATCH, steps
+    )
     our = Side(lambda: OurLoop(faces, FACES, default_net()).step, calls=4 * steps, warm=2)
     stock, default = rates(peer, our)
-    report.ratio(f"epoch: stock ResNet-18, 224 px, fp32 / {CONFIG.model}, 48 px", stock, default, 25)
-    report.notes.append(
-        f"An epoch of {TRAINING_FACES:,} images, extrapolated from the images/s of this run: stock set-up "
-        f"{TRAINING_FACES / stock:,.0f} s, default recipe {TRAINING_FACES / default:,.0f} s."
-    )
+    print_ratio(f"epoch: stock ResNet-18, 224 px, fp32 / {CONFIG.model}, 48 px", stock, default, 25)
+    epochs = f"stock set-up {TRAINING_FACES / stock:,.0f} s, default recipe {TRAINING_FACES / default:,.0f} s"
+    return f"An epoch of {TRAINING_FACES:,} images, extrapolated from the images/s of this run: {epochs}."
 
 
-def measure_ours(report: Report, faces: FaceSet, steps: int) -> None:
+def measure_ours(faces: FaceSet, steps: int) -> None:
     """What ours costs by itself."""
-    share, rate = augmentation_share(OurLoop(faces, FACES, default_net()), 5 * steps)
-    report.own(f"augmentation's share of a step, {CONFIG.model}, 48 px", rate, f"{share:.1%}", "≤ 10 %", share <= 0.1)
+    share, rate = augmentation_share(OurLoop(faces, FACES, default_net()), 10 * steps)
+    print_own(f"augmentation's share of a step, {CONFIG.model}, 48 px", f"{rate:,.0f}", f"{share:.1%}", "≤ 10 %", share <= 0.1)
     (rate,) = rates(Side(lambda: OurLoop(faces, FACES, deep_net()).step, calls=2 * steps, warm=2))
-    report.own("training step, 32-64-128-256, 48 px", rate, "–", "≥ 600 images/s", rate >= 600)
+    print_own("training step, 32-64-128-256, 48 px", f"{rate:,.0f}", "–", "≥ 600 images/s", rate >= 600)
 
 
 def write_fakes(root: Path, count: int) -> Path:
     """Generated 48×48 JPEGs in the layout of Kaggle's archive."""
     draw = np.random.default_rng(0)
     for number in range(count):
-        path = root / "train" / EMOTIONS[number % len(EMOTIONS)] / f"Training_{number:08}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw.integers(0, 256, (12, 12), np.uint8)).resize((48, 48), Image.Resampling.BICUBIC).save(path)
+        folder = root / "train" / EMOTIONS[number % len(EMOTIONS)]
+        folder.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(draw.integers(0, 256, (12, 12), np.uint8))
+        image.resize((48, 48), Image.Resampling.BICUBIC).save(folder / f"Training_{number:08}.jpg")
     return root
 
 
@@ -274,14 +263,12 @@ def write_files(data: Path, faces: FaceSet, folder: Path, count: int) -> Path:
     """Some training pictures as the files that ImageFolder wants, as they are in the data set; from a csv, as JPEGs."""
     members = () if data.suffix == ".csv" else open_tree(data).members
     pictures = [m for m in members if "train" in m.path.parts and m.path.suffix.lower() in (".jpg", ".jpeg", ".png")]
+    for name in EMOTIONS:
+        (folder / name).mkdir(parents=True)
     for member in random.Random(0).sample(pictures, min(count, len(pictures))):
-        path = folder / member.path.parent.name / member.path.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(member.read())
-    for number in random.Random(0).sample(range(len(faces)), 0 if pictures else min(count, len(faces))):
-        path = folder / EMOTIONS[int(faces.labels[number])] / f"{number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(faces.images[number, 0].numpy()).save(path)
+        (folder / member.path.parent.name / member.path.name).write_bytes(member.read())
+    for number in [] if pictures else random.Random(0).sample(range(len(faces)), min(count, len(faces))):
+        Image.fromarray(faces.images[number, 0].numpy()).save(folder / EMOTIONS[int(faces.labels[number])] / f"{number}.jpg")
     return folder
 
 
@@ -294,21 +281,19 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as temporary:
-        if not options.data:
-            os.environ["FER_CACHE"] = f"{temporary}/cache"
-        data = locate(options.data) if options.data else write_fakes(Path(temporary, "fakes"), options.faces)
+        os.environ.setdefault("FER_CACHE", f"{temporary}/cache")
+        data = locate(options.data or write_fakes(Path(temporary, "fakes"), options.faces))
         # first of all: a child's peak begins at what its parent holds when it is started
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        with ProcessPoolExecutor(1, mp_context=torch.multiprocessing.get_context("spawn")) as process:
             memory = process.submit(peak_gigabytes, data).result()
         faces = load(data).split("train")
         folder = write_files(data, faces, Path(temporary, "files"), options.faces)
-        report = Report()
-        report.start()
-        compare_data(report, folder, faces)
-        compare_steps(report, folder, faces, options.steps)
-        measure_ours(report, faces, options.steps)
-        report.own("peak memory of our loop, data set included", None, f"{memory:.2f} GB", "≤ 2 GB", memory <= 2)
-    print("\n" + "\n".join(report.notes))
+        print_head()
+        compare_data(folder, faces)
+        epoch = compare_steps(folder, faces, options.steps)
+        measure_ours(faces, options.steps)
+        print_own("peak memory of our loop, data set included", "–", f"{memory:.2f} GB", "≤ 2 GB", memory <= 2)
+    print(f"\n{epoch}")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ import pytest
 from fer.data import load
 from fer.training.run import Watch, train
 from tests.conftest import ROOT
-from tests.fer.test_long_runs import config_of, differences, kept
+from tests.long_runs.runs import config_of, differences, kept
 
-SETTINGS = {"epochs": 3, "batch_size": 4}
+#: 21 steps an epoch.
+SETTINGS = {"epochs": 3, "batch_size": 2}
 
 
 @pytest.fixture
@@ -34,6 +35,7 @@ def test_a_process_asked_to_end_saves_and_says_how_to_go_on(fake_zip, environmen
         for line in process.stderr:
             if line.startswith("epoch   1/3"):
                 break
+        time.sleep(0.1)  # into the second epoch
         process.send_signal(number)
         asked = time.monotonic()
         rest = process.stderr.read().splitlines()

@@ -1,0 +1,56 @@
+"""The run that the tests here stop and damage."""
+
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fer.data import Corpus, load
+from fer.training.run import Watch, train
+from tests.long_runs.runs import config_of, kept, stop_at
+
+
+@pytest.fixture(scope="session")
+def corpus(fake_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return load(fake_zip)
+
+
+@pytest.fixture(scope="session")
+def whole(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The undisturbed run; the tests only read it."""
+    return train(config_of(), corpus, tmp_path_factory.mktemp("whole") / "run", Watch()).folder
+
+
+@pytest.fixture(scope="session")
+def expected(whole: Path) -> dict[str, Any]:
+    """What the undisturbed run has left."""
+    return kept(whole)
+
+
+@pytest.fixture(scope="session")
+def _stopped(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stop_at(config_of(), corpus, tmp_path_factory.mktemp("stopped") / "run", (3, 2))
+
+
+@pytest.fixture(autouse=True)
+def _signals_fail_the_test_alone() -> Iterator[None]:
+    """A signal that a run leaves to the system fails the test instead of ending all of them."""
+
+    def fail(number: int, _: object) -> None:
+        raise ChildProcessError(f"{signal.Signals(number).name} was not taken")
+
+    before = {number: signal.signal(number, fail) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def stopped(_stopped: Path, tmp_path: Path) -> Path:
+    """The same run, stopped after step 2 of epoch 3; each test has its own copy."""
+    return Path(shutil.copytree(_stopped, tmp_path / "stopped"))

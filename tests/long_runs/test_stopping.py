@@ -1,0 +1,91 @@
+"""Runs that are stopped or killed go on at the exact step."""
+
+import math
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from fer.config import RunConfig
+from fer.errors import InterruptedRunError
+from fer.overrides import with_values
+from fer.training import store
+from fer.training.run import Continuation, Watch, train
+from tests.long_runs.runs import OTHERS, SETTINGS, Killed, config_of, differences, go_on, kept, killed_before_rename, stop_at
+
+
+def test_the_comparison_sees_a_single_bit(whole, expected, tmp_path):
+    copy = Path(shutil.copytree(whole, tmp_path / "copy"))
+    assert differences(expected, kept(copy)) == []
+    other = kept(copy)
+    moment = other["last"]["state"]["optimizer"]["state"][0]["momentum_buffer"]
+    moment.view(-1)[0] = torch.nextafter(moment.view(-1)[0], torch.tensor(math.inf))
+    assert differences(expected, other) == ["/last/state/optimizer/state/0/momentum_buffer"]
+
+
+# stopping and going on
+
+
+@pytest.mark.parametrize("step", range(1, 6))
+@pytest.mark.parametrize("epoch", range(1, 5))
+def test_a_run_stopped_at_any_of_twenty_steps_ends_as_the_undisturbed_one(expected, corpus, tmp_path, epoch, step):
+    folder = stop_at(config_of(), corpus, tmp_path / "run", (epoch, step), (signal.SIGINT, signal.SIGTERM)[step % 2])
+    go_on(folder, corpus)
+    assert differences(expected, kept(folder)) == []
+
+
+def test_a_run_stopped_again_and_again_ends_as_the_undisturbed_one(corpus, tmp_path):
+    config = with_values(RunConfig(), OTHERS, "test")
+    undisturbed = train(config, corpus, tmp_path / "whole", Watch())
+    for at in ((1, 1), (1, 2), (2, 1), (2, 3), (3, 2)):
+        stop_at(config, corpus, tmp_path / "stopped", at)
+    go_on(tmp_path / "stopped", corpus)
+    assert undisturbed.history.epochs[-1].lr < 0.001  # the plateau has been met
+    assert differences(kept(undisturbed.folder), kept(tmp_path / "stopped")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_while_the_best_epoch_is_evaluated_is_heard(expected, corpus, tmp_path, number):
+    folder = tmp_path / "run"
+    with pytest.raises(InterruptedRunError, match=f"fer train --resume {folder}") as caught:
+        train(config_of(), corpus, folder, Watch(on_evaluate=lambda *_: os.kill(os.getpid(), number)))
+    assert caught.value.code == 128 + number
+    go_on(folder, corpus)
+    assert differences(expected, kept(folder)) == []
+
+
+def test_a_run_repeated_from_its_configuration_is_equal_to_the_bit(fer, fake_zip, tmp_path):
+    settings = [word for key, value in SETTINGS.items() if key != "model" for word in ("--set", f"{key}={value}")]
+    first = fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path, *settings, "--epochs", 2)
+    assert first.code == 0
+    folder = Path(first.out.strip())
+    second = fer("train", "--config", folder / "config.yaml", "--data", fake_zip, "--runs", tmp_path / "again")
+    assert second.code == 0
+    assert differences(kept(folder), kept(Path(second.out.strip()))) == []
+
+
+# killed while writing
+
+
+def test_a_run_killed_before_any_of_its_renames_loses_and_leaves_nothing(corpus, tmp_path):
+    config = config_of(epochs=2)
+    undisturbed = kept(train(config, corpus, tmp_path / "whole", Watch()).folder)
+    for number in range(1, 100):
+        folder, announced = tmp_path / str(number), []
+        try:
+            with killed_before_rename(number):
+                train(config, corpus, folder, Watch(on_epoch=lambda epoch, _: announced.append(epoch.epoch)))  # noqa: B023
+            break
+        except Killed:
+            pass
+        if announced:
+            assert len(store.read_last(folder)[1]["history"]) >= announced[-1], f"rename {number}"
+        started = any((folder / name).exists() for name in ("last.pth", "previous.pth"))
+        train(config, corpus, folder, Watch(), continuation=Continuation(resume=started))
+        assert differences(undisturbed, kept(folder)) == [], f"rename {number}"
+        assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [], f"rename {number}"
+        shutil.rmtree(folder)
+    assert number > 10  # config, the first state, two epochs, the end
