@@ -217,10 +217,10 @@ def print_own(what: str, rate: str, value: str, target: str, reached: bool) -> N
 
 
 def compare_data(folder: Path, faces: FaceSet) -> None:
-    """From stored images to a normalised batch, at both sizes."""
-    calls = max(1, min(len(faces), sum(1 for _ in folder.rglob("*.*"))) // BATCH - 1)
-    for shape, least, ours in ((FACES, 30, 100), (IMAGENET, 20, 25)):
-        peer = Side(lambda shape=shape: StudentLoop(folder, shape).batch, calls=calls)
+    """From stored images to a normalised batch, at both sizes; the two workers' first batches come at once and warm up."""
+    calls = max(1, min(len(faces), sum(1 for _ in folder.rglob("*.*"))) // BATCH - 2)
+    for shape, least, ours in ((FACES, 30, 400), (IMAGENET, 20, 25)):
+        peer = Side(lambda shape=shape: StudentLoop(folder, shape).batch, calls=calls, warm=2)
         our = Side(lambda shape=shape: OurLoop(faces, shape).batch, calls=ours, warm=5)
         print_ratio(f"data pipeline, {shape.size} px {'grey' if shape.channels == 1 else 'RGB'}", *rates(peer, our), least)
 
