@@ -25,7 +25,8 @@ def standardise(pixels: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     """float32 (N, 1, H, W) in 0..1 → standardised float32 (N, C, S, S)."""
     size = preprocess.size
     if pixels.shape[-2:] != (size, size):
-        pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+        smaller = size < pixels.shape[-1]  # enlarging needs no antialiasing, whose kernel is slow
+        pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False, antialias=smaller)
     mean = pixels.new_tensor(preprocess.mean).view(1, -1, 1, 1)
     std = pixels.new_tensor(preprocess.std).view(1, -1, 1, 1)
     return (pixels - mean) / std
