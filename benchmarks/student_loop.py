@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +37,12 @@ from fer.data.augment import augment
 from fer.data.preprocess import standardise, to_unit
 from fer.data.source import locate
 from fer.emotions import EMOTIONS
-from fer.environment import best_device, bf16_pays, device_name
+from fer.environment import best_device, bf16_pays, device_name, keep_freed_memory
 from fer.models import MODELS
 from fer.models.blocks import double_conv
 from fer.models.entry import IMAGENET
 from fer.models.resnet import build_small
+from fer.overrides import read_recipe, with_values
 from fer.training.ema import Average
 from fer.types import Preprocess
 
@@ -49,7 +50,7 @@ BATCH, ROUNDS = 128, 3
 STOCK_BATCH = BATCH if best_device() == "cuda" else 32  # the stock net takes 10 s for 128 faces on two cores
 TRAINING_FACES = 28_709
 FACES = Preprocess()
-CONFIG = RunConfig()
+CONFIG = with_values(RunConfig(), read_recipe(RunConfig().model), "the default recipe")
 
 
 class StudentLoop:
@@ -100,6 +101,7 @@ class OurLoop:
     """One tensor, one warp a batch, then the net; with gradient clipping and averaged weights as in :mod:`fer.training`."""
 
     def __init__(self, faces: FaceSet, shape: Preprocess, net: nn.Module | None = None) -> None:
+        keep_freed_memory()
         self.device = best_device()
         self.faces, self.shape = faces.to(self.device), shape
         self.generator = torch.Generator(self.device).manual_seed(0)
@@ -117,7 +119,7 @@ class OurLoop:
     def batch(self, augmented: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
         """The next standardised faces and their labels."""
         index = next(self.indices)
-        pixels = to_unit(self.faces.images[index])
+        pixels = to_unit(self.faces.images.index_select(0, index))
         if augmented:
             pixels = augment(pixels, CONFIG.augmentation, self.generator)
         return standardise(pixels, self.shape), self.faces.labels[index]
@@ -234,8 +236,13 @@ def compare_steps(folder: Path, faces: FaceSet, steps: int) -> str:
         lambda: StudentLoop(folder, IMAGENET, resnet18(num_classes=len(EMOTIONS)), STOCK_BATCH).step, STOCK_BATCH, steps
     )
     our = Side(lambda: OurLoop(faces, FACES, default_net()).step, calls=4 * steps, warm=2)
-    stock, default = rates(peer, our)
-    print_ratio(f"epoch: stock ResNet-18, 224 px, fp32 / {CONFIG.model}, 48 px", stock, default, 25)
+    small_faces = replace(FACES, size=CONFIG.small_size)
+    small = Side(lambda: OurLoop(faces, small_faces, default_net()).step, calls=8 * steps, warm=2)
+    stock, large_rate, small_rate = rates(peer, our, small)
+    large_epochs = CONFIG.epochs - CONFIG.small_epochs
+    default = CONFIG.epochs / (CONFIG.small_epochs / small_rate + large_epochs / large_rate)
+    what = f"{CONFIG.model}, {CONFIG.small_epochs} epochs at {CONFIG.small_size} px and {large_epochs} at 48 px"
+    print_ratio(f"epoch: stock ResNet-18, 224 px, fp32 / {what}", stock, default, 25)
     epochs = f"stock set-up {TRAINING_FACES / stock:,.0f} s, default recipe {TRAINING_FACES / default:,.0f} s"
     return f"An epoch of {TRAINING_FACES:,} images, extrapolated from the images/s of this run: {epochs}."
 

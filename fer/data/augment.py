@@ -48,11 +48,11 @@ def warp(pixels: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     height, width = pixels.shape[-2:]
     y = torch.linspace(-1 + 1 / height, 1 - 1 / height, height, device=pixels.device)
     x = torch.linspace(-1 + 1 / width, 1 - 1 / width, width, device=pixels.device)
-    # (N,1,W) and (N,H,1) terms are added by broadcasting: cheaper than a matrix product over the full grid
     a = matrices.unsqueeze(-1)
-    grid_x = (a[:, 0, 0] * x).unsqueeze(1) + (a[:, 0, 1] * y + a[:, 0, 2]).unsqueeze(2)
-    grid_y = (a[:, 1, 0] * x).unsqueeze(1) + (a[:, 1, 1] * y + a[:, 1, 2]).unsqueeze(2)
-    grid = torch.stack((grid_x, grid_y), dim=-1)
+    # a column's part (N,1,W) and a row's (N,H,1), x and y as one complex number: a single sum makes the whole grid
+    columns = torch.complex(a[:, 0, 0] * x, a[:, 1, 0] * x).unsqueeze(1)
+    rows = torch.complex(a[:, 0, 1] * y + a[:, 0, 2], a[:, 1, 1] * y + a[:, 1, 2]).unsqueeze(2)
+    grid = torch.view_as_real(columns + rows)
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -143,7 +143,7 @@ def _relight(pixels: torch.Tensor, config: Augmentation, generator: torch.Genera
     gain = (1 + _uniform(n, config.contrast, generator)).view(-1, 1, 1, 1)
     lift = _uniform(n, config.brightness, generator).view(-1, 1, 1, 1)
     middle = pixels.mean(dim=(2, 3), keepdim=True)
-    return ((pixels - middle) * gain + middle + lift).clamp_(0, 1)
+    return torch.addcmul(middle * (1 - gain) + lift, pixels, gain).clamp_(0, 1)
 
 
 def _erase(pixels: torch.Tensor, probability: float, generator: torch.Generator) -> torch.Tensor:

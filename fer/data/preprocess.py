@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from fer.data.enlarge import enlarge_standardised
 from fer.data.faceset import FACE_SIZE
 from fer.images import grey_square
 from fer.types import Face, Preprocess
@@ -26,6 +27,8 @@ def standardise(pixels: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     size = preprocess.size
     if pixels.shape[-2:] != (size, size):
         smaller = size < pixels.shape[-1]  # enlarging needs no antialiasing, whose kernel is slow
+        if not smaller and pixels.device.type == "cpu" and not pixels.requires_grad:
+            return enlarge_standardised(pixels, size, preprocess.mean, preprocess.std)
         pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False, antialias=smaller)
     mean = pixels.new_tensor(preprocess.mean).view(1, -1, 1, 1)
     std = pixels.new_tensor(preprocess.std).view(1, -1, 1, 1)

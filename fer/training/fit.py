@@ -111,7 +111,8 @@ def _train_step(job: Job, trainer: Trainer, batch: torch.Tensor, mirrored: torch
     index = batch[fabric.global_rank :: fabric.world_size]
     strengths = plan.augmentation_at(trainer.epoch)
     labels, targets = job.train.labels[index], job.objective.targets(job.train, index)
-    pixels = augment(to_unit(job.train.images[index]), strengths, generator, None if mirrored is None else mirrored[index])
+    pixels = to_unit(job.train.images.index_select(0, index))  # copies whole faces, where indexing copies byte by byte
+    pixels = augment(pixels, strengths, generator, None if mirrored is None else mirrored[index])
     # with both, even steps mix and odd ones cut
     if strengths.mixup and not (strengths.cutmix and trainer.step % 2):
         pixels, targets = mixup(pixels, targets, strengths.mixup, generator)

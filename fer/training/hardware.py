@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from lightning.fabric import Fabric
 
+from fer.environment import keep_freed_memory
 from fer.errors import ConfigError
 from fer.training.plan import Plan
 
@@ -42,6 +43,7 @@ def make_fabric(hardware: Hardware, plan: Plan) -> Fabric:
     """Fabric with all its processes started; each of them runs on from here."""
     for name in ("lightning.fabric", "lightning.pytorch"):  # both announce formats and processes on stderr
         logging.getLogger(name).setLevel(logging.WARNING)
+    keep_freed_memory()
     several = hardware.devices * hardware.nodes > 1
     fabric = Fabric(
         accelerator="cuda" if hardware.on_gpu else "cpu",
