@@ -1,6 +1,7 @@
 """The machine and the packages: what runs here, how fast, and what is wrong."""
 
 import ctypes
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -65,6 +66,23 @@ def keep_freed_memory() -> bool:
 
 # malloc.h of glibc
 _MALLOC_TRIM_THRESHOLD, _MALLOC_TOP_PAD, _MALLOC_MMAP_MAX = -1, -2, -4
+
+
+def bind_threads() -> bool:
+    """Ask OpenMP to keep each of its threads on a core of its own, before torch is imported; True where that was done.
+
+    Unbound, the two threads of a two-core machine at times share one core for seconds, at half the speed, and two
+    trainings at once slow one another more than twofold (docs/training.md has the figures). Left alone: processes that
+    are to use a part of the cores, since all of them would take the first ones, and machines with a GPU.
+    """
+    chosen = {"OMP_NUM_THREADS", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"} & os.environ.keys()
+    has_gpu = any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd"))
+    if chosen or has_gpu or "torch" in sys.modules or not hasattr(os, "sched_getaffinity"):
+        return False
+    if len(os.sched_getaffinity(0)) < (os.cpu_count() or 1):
+        return False
+    os.environ["OMP_PROC_BIND"] = "true"
+    return True
 
 
 def _processor() -> str:

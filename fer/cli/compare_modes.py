@@ -24,6 +24,9 @@ def compare_modes(
     json: options.Json = False,
 ) -> None:
     """Train one architecture in several modes from the same weights and seed, and print them side by side."""
+    from fer.environment import bind_threads
+
+    bind_threads()
     from fer.cli.live import watched
     from fer.cli.train import draw, resolve
     from fer.data import load

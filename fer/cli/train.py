@@ -53,6 +53,10 @@ def train(
     Prints the run's folder: best.pth, last.pth, config.yaml, history.csv, metrics.json, pictures, TensorBoard events.
     Ctrl-C saves and says how to go on.
     """
+    from fer.environment import bind_threads
+
+    if devices * num_nodes == 1:
+        bind_threads()
     from fer.training.hardware import Hardware
     from fer.training.run import Continuation, new_folder
     from fer.training.store import read_config

@@ -24,6 +24,9 @@ def tune(
 
     Prints the recipe of the best trial, for `fer train ARCH --recipe FILE`.
     """
+    from fer.environment import bind_threads
+
+    bind_threads()
     from fer.cli.live import watched
     from fer.cli.train import resolve
     from fer.data import load

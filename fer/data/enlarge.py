@@ -32,10 +32,11 @@ def enlarge_standardised(pixels: torch.Tensor, size: int, mean: Sequence[float],
     result = torch.empty(n, len(mean), size, size)
     for start in range(0, n, _CHUNK):
         chunk = pixels[start : start + _CHUNK]
-        wide = (chunk.reshape(-1, width) @ columns).view(len(chunk), height, size)
-        large = torch.lerp(wide.index_select(1, first), wide.index_select(1, second), share)
+        with torch.autocast("cpu", enabled=False):  # in bfloat16 every pixel would be rounded
+            wide = (chunk.reshape(-1, width) @ columns).view(len(chunk), 1, height, size)
+        large = torch.lerp(wide.index_select(2, first), wide.index_select(2, second), share)
         for channel, (m, s) in enumerate(zip(mean, std, strict=True)):
-            torch.add(torch.tensor(-m / s), large, alpha=1 / s, out=result[start : start + _CHUNK, channel])
+            torch.add(torch.tensor(-m / s), large, alpha=1 / s, out=result[start : start + _CHUNK, channel : channel + 1])
     return result
 
 

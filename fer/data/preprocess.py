@@ -19,7 +19,7 @@ def face_batch(faces: Sequence[Face]) -> torch.Tensor:
 
 def to_unit(images: torch.Tensor) -> torch.Tensor:
     """uint8 0..255 → float32 0..1, same shape."""
-    return images.float() / 255
+    return images.float().div_(255)
 
 
 def standardise(pixels: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
@@ -30,9 +30,9 @@ def standardise(pixels: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
         if not smaller and pixels.device.type == "cpu" and not pixels.requires_grad:
             return enlarge_standardised(pixels, size, preprocess.mean, preprocess.std)
         pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False, antialias=smaller)
-    mean = pixels.new_tensor(preprocess.mean).view(1, -1, 1, 1)
-    std = pixels.new_tensor(preprocess.std).view(1, -1, 1, 1)
-    return (pixels - mean) / std
+    # numbers, not tensors of them: those would be copied to a GPU at every step
+    channels = [pixels.sub(m).div_(s) for m, s in zip(preprocess.mean, preprocess.std, strict=True)]
+    return channels[0] if len(channels) == 1 else torch.cat(channels, dim=1)
 
 
 def model_input(images: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:

@@ -44,6 +44,14 @@ def test_a_networks_input_is_enlarged_so_and_a_gradient_flows_where_one_is_wante
     assert float(watched.grad[0].sum()) == pytest.approx(224**2 * sum(1 / s for s in IMAGENET.std), rel=1e-4)
 
 
+def test_neither_autocast_nor_inference_mode_change_a_pixel():
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        within = enlarge_standardised(noise(9), 131, MEAN, STD)
+    assert within.dtype == torch.float32
+    torch.testing.assert_close(within, oracle(noise(9), 131), atol=3e-6, rtol=0)
+    torch.testing.assert_close(enlarge_standardised(noise(9), 131, MEAN, STD), within, atol=0, rtol=0)
+
+
 def test_a_smaller_input_is_reduced_with_antialiasing():
     pixels = noise(2)
     reduced = F.interpolate(pixels, size=(32, 32), mode="bilinear", align_corners=False, antialias=True)

@@ -1,8 +1,10 @@
 """What the process asks of its machine."""
 
+import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +32,25 @@ print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     kept, faults = run("keep")
     assert kept == "True" and faults < 1000
     assert run("leave")[1] > 5 * faults
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system binds no threads")
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists(), reason="left alone where there is a GPU")
+@pytest.mark.parametrize(
+    ("variables", "bound"),
+    [({}, "True true"), ({"OMP_NUM_THREADS": "1"}, "False None"), ({"OMP_PROC_BIND": "false"}, "False false")],
+    ids=["free", "some of the cores", "chosen by the user"],
+)
+def test_threads_are_bound_where_the_process_has_the_machine_to_itself(variables, bound):
+    script = "import os; from fer.environment import bind_threads; print(bind_threads(), os.environ.get('OMP_PROC_BIND'))"
+    assert _run(script, variables) == bound
+
+
+def test_threads_are_left_alone_once_torch_is_imported():
+    assert _run("import torch; from fer.environment import bind_threads; print(bind_threads())", {}) == "False"
+
+
+def _run(script: str, variables: dict[str, str]) -> str:
+    kept = {name: value for name, value in os.environ.items() if "OMP_" not in name and "KMP_" not in name}
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, env=kept | variables, capture_output=True, text=True, check=True).stdout.strip()
