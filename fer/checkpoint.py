@@ -53,6 +53,7 @@ class Card:
         versions: of Python and the packages that matter.
         hardware: device and minutes of the training.
         members: for an ensemble, its networks: architecture, variant, preprocess, weight, and what they were measured at.
+        temperature: logits are divided by it wherever the checkpoint answers; fitted on a part of the validation split.
         weights_sha256: over the stored tensors.
         schema: version of this layout.
     """
@@ -72,6 +73,7 @@ class Card:
     versions: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, Any] = field(default_factory=dict)
     members: tuple[Mapping[str, Any], ...] = ()
+    temperature: float = 1.0
     weights_sha256: str = ""
     schema: int = SCHEMA
 
@@ -115,6 +117,8 @@ class Card:
         dropout = self.config.get("dropout", 0.0)
         if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
             raise ValueError(f"dropout {dropout!r} is no number in 0..1")
+        if not isinstance(self.temperature, int | float) or not 0.01 <= self.temperature <= 100:
+            raise ValueError(f"temperature {self.temperature!r} is no number in 0.01..100")
 
 
 @dataclass(frozen=True, eq=False)

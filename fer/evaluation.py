@@ -1,20 +1,30 @@
 """The only pass of a model over a data set: faces in, a table out."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
-from fer.data.preprocess import model_input
-from fer.emotions import EMOTIONS
+from fer.data.preprocess import standardise, to_unit
+from fer.data.views import TTA
 from fer.errors import DataError
 from fer.types import PredictionTable, Preprocess, Progress
 
 #: Large enough to be fast, small enough for 224-pixel inputs in a few hundred megabytes.
 BATCH = 128
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a network is asked: over which views (a name in :data:`~fer.data.views.TTA`), and what divides its logits."""
+
+    tta: str = "none"
+    temperature: float = 1.0
 
 
 @torch.no_grad()
@@ -23,18 +33,32 @@ def predict_logits(
     images: torch.Tensor,
     preprocess: Preprocess,
     *,
+    asking: Asking = Asking(),
     autocast: AbstractContextManager[object] | None = None,
     progress: Progress | None = None,
 ) -> torch.Tensor:
-    """Logits float32 (N, C) of uint8 (N, 1, 48, 48) faces, on the model's device; its mode is restored afterwards."""
+    """Logits float32 (N, C) of uint8 (N, 1, 48, 48) faces, on the model's device; its mode is restored afterwards.
+
+    Args:
+        model: maps ``preprocess``'s input to logits.
+        images: on any device.
+        preprocess: the model's input.
+        asking: with several views, the logarithm of their mean probabilities comes back.
+        autocast: number format of the pass; float32 where None.
+        progress: told faces done and all.
+
+    Raises:
+        UnknownNameError: no such test-time augmentation.
+    """
+    TTA[asking.tta]  # an unknown name is said before anything is done
     was_training, device = model.training, next(model.parameters()).device
     model.eval()
     parts = []
     try:
         with autocast or nullcontext():
             for start in range(0, len(images), BATCH):
-                batch = images[start : start + BATCH].to(device)
-                parts.append(model(model_input(batch, preprocess)).float())
+                pixels = to_unit(images[start : start + BATCH].to(device))
+                parts.append(_mean_logits(model, pixels, preprocess, asking))
                 if progress:
                     progress(min(start + BATCH, len(images)), len(images))
     finally:
@@ -42,46 +66,45 @@ def predict_logits(
     return torch.cat(parts)
 
 
-def predict_table(
-    model: nn.Module,
-    faces: FaceSet,
-    preprocess: Preprocess,
-    classes: Sequence[str] = EMOTIONS,
-    source: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
-) -> PredictionTable:
-    """Run a model once over a split in float32; ``classes`` names its logits in their order.
+def _mean_logits(model: nn.Module, pixels: torch.Tensor, preprocess: Preprocess, asking: Asking) -> torch.Tensor:
+    answers = [model(standardise(view.of(pixels), preprocess)) for view in TTA[asking.tta]]
+    logits: list[torch.Tensor] = [answer.float() / asking.temperature for answer in answers]
+    if len(logits) == 1:
+        return logits[0]
+    return torch.stack([one.log_softmax(1) for one in logits]).logsumexp(0) - math.log(len(logits))
 
-    Faces of classes that the model does not know are left out.
 
-    Raises:
-        DataError: no face is left.
-    """
-    faces = faces.only(classes)
-    logits = predict_logits(model, faces.images, preprocess, progress=progress)
-    labels = torch.tensor([list(classes).index(name) for name in faces.classes])[faces.labels.cpu()]
-    return PredictionTable(logits.cpu().numpy(), labels.numpy(), faces.names, tuple(classes), faces.split, dict(source or {}))
+def judge(checkpoint: Checkpoint, images: torch.Tensor, *, tta: str = "none", progress: Progress | None = None) -> torch.Tensor:
+    """Logits float32 (N, C) of a checkpoint, divided by the temperature in its card; see :func:`predict_logits`."""
+    card = checkpoint.card
+    return predict_logits(checkpoint.model, images, card.preprocess, asking=Asking(tta, card.temperature), progress=progress)
 
 
 def evaluate_checkpoint(
-    checkpoint: Checkpoint, faces: FaceSet, progress: Progress | None = None, classes: Sequence[str] | None = None
+    checkpoint: Checkpoint,
+    faces: FaceSet,
+    progress: Progress | None = None,
+    classes: Sequence[str] | None = None,
+    *,
+    tta: str = "none",
 ) -> PredictionTable:
     """The table of a loaded checkpoint over a split, with both named in its source.
 
-    With ``classes``, only these are faces and answers.
+    Faces of classes that the checkpoint does not know are left out; with ``classes``, only these are faces and answers.
 
     Raises:
         DataError: a class is unknown to the checkpoint, fewer than two are named, or no face is left.
+        UnknownNameError: no such test-time augmentation.
     """
-    if classes is not None and len(set(classes)) < 2:
-        known = ", ".join(checkpoint.card.classes)
-        raise DataError(f"classes {', '.join(classes)}: name two or more different ones of {known}")
     card = checkpoint.card
-    source = {"checkpoint": checkpoint.name, "weights_sha256": card.weights_sha256, "data": faces.fingerprint}
+    if classes is not None and len(set(classes)) < 2:
+        raise DataError(f"classes {', '.join(classes)}: name two or more different ones of {', '.join(card.classes)}")
     unknown = sorted(set(classes or ()) - set(card.classes))
     if unknown:
         raise DataError(f"{checkpoint.name} does not know {', '.join(unknown)}; its classes: {', '.join(card.classes)}")
-    table = predict_table(
-        checkpoint.model, faces.only(classes or card.classes), card.preprocess, card.classes, source, progress
-    )
+    source = {"checkpoint": checkpoint.name, "weights_sha256": card.weights_sha256, "data": faces.fingerprint, "tta": tta}
+    faces = faces.only(classes or card.classes)
+    logits = judge(checkpoint, faces.images, tta=tta, progress=progress).cpu().numpy()
+    labels = torch.tensor([card.classes.index(name) for name in faces.classes])[faces.labels.cpu()].numpy()
+    table = PredictionTable(logits, labels, faces.names, card.classes, faces.split, source)
     return table.only(classes) if classes else table

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from fer.checkpoint import Checkpoint, load
 from fer.data.preprocess import face_batch
-from fer.evaluation import predict_logits
+from fer.data.views import TTA
+from fer.evaluation import judge
 from fer.faces import DEFAULT_DETECTOR, DETECTORS, cut_faces
 from fer.images import ImageInput, read
 from fer.types import Face, Prediction
@@ -17,17 +18,22 @@ class Predictor:
     Args:
         checkpoint: file, released name, loaded checkpoint, or None for the shipped default.
         detector: name in :data:`fer.faces.DETECTORS`.
+        tta: test-time augmentation, a name in :data:`fer.data.views.TTA`.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
-        UnknownNameError: no such detector.
+        UnknownNameError: no such detector or test-time augmentation.
 
     >>> from fer.samples import sample_path
     >>> Predictor().predict(sample_path())[0].label
     'happy'
     """
 
-    def __init__(self, checkpoint: str | Path | Checkpoint | None = None, detector: str = DEFAULT_DETECTOR) -> None:
+    def __init__(
+        self, checkpoint: str | Path | Checkpoint | None = None, detector: str = DEFAULT_DETECTOR, tta: str = "none"
+    ) -> None:
+        TTA[tta]  # an unknown name is said before anything is loaded
+        self.tta = tta
         self.detector_name = detector
         self.detector = DETECTORS[detector]()
         self.checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
@@ -44,9 +50,8 @@ class Predictor:
         """One prediction a face, all in one batch."""
         if not faces:
             return ()
-        card = self.checkpoint.card
-        logits = predict_logits(self.checkpoint.model, face_batch(faces), card.preprocess)
-        return tuple(Prediction(face, row, card.classes) for face, row in zip(faces, logits.cpu().numpy(), strict=True))
+        logits, classes = judge(self.checkpoint, face_batch(faces), tta=self.tta), self.checkpoint.card.classes
+        return tuple(Prediction(face, row, classes) for face, row in zip(faces, logits.cpu().numpy(), strict=True))
 
     def predict(self, image: ImageInput) -> tuple[Prediction, ...]:
         """Detect and judge every face of one image.

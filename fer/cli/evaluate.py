@@ -1,5 +1,6 @@
 """``fer evaluate``: every figure of a checkpoint on a split."""
 
+import time
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -16,27 +17,35 @@ def evaluate(
     data: options.Data = None,
     split: options.Split = "validation",
     classes: Annotated[Optional[str], typer.Option(help="Only these classes, as faces and as answers: angry,happy,…")] = None,
+    tta: options.Tta = "none",
     json: options.Json = False,
     table: Annotated[Optional[Path], typer.Option(help="Also save the prediction table here (.npz).")] = None,
 ) -> None:
     """Run a checkpoint once over a split and print its figures."""
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
+    from fer.data.views import TTA
     from fer.evaluation import evaluate_checkpoint
     from fer.metrics import evaluate_table
 
+    passes = len(TTA[tta])
     model = load_checkpoint(checkpoint)
     with console.progress("reading faces") as report:
         faces = load(data, report).split(split)
     with console.progress("judging faces") as report:
-        predictions = evaluate_checkpoint(model, faces, report, None if classes is None else options.class_names(classes))
+        started = time.perf_counter()
+        chosen = None if classes is None else options.class_names(classes)
+        predictions = evaluate_checkpoint(model, faces, report, chosen, tta=tta)
+    if passes > 1:
+        milliseconds = 1000 * (time.perf_counter() - started) / len(predictions)
+        console.say(f"--tta {tta}: {passes} passes a face, {milliseconds:.2f} ms a face")
     if table:
         predictions.save(table)
     metrics = evaluate_table(predictions)
     if json:
         console.put_json(metrics)
     else:
-        show(metrics, f"{model.name} on {split}")
+        show(metrics, f"{model.name} on {split}" + (f", {tta}" if passes > 1 else ""))
 
 
 def show(metrics: dict[str, Any], title: str) -> None:

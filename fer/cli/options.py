@@ -16,6 +16,9 @@ Data = Annotated[
 Detector = Annotated[str, typer.Option("--detector", help="Face detector: haar, or none for faces already cut out.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Split = Annotated[str, typer.Option("--split", help="validation (PublicTest), test (PrivateTest) or train.")]
+Tta = Annotated[
+    str, typer.Option("--tta", help="Average over views of a face: none, flip (2 passes), tencrop (10), multicrop (20).")
+]
 
 
 def class_names(text: str) -> list[str]:

@@ -26,6 +26,7 @@ def predict(
     checkpoint: options.Checkpoint = None,
     format: Annotated[str, typer.Option(help="table, json or csv.")] = "table",
     detector: options.Detector = "haar",
+    tta: options.Tta = "none",
 ) -> None:
     """Find the faces of pictures and estimate their expressions."""
     from fer.errors import ConfigError
@@ -33,7 +34,7 @@ def predict(
 
     if format not in _FORMATS:
         raise ConfigError(f"unknown format {format!r}; known: {', '.join(_FORMATS)}")
-    predictor = Predictor(checkpoint, detector)
+    predictor = Predictor(checkpoint, detector, tta)
     results = []
     for path in images:
         predictions = predictor.predict(path)
