@@ -144,6 +144,15 @@ def read_recipe(name: str) -> dict[str, Any]:
     return values
 
 
+def recipe_config(name: str) -> RunConfig:
+    """The defaults with a recipe over them; one that names no ``model`` is called after its architecture.
+
+    Raises:
+        ConfigError: as :func:`read_recipe` and :func:`with_values`.
+    """
+    return with_values(RunConfig(), {"model": name} | read_recipe(name), f"recipe {name}")
+
+
 def recipe_names() -> list[str]:
     """Names of the recipes shipped with the package, sorted."""
     files = resources.files("fer.recipes").iterdir()

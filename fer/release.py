@@ -1,17 +1,26 @@
 """Released checkpoints: stored small, measured again as stored, listed from their cards."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fer import checkpoint as checkpoints
+from fer.calibration import fit_temperature, halves
 from fer.checkpoint import RELEASED, Card, Checkpoint
-from fer.data import FaceSet
+from fer.data import Corpus, FaceSet
+from fer.data.photos import clean
 from fer.errors import CheckpointError, OutputError
 from fer.evaluation import evaluate_checkpoint
 from fer.files import write_whole
 from fer.metrics import evaluate_table
-from fer.types import Progress
+from fer.types import PredictionTable, Progress
 
+#: Test-time augmentations that every release is measured with beside none.
+MEASURED_TTA = ("flip", "tencrop")
+#: Half precision is taken where accuracy and log loss move by no more.
+HALF_TOLERANCE = 1e-4
 #: The README's table stands between these two lines.
 TABLE_START = "<!-- table of released checkpoints: written by `fer zoo table` -->"
 TABLE_END = "<!-- end of table -->"
@@ -20,25 +29,61 @@ _README = RELEASED.parent / "README.md"
 _INTRODUCTION = """# Released checkpoints
 
 Trained by this code on the Training split of FER-2013; epoch and recipe chosen on PublicTest (validation).
-Every file has a card of the same name (.json): configuration, seed, class weights, data fingerprint, versions, all metrics.
-`fer evaluate --checkpoint NAME` measures the figures again. Written by `fer zoo table`.
+Every file has a card of the same name (.json): configuration, seed, class weights, data fingerprint, versions, all metrics;
+a history (.csv) where its run has one.
+
+- accuracy: without test-time augmentation, with the mirrored face (2 passes), with ten crops (10 passes);
+- clean: validation faces that are no copy of a training photo, mirrored or not, and not blank, without test-time augmentation;
+- ECE: after temperature scaling, on the half of the validation split that the temperature was not fitted on.
+
+`fer evaluate --checkpoint NAME --tta TTA` measures the figures again; `sha256sum -c SHA256SUMS` checks the files.
+Written by `fer zoo table`.
 """
 
 
-def release(source: Checkpoint, validation: FaceSet, path: Path, progress: Progress | None = None) -> Card:
-    """Store a checkpoint in half precision with its card beside it, the figures measured on the stored weights.
+def release(source: Checkpoint, corpus: Corpus, path: Path, progress: Progress | None = None) -> Card:
+    """Store a checkpoint with its card beside it, all figures measured on the stored weights.
+
+    Weights are stored in half precision where that changes accuracy and log loss by at most 1e-4. The temperature is
+    fitted on one half of the validation split; the card has the figures of the other half under ``validation/held-out``.
 
     Raises:
+        DataError: no training and validation faces.
         OutputError: the folder is not writable.
     """
-    state = source.model.state_dict()
-    source.model.load_state_dict({k: v.half().float() if v.is_floating_point() else v for k, v in state.items()})
-    metrics = evaluate_table(evaluate_checkpoint(source, validation, progress))
-    measured = {**source.card.metrics, "validation": metrics}
-    card = replace(source.card, validation_accuracy=metrics["accuracy"], metrics=measured)
-    card = checkpoints.save(path, source.model.state_dict(), card, half=True)
+    train, validation = corpus.for_training()
+    source = replace(source, card=replace(source.card, temperature=1.0))
+    table, half = _stored(source, validation, progress)
+    fitted, held_out = halves(table)
+    temperature = fit_temperature(fitted.logits, fitted.labels)
+    source = replace(source, card=replace(source.card, temperature=temperature))
+    table = table.cooled(temperature)
+    unknown = clean(validation.only(source.card.classes), train).numpy()
+    metrics = {
+        "validation": evaluate_table(table),
+        "validation/clean": evaluate_table(table.rows(unknown)),
+        "validation/held-out": evaluate_table(held_out.cooled(temperature)),
+    }
+    for tta in MEASURED_TTA:
+        metrics[f"validation/{tta}"] = evaluate_table(evaluate_checkpoint(source, validation, progress, tta=tta))
+    metrics = {**source.card.metrics, **metrics}
+    card = replace(source.card, validation_accuracy=metrics["validation"]["accuracy"], metrics=metrics)
+    card = checkpoints.save(path, source.model.state_dict(), card, half=half)
     write_whole(path.with_suffix(".json"), (card.to_json() + "\n").encode())
     return card
+
+
+def _stored(source: Checkpoint, validation: FaceSet, progress: Progress | None) -> tuple[PredictionTable, bool]:
+    """The table of the weights as they will be stored, and whether that is in half precision; the model then has them."""
+    exact = evaluate_checkpoint(source, validation, progress)
+    full = {name: value.clone() for name, value in source.model.state_dict().items()}
+    source.model.load_state_dict({k: v.half().float() if v.is_floating_point() else v for k, v in full.items()})
+    rounded = evaluate_checkpoint(source, validation, progress)
+    before, after = evaluate_table(exact), evaluate_table(rounded)
+    if all(abs(before[key] - after[key]) <= HALF_TOLERANCE for key in ("accuracy", "log_loss")):
+        return rounded, True
+    source.model.load_state_dict(full)
+    return exact, False
 
 
 def set_default(name: str) -> None:
@@ -49,9 +94,9 @@ def set_default(name: str) -> None:
 def markdown_table() -> str:
     """The released checkpoints as a Markdown table, from their cards."""
     rows = [
-        "| checkpoint | architecture | PublicTest accuracy (95 %) | macro F1 | log loss | ECE | n "
-        "| MB | trained on | minutes |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| checkpoint | architecture | accuracy (95 %) | flip | ten-crop | clean (n) | macro F1 | ECE | MB | trained on "
+        "| minutes |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     return "\n".join(rows + [_row(name) for name in checkpoints.released_names()])
 
@@ -59,18 +104,31 @@ def markdown_table() -> str:
 def _row(name: str) -> str:
     path = checkpoints.find(name)
     card = checkpoints.read_card(checkpoints.read(path), path)
-    m = card.metrics["validation"]
-    low, high = m["ci95"]
+    figures = card.metrics["validation"]
+    low, high = figures["ci95"]
     mark = " (default)" if name == checkpoints.default_name() else ""
-    accuracy = f"{100 * m['accuracy']:.2f} % ({100 * low:.1f}–{100 * high:.1f})"
-    figures = f"{m['macro_f1']:.3f} | {m['log_loss']:.3f} | {m['ece']:.3f} | {m['n']:,}"
-    size = f"{path.stat().st_size / 1e6:.1f}"
-    hardware = f"{card.hardware.get('device', 'unknown')} | {card.hardware.get('minutes', '')}"
-    return f"| `{name}`{mark} | {card.architecture} | {accuracy} | {figures} | {size} | {hardware} |"
+    unknown = card.metrics.get("validation/clean")
+    cells = [
+        f"`{name}`{mark}",
+        card.architecture,
+        f"{_percent(figures)} ({100 * low:.1f}–{100 * high:.1f})",
+        *(_percent(card.metrics.get(f"validation/{tta}")) for tta in MEASURED_TTA),
+        f"{_percent(unknown)} ({unknown['n']:,})" if unknown else _percent(None),
+        f"{figures['macro_f1']:.3f}",
+        f"{card.metrics.get('validation/held-out', figures)['ece']:.3f}",
+        f"{path.stat().st_size / 1e6:.1f}",
+        card.hardware.get("device", "unknown"),
+        str(card.hardware.get("minutes", "")),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _percent(metrics: Mapping[str, Any] | None) -> str:
+    return f"{100 * metrics['accuracy']:.2f} %" if metrics else "–"
 
 
 def write_tables() -> None:
-    """Write checkpoints/README.md and the table inside the README anew.
+    """Write checkpoints/README.md, checkpoints/SHA256SUMS and the table inside the README anew.
 
     Raises:
         CheckpointError: the README has lost the marks between which its table stands.
@@ -78,6 +136,8 @@ def write_tables() -> None:
     """
     table = markdown_table()
     write_whole(RELEASED / "README.md", f"{_INTRODUCTION}\n{table}\n".encode())
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(RELEASED.glob("*.pth"))]
+    write_whole(RELEASED / "SHA256SUMS", "".join(sums).encode())
     try:
         text = _README.read_text(encoding="utf-8")
     except OSError as error:

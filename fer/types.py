@@ -272,6 +272,16 @@ class PredictionTable:
         logits = self.logits[rows][:, columns]
         return replace(self, logits=logits, labels=places[self.labels[rows]], names=names, classes=kept)
 
+    def rows(self, where: npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]) -> Self:
+        """The rows at these positions, or where a mask is true; ValueError where none is left."""
+        places = np.arange(len(self))[where]
+        names = tuple(self.names[row] for row in places)
+        return replace(self, logits=self.logits[places], labels=self.labels[places], names=names)
+
+    def cooled(self, temperature: float) -> Self:
+        """The same with all logits divided by ``temperature``."""
+        return replace(self, logits=self.logits / np.float32(temperature))
+
     def save(self, path: Path) -> None:
         """Write ``path`` (.npz: arrays) and the same name with .json (the rest).
 

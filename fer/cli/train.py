@@ -112,6 +112,8 @@ def resolve(architecture: str | None, recipe: str | None, assignments: list[str]
     from fer.models import MODELS
     from fer.overrides import parse_assignments, read_recipe, recipe_names, with_values
 
+    if recipe and not architecture:
+        architecture = str(read_recipe(recipe).get("model") or "")
     if not architecture:
         raise ConfigError(f"name an architecture: fer train NAME; known: {', '.join(MODELS)}, timm:NAME")
     entry = MODELS[architecture]

@@ -1,7 +1,8 @@
 """``fer zoo``: the released checkpoints and their table."""
 
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -17,7 +18,7 @@ def add(
     data: options.Data = None,
     default: Annotated[bool, typer.Option("--default", help="Make it the one used where none is named.")] = False,
 ) -> None:
-    """Store a checkpoint in half precision, measure it again on the validation split, write its card and the table."""
+    """Store a checkpoint in half precision, calibrate it, measure it again on the validation split, write card and table."""
     from fer.checkpoint import RELEASED
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
@@ -25,13 +26,102 @@ def add(
 
     model = load_checkpoint(checkpoint)
     with console.progress("reading faces") as report:
-        faces = load(data, report).split("validation")
+        corpus = load(data, report)
     with console.progress("judging faces") as report:
-        card = release(model, faces, RELEASED / f"{name}.pth", report)
+        card = release(model, corpus, RELEASED / f"{name}.pth", report)
     if default:
         set_default(name)
     write_tables()
     console.put(f"{RELEASED / name}.pth {console.percent(card.validation_accuracy)}")
+
+
+@app.command()
+def train(
+    names: Annotated[Optional[list[str]], typer.Argument(help="Released models. [default: all, cheapest first]")] = None,
+    data: options.Data = None,
+    runs: Annotated[
+        Path, typer.Option(help="Folder of the runs, one a name; finished ones are kept, stopped ones go on.")
+    ] = Path("runs/zoo"),
+    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Where releases go. [default: checkpoints/]")] = None,
+    assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipes; repeatable.")] = None,
+) -> None:
+    """Train released models from their recipes; each is released when it is done and better than what is there.
+
+    Prints a line a model: its file, its validation accuracy, what it lacks of its floor. One that fails does not stop
+    the others.
+    """
+    from fer.environment import bind_threads
+
+    bind_threads()
+    from fer.checkpoint import RELEASED
+    from fer.cli.live import watched
+    from fer.data import load
+    from fer.errors import FerError, InterruptedRunError, TrainingError
+    from fer.overrides import parse_assignments, recipe_config, with_values
+    from fer.release import write_tables
+    from fer.zoo import ZOO, missing, release_best, train_release
+
+    changes = parse_assignments(assignments or [])
+    for name in names or ():
+        ZOO[name]  # an unknown name is said before anything is trained
+    chosen = {name: with_values(recipe_config(name), changes, "command line") for name in names or ZOO}
+    target = out or RELEASED
+    target.mkdir(parents=True, exist_ok=True)
+    with console.progress("reading faces") as report:
+        corpus = load(data, report)
+    failed = []
+    for name, config in chosen.items():
+        try:
+            best = train_release(name, config, corpus, runs, watched)
+            card, stored = release_best(name, best, corpus, target)
+        except InterruptedRunError:
+            raise
+        except FerError as error:
+            failed.append(name)
+            console.say(f"{name}: {error}")
+            continue
+        verdict = "; ".join(missing(name, card)) or "reaches its floor"
+        kept = "stored" if stored else "not stored, the released one is as good"
+        console.put(f"{target / name}.pth {console.percent(card.validation_accuracy)} ({kept}; {verdict})")
+    if target == RELEASED:
+        write_tables()
+    if failed:
+        raise TrainingError(f"not trained: {', '.join(failed)}; the reasons stand above")
+
+
+@app.command()
+def speedrun(
+    data: options.Data = None,
+    recipe: Annotated[Optional[str], typer.Option(help="Recipe. [default: speedrun on a GPU, speedrun-cpu without]")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
+) -> None:
+    """Train against the clock: data, training and validation, to the best checkpoint on disk; prints JSON."""
+    started = time.perf_counter()
+    from fer.environment import bind_threads
+
+    bind_threads()
+    from fer.cli.live import line
+    from fer.data import load
+    from fer.environment import best_device, device_name
+    from fer.overrides import recipe_config
+    from fer.training.run import Watch, new_folder
+    from fer.training.run import train as run_training
+
+    name = recipe or ("speedrun" if best_device() == "cuda" else "speedrun-cpu")
+    config = recipe_config(name)
+    corpus = load(data)
+    loaded = time.perf_counter() - started
+    ends = []
+
+    def on_epoch(epoch: Any, is_best: bool) -> None:
+        ends.append(time.perf_counter() - started)
+        console.say(f"{ends[-1]:.1f} s: {line(epoch, config.epochs, is_best)}")
+
+    run = run_training(config, corpus, new_folder(runs, config), Watch(on_epoch=on_epoch))
+    metrics = run.card.metrics["validation"]
+    result = {"accuracy": metrics["accuracy"], "ci95": metrics["ci95"], "n": metrics["n"], "seconds": round(ends[-1], 1)}
+    place = {"seconds_loading": round(loaded, 1), "device": device_name(), "recipe": name, "folder": str(run.folder)}
+    console.put_json(result | place)
 
 
 @app.command()

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from fer.data.faceset import FaceSet
+from fer.data.photos import photo_numbers
 from fer.errors import DataError
-from fer.types import ByteArray, IntArray
+from fer.types import IntArray
 
 
 def folds(faces: FaceSet, k: int, seed: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -18,7 +19,7 @@ def folds(faces: FaceSet, k: int, seed: int) -> list[tuple[torch.Tensor, torch.T
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    photos, labels = _photos(faces.images.cpu().numpy()), faces.labels.cpu().numpy()
+    photos, labels = photo_numbers(faces.images), faces.labels.cpu().numpy()
     _refuse_impossible(faces, photos, labels, k)
     splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
     pairs = list(splitter.split(photos, labels, photos))
@@ -28,13 +29,6 @@ def folds(faces: FaceSet, k: int, seed: int) -> list[tuple[torch.Tensor, torch.T
             label = int(lacking[0])
             raise _too_few(faces, label, _count(photos, labels, label), k)
     return [(torch.from_numpy(train), torch.from_numpy(held_out)) for train, held_out in pairs]
-
-
-def _photos(images: ByteArray) -> IntArray:
-    """int64 (N,): the same number for the same photo, whichever way round."""
-    numbers: dict[bytes, int] = {}
-    keys = (min(image.tobytes(), image[..., ::-1].tobytes()) for image in images)
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
 def _refuse_impossible(faces: FaceSet, photos: IntArray, labels: IntArray, k: int) -> None:

@@ -1,0 +1,26 @@
+"""Which faces are the same photo: equal pixels, whichever way round."""
+
+import numpy as np
+import torch
+
+from fer.data.faceset import FaceSet
+from fer.types import IntArray
+
+
+def photo_numbers(images: torch.Tensor) -> IntArray:
+    """int64 (N,): the same number for the same photo, mirrored or not; ``images`` uint8 (N, 1, H, W)."""
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in _keys(images)], dtype=np.int64)
+
+
+def clean(faces: FaceSet, train: FaceSet) -> torch.Tensor:
+    """bool (N,): faces that are no copy of a training photo and no blank image.
+
+    FER-2013 has copies of training photos in its validation and test splits; a figure without them is the honest one.
+    """
+    known = set(_keys(train.images))
+    return torch.tensor([key not in known and len(set(key)) > 1 for key in _keys(faces.images)], dtype=torch.bool)
+
+
+def _keys(images: torch.Tensor) -> list[bytes]:
+    return [min(image.tobytes(), image[..., ::-1].tobytes()) for image in images.cpu().numpy()]

@@ -1,0 +1,99 @@
+"""The released models: what is trained, from which recipe, and how good it has to be."""
+
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer import checkpoint as checkpoints
+from fer.checkpoint import RELEASED, Card
+from fer.config import RunConfig
+from fer.data import Corpus
+from fer.registry import Registry
+from fer.release import MEASURED_TTA, release
+from fer.training import store
+from fer.training.hardware import Hardware
+from fer.training.run import Continuation, train
+from fer.training.series import Watched
+
+
+@dataclass(frozen=True)
+class Release:
+    """What is asked of a model of the zoo; its name is that of its recipe.
+
+    Attributes:
+        floor: least validation accuracy in percent without test-time augmentation.
+        floor_tta: the same with the best of :data:`fer.release.MEASURED_TTA`.
+        published: what papers and projects report for such a model on FER-2013, in percent, with its footnote.
+    """
+
+    floor: float
+    floor_tta: float
+    published: str = ""
+
+
+#: Every model that is released, by name, cheapest first.
+ZOO: Registry[Release] = Registry("released model")
+ZOO.add("baseline", Release(64.0, 65.0, "60–65"))
+ZOO.add("mobilenet_v3_small", Release(69.0, 70.0, "69.8 with ImageNet weights"))
+ZOO.add("custom_cnn", Release(68.5, 69.5, "64.4"))
+ZOO.add("senet", Release(70.5, 71.5, "67.94"))
+ZOO.add("net", Release(70.5, 71.5, "67.94"))
+ZOO.add("efficientnet_b0", Release(71.0, 72.0, "71.3 with ImageNet weights"))
+ZOO.add("resnet18", Release(72.0, 73.0, "72–73 from scratch, epoch picked on the test split"))
+ZOO.add("vgg16", Release(71.5, 72.5, "70–75"))
+ZOO.add("vgg8", Release(71.5, 72.5, "73.06, validation and test exchanged"))
+ZOO.add("resnet18-four", Release(83.0, 84.0, "82.2"))
+
+
+def train_release(
+    name: str, config: RunConfig, corpus: Corpus, runs: Path, watched: Watched, hardware: Hardware | None = None
+) -> Path:
+    """Train into ``runs/name``; a finished run is kept, a stopped one goes on. Its best.pth is returned.
+
+    Raises:
+        FerError: as :func:`fer.training.run.train`.
+    """
+    folder = runs / name
+    if not (folder / store.METRICS).exists():
+        going_on = Continuation(resume=(folder / store.LAST).exists())
+        with watched(config, corpus, folder) as watch:
+            train(config, corpus, folder, watch, hardware=hardware, continuation=going_on)
+    return folder / store.BEST
+
+
+def release_best(name: str, best: Path, corpus: Corpus, target: Path = RELEASED) -> tuple[Card, bool]:
+    """Store a run's best checkpoint with card and history, unless what is there answers better; the card, and whether stored.
+
+    "Better" is validation accuracy without test-time augmentation, on the same faces.
+    """
+    path = target / f"{name}.pth"
+    candidate = path.with_name(f".{name}.new.pth")
+    try:
+        card = release(checkpoints.load(best), corpus, candidate)
+        if path.exists() and _accuracy(path, card) >= card.validation_accuracy:
+            return card, False
+        candidate.replace(path)
+        candidate.with_suffix(".json").replace(path.with_suffix(".json"))
+        history = best.with_name("history.csv")
+        if history.exists():
+            shutil.copyfile(history, path.with_suffix(".csv"))
+        return card, True
+    finally:
+        candidate.unlink(missing_ok=True)
+        candidate.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _accuracy(path: Path, rival: Card) -> float:
+    """Validation accuracy of a released file; −∞ where it was measured on other faces."""
+    card = checkpoints.read_card(checkpoints.read(path), path)
+    same = card.classes == rival.classes and card.data["splits"]["validation"] == rival.data["splits"]["validation"]
+    return card.validation_accuracy if same else -math.inf
+
+
+def missing(name: str, card: Card) -> list[str]:
+    """What a card lacks of its floors, in words; nothing where it reaches them."""
+    entry = ZOO[name]
+    best = max((card.metrics[f"validation/{tta}"]["accuracy"], tta) for tta in MEASURED_TTA)
+    figures = ((100 * card.validation_accuracy, entry.floor, "none"), (100 * best[0], entry.floor_tta, best[1]))
+    return [f"{value:.2f} % with --tta {tta}, floor {floor} %" for value, floor, tta in figures if value < floor]
