@@ -38,7 +38,8 @@ def prepared(config: RunConfig, train: FaceSet, validation: FaceSet) -> tuple[Jo
     """Everything a run needs, on the device."""
     plan = make_plan(config, train)
     fabric = make_fabric(Hardware(), plan)
-    job = Job(fabric, plan, make_objective(plan, fabric), train.to(fabric.device), validation.to(fabric.device))
+    train = train.to(fabric.device)
+    job = Job(fabric, plan, make_objective(plan, fabric, train), train, validation.to(fabric.device))
     return job, make_trainer(fabric, make_model(plan), plan)
 
 

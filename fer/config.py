@@ -94,11 +94,14 @@ class Distillation(_Checked):
     """Learning from the probabilities of ``teachers`` (checkpoints; their mean where there are several).
 
     The loss is ``alpha`` times the teachers' part at ``temperature`` and 1 − ``alpha`` times the labels'.
+    With ``ahead`` they are asked once, about every face and its mirror image, and what they said is kept; else at every
+    step, about what augmentation made of the faces: better, and as slow as they are.
     """
 
     teachers: tuple[str, ...] = ()
     temperature: float = _number(3.0, 0.1, 100)
     alpha: float = _number(0.7, 0, 1)
+    ahead: bool = False
 
 
 @dataclass(frozen=True)

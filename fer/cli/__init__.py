@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "predict": "fer.cli.predict",
     "explain": "fer.cli.explain",
     "ensemble": "fer.cli.ensemble",
+    "distill": "fer.cli.distill",
     "tune": "fer.cli.tune",
     "compare-modes": "fer.cli.compare_modes",
     "models": "fer.cli.models",

@@ -117,7 +117,9 @@ def train(
     plan = make_plan(config, train_faces)
     with memory_advice(config), stop_requests() as stop:
         fabric = make_fabric(hardware or Hardware(), plan)
-        job = Job(fabric, plan, make_objective(plan, fabric), train_faces.to(fabric.device), validation.to(fabric.device))
+        on_device = train_faces.to(fabric.device)
+        objective = make_objective(plan, fabric, on_device, watch.on_evaluate)
+        job = Job(fabric, plan, objective, on_device, validation.to(fabric.device))
         trainer = make_trainer(fabric, make_model(plan, resumed=continuation.resume), plan)
         card = _card(plan, corpus, train_faces, validation, labels_note)
         folder = fabric.broadcast(folder)

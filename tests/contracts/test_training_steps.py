@@ -25,7 +25,7 @@ def one_step(config: RunConfig) -> tuple[dict[str, torch.Tensor], dict[str, torc
     fabric = make_fabric(Hardware("cpu"), plan)
     trainer = make_trainer(fabric, make_model(plan, resumed=True), plan)
     before = {name: value.clone() for name, value in trainer.net.state_dict().items()}
-    fit(Job(fabric, plan, make_objective(plan, fabric), faces, faces), trainer, Hooks(lambda *_: None, lambda _: None))
+    fit(Job(fabric, plan, make_objective(plan, fabric, faces), faces, faces), trainer, Hooks(lambda *_: None, lambda _: None))
     return before, trainer.net.state_dict(), trainer.validated
 
 

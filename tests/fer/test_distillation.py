@@ -1,6 +1,7 @@
 """Learning from teachers: what they say of a batch, and runs of ``fer train --teacher``."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from fer.checkpoint import Card
 from fer.cli.train import resolve
 from fer.config import RunConfig
 from fer.data import load
+from fer.data.augment import mixup
 from fer.data.preprocess import model_input, to_unit
 from fer.emotions import EMOTIONS
+from fer.errors import OutputError
 from fer.losses import one_hot, smooth
 from fer.models import MODELS
 from fer.overrides import with_values
@@ -21,6 +24,7 @@ from fer.training.hardware import Hardware, make_fabric
 from fer.training.objective import make_objective
 from fer.training.plan import make_plan
 from fer.training.run import Watch, train
+from fer.training.teachers import load_teachers
 from tests.conftest import save_random
 
 FAST = ["--set", "batch_size=21", "--set", "precision=fp32", "--set", "ema=0", "--set", "warmup=0"]
@@ -40,7 +44,7 @@ def save_teacher(path: Path, classes=EMOTIONS, seed: int = 0, size: int = 48) ->
 def objective_of(faces, teachers, **values):
     values = {"model": "baseline", "batch_size": 21, "teachers": [str(path) for path in teachers], **values}
     plan = make_plan(with_values(RunConfig(), {"precision": "fp32", **values}, "test"), faces)
-    return make_objective(plan, make_fabric(Hardware("cpu"), plan))
+    return make_objective(plan, make_fabric(Hardware("cpu"), plan), faces)
 
 
 @torch.no_grad()
@@ -118,9 +122,87 @@ def test_teachers_do_not_learn_and_are_in_evaluation(faces, teachers):
     objective = objective_of(faces, teachers)
     student = torch.zeros(42, 7, requires_grad=True)
     objective.losses(student, one_hot(faces.labels, 7), to_unit(faces.images)).sum().backward()
-    for teacher in objective.teachers:
+    for teacher in objective.teachers.checkpoints:
         assert not teacher.model.training
         assert all(not p.requires_grad and p.grad is None for p in teacher.model.parameters())
+
+
+# asked ahead
+
+
+def test_asked_ahead_the_target_is_the_mean_over_a_face_and_its_mirror_image(faces, teachers):
+    objective = objective_of(faces, teachers, alpha=1.0, temperature=2.0, ahead=True)
+    mirrored = replace(faces, images=faces.images.flip(-1))
+    mean = sum((logits_of(path, f) / 2).softmax(1) for path in teachers for f in (faces, mirrored)) / 4
+    index = torch.tensor([5, 0, 41])
+    targets = objective.targets(faces, index)
+    assert targets.shape == (3, 14)
+    torch.testing.assert_close(targets[:, 7:], mean[index], rtol=1e-4, atol=1e-5)
+    losses = objective.losses(torch.zeros(3, 7), targets, torch.zeros(3, 1, 48, 48))
+    torch.testing.assert_close(losses, 4 * divergence(mean[index], torch.full((3, 7), 1 / 7)), rtol=1e-3, atol=1e-4)
+
+
+def test_asked_ahead_the_labels_part_stays_and_mixing_mixes_both_parts(faces, teachers):
+    objective = objective_of(faces, teachers[:1], alpha=0.25, ahead=True)
+    index = torch.arange(8)
+    targets = objective.targets(faces, index)
+    torch.testing.assert_close(targets[:, :7], smooth(one_hot(faces.labels[index], 7), 0.1))
+    pixels, mixed = mixup(to_unit(faces.images[index]), targets, 1.0, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(mixed.sum(1), torch.full((8,), 2.0))
+    student = torch.randn(8, 7, generator=torch.Generator().manual_seed(1))
+    theirs = 9 * divergence(mixed[:, 7:], (student / 3).softmax(1))
+    own = -(mixed[:, :7] * student.log_softmax(1)).sum(1)
+    torch.testing.assert_close(objective.losses(student, mixed, pixels), 0.25 * theirs + 0.75 * own, rtol=1e-3, atol=1e-4)
+
+
+def test_answers_are_kept_and_only_a_teacher_or_faces_that_changed_are_asked_again(faces, teachers, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    asked = []
+
+    def count(done: int, total: int) -> None:
+        asked.append(done)
+
+    def answers(some, paths) -> tuple[torch.Tensor, int]:
+        asked.clear()
+        config = with_values(RunConfig(), {"model": "baseline", "teachers": [str(path) for path in paths]}, "test")
+        loaded = load_teachers(config, torch.device("cpu"))
+        assert loaded is not None
+        return loaded.answers(some, count), len(asked)
+
+    first, times = answers(faces, teachers)
+    assert times == 4  # two teachers, both ways round, one batch each
+    again, times = answers(faces, teachers)
+    assert times == 0
+    assert torch.equal(first, again)
+    other, times = answers(faces.select(torch.arange(20)), teachers[:1])
+    assert times == 2 and len(other) == 20
+    for path in (tmp_path / "cache").iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    mended, times = answers(faces, teachers)
+    assert times == 4
+    assert torch.equal(first, mended)
+
+
+def test_an_unwritable_cache_is_said(faces, teachers, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(OutputError, match="FER_CACHE"):
+        objective_of(faces, teachers[:1], ahead=True)
+
+
+def test_fer_distill_trains_the_students_recipe_with_what_its_teacher_said(fer, fake_zip, teachers, tmp_path):
+    words = ["--student", "baseline", "--data", fake_zip, "--runs", tmp_path, "--alpha", "0.6"]
+    outcome = fer("distill", "--teacher", teachers[0], *words, "--set", "epochs=1", "--set", "batch_size=21")
+    assert outcome.code == 0, outcome.err
+    card = checkpoints.load(Path(outcome.out.strip()) / "best.pth").card
+    assert card.architecture == "baseline"
+    assert card.config["distillation"] == {
+        "teachers": [str(teachers[0])],
+        "temperature": 3.0,
+        "alpha": 0.6,
+        "ahead": True,
+    }
+    assert card.config["optimizer"]["name"] == "adamw"  # the baseline's recipe
 
 
 # runs
@@ -154,7 +236,7 @@ def test_the_command_line_takes_teachers_of_the_same_classes(fer, fake_zip, tmp_
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert list(metrics["per_class"]) == ["happy", "sad"]
     kept = checkpoints.load(folder / "best.pth").card.config["distillation"]
-    assert kept == {"teachers": [str(name) for name in names], "temperature": 4.0, "alpha": 1.0}
+    assert kept == {"teachers": [str(name) for name in names], "temperature": 4.0, "alpha": 1.0, "ahead": False}
 
 
 REFUSED = {

@@ -146,7 +146,7 @@ def trained(fake_folder: Path, init: Path, **values: object) -> tuple[list[list[
     fabric = make_fabric(Hardware("cpu"), plan)
     trainer = make_trainer(fabric, make_model(plan), plan)
     states = [weights(trainer.net)]
-    job = Job(fabric, plan, make_objective(plan, fabric), faces, faces)
+    job = Job(fabric, plan, make_objective(plan, fabric, faces), faces, faces)
     fit(job, trainer, Hooks(lambda *_: None, lambda t: states.append(weights(t.net))))
     return trainer.by_stage, states
 

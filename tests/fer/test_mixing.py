@@ -168,7 +168,7 @@ def shown(fake_folder, **values: object) -> tuple[Job, list[torch.Tensor], list[
     config = with_values(RunConfig(), {**usual, **values}, "test")
     plan = make_plan(config, faces)
     fabric = make_fabric(Hardware("cpu"), plan)
-    job = Job(fabric, plan, make_objective(plan, fabric), faces, faces)
+    job = Job(fabric, plan, make_objective(plan, fabric, faces), faces, faces)
     trainer, seen = make_trainer(fabric, make_model(plan), plan), []
     trainer.net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach() * 0.2550 + 0.5077))
     fit(job, trainer, Hooks(lambda *_: None, lambda _: None))

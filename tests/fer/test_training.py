@@ -168,7 +168,7 @@ def config_of(**values: object) -> RunConfig:
 def made(config: RunConfig, faces) -> tuple[Job, Trainer]:
     plan = make_plan(config, faces[0])
     fabric = make_fabric(Hardware("cpu"), plan)
-    job = Job(fabric, plan, make_objective(plan, fabric), *faces)
+    job = Job(fabric, plan, make_objective(plan, fabric, faces[0]), *faces)
     return job, make_trainer(fabric, make_model(plan), plan)
 
 

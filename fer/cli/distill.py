@@ -1,0 +1,49 @@
+"""``fer distill``: a small network learns what a large one says."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from fer.cli import console, options
+
+app = typer.Typer()
+
+
+@app.command()
+def distill(
+    teacher: Annotated[list[str], typer.Option(help="Checkpoint to learn from; repeatable, probabilities are averaged.")],
+    student: Annotated[str, typer.Option(help="Architecture that learns; its recipe is taken.")],
+    data: options.Data = None,
+    recipe: Annotated[Optional[str], typer.Option(help="Shipped recipe or YAML file. [default: the student's]")] = None,
+    temperature: Annotated[Optional[float], typer.Option(help="Softens the teachers' probabilities.")] = None,
+    alpha: Annotated[Optional[float], typer.Option(help="The teachers' part of the loss, 0..1.")] = None,
+    assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipe; repeatable.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
+) -> None:
+    """Train a student on what teachers say of every training face, asked once and kept; prints the run's folder.
+
+    The same at every step, about augmented faces: fer train STUDENT --teacher CHECKPOINT.
+    """
+    from fer.environment import bind_threads
+
+    bind_threads()
+    from fer.cli.live import watched
+    from fer.cli.train import draw, report_run, resolve
+    from fer.data import load
+    from fer.training.run import new_folder, train
+
+    shorthand = {
+        "distillation.teachers": teacher,
+        "distillation.temperature": temperature,
+        "distillation.alpha": alpha,
+        "distillation.ahead": True,
+    }
+    config = resolve(student, recipe, assignments or [], shorthand)
+    folder = new_folder(runs, config)
+    with console.progress("reading faces") as report:
+        corpus = load(data, report)
+    with watched(config, corpus, folder) as watch:
+        run = train(config, corpus, folder, watch)
+    draw(run)
+    report_run(run)

@@ -1,0 +1,202 @@
+"""The zoo: trained by one command, released when better, measured as stored."""
+
+import hashlib
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fer import checkpoint as checkpoints
+from fer import release as releases
+from fer.cli import console, main
+from fer.data import load
+from fer.data.photos import clean
+from fer.evaluation import evaluate_checkpoint
+from fer.metrics import evaluate_table
+from fer.overrides import recipe_config
+from fer.release import MEASURED_TTA, release
+from fer.zoo import ZOO, missing, release_best
+
+FAST = ["--set", "epochs=2", "--set", "batch_size=14", "--set", "precision=fp32", "--set", "small_epochs=0"]
+
+
+def fer(*words: object) -> tuple[int, str, str]:
+    out, err = StringIO(), StringIO()
+    console.messages.cache_clear()  # a console keeps the stream it was made with
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([str(word) for word in words])
+    console.messages.cache_clear()
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def place(fake_zip, tmp_path_factory) -> Path:
+    """A folder with the baseline trained and released."""
+    folder = tmp_path_factory.mktemp("zoo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        code, out, err = train(folder, fake_zip)
+    assert code == 0, err
+    assert out.startswith(f"{folder / 'released' / 'baseline.pth'} ")
+    assert "(stored; " in out
+    return folder
+
+
+def train(folder: Path, data: Path, *names: str) -> tuple[int, str, str]:
+    words = ["zoo", "train", *(names or ["baseline"]), "--data", data, "--runs", folder / "runs", "--out", folder / "released"]
+    return fer(*words, *FAST)
+
+
+@pytest.fixture(scope="module")
+def corpus(fake_zip, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return load(fake_zip)
+
+
+def test_a_release_has_weights_card_and_history(place):
+    released = place / "released"
+    assert sorted(path.name for path in released.iterdir()) == ["baseline.csv", "baseline.json", "baseline.pth"]
+    card = checkpoints.load(released / "baseline.pth").card
+    assert json.loads((released / "baseline.json").read_text()) == json.loads(card.to_json())
+    assert len((released / "baseline.csv").read_text().splitlines()) == 1 + 2
+    assert card.config["epochs"] == 2 and card.hardware["minutes"] >= 0
+
+
+def test_its_figures_are_those_of_the_stored_file(place, corpus):
+    stored = checkpoints.load(place / "released" / "baseline.pth")
+    train_faces, validation = corpus.for_training()
+    card = stored.card
+    for tta in ("none", *MEASURED_TTA):
+        measured = evaluate_table(evaluate_checkpoint(stored, validation, tta=tta))
+        stated = card.metrics["validation" if tta == "none" else f"validation/{tta}"]
+        assert measured["accuracy"] == stated["accuracy"]
+        assert measured["log_loss"] == pytest.approx(stated["log_loss"], abs=1e-5)
+    unknown = validation.select(clean(validation, train_faces))
+    assert card.metrics["validation/clean"]["n"] == len(unknown)
+    assert card.metrics["validation/clean"]["accuracy"] == evaluate_table(evaluate_checkpoint(stored, unknown))["accuracy"]
+
+
+def test_its_temperature_is_fitted_on_one_half_and_judged_on_the_other(place):
+    card = checkpoints.load(place / "released" / "baseline.pth").card
+    assert card.temperature != 1.0
+    classes, n = len(card.classes), card.metrics["validation"]["n"]
+    assert abs(card.metrics["validation/held-out"]["n"] - n / 2) <= classes
+
+
+def test_a_finished_run_is_not_trained_again_and_an_equal_one_replaces_nothing(place, fake_zip):
+    best = place / "runs" / "baseline" / "best.pth"
+    before = (best.stat().st_mtime_ns, (place / "released" / "baseline.pth").read_bytes())
+    code, out, _ = train(place, fake_zip)
+    assert code == 0
+    assert "not stored, the released one is as good" in out
+    assert (best.stat().st_mtime_ns, (place / "released" / "baseline.pth").read_bytes()) == before
+
+
+def test_a_worse_model_is_not_released_and_leaves_nothing_behind(place, corpus, tmp_path):
+    good = checkpoints.load(place / "runs" / "baseline" / "best.pth")
+    zeros = {name: torch.zeros_like(value) for name, value in good.model.state_dict().items()}
+    checkpoints.save(tmp_path / "best.pth", zeros, good.card)
+    before = {path.name: path.read_bytes() for path in (place / "released").iterdir()}
+    card, stored = release_best("baseline", tmp_path / "best.pth", corpus, place / "released")
+    assert not stored
+    assert card.validation_accuracy == pytest.approx(1 / 7)  # always the first class
+    assert {path.name: path.read_bytes() for path in (place / "released").iterdir()} == before
+
+
+def test_a_better_model_replaces_the_released_one(place, corpus, tmp_path):
+    good = checkpoints.load(place / "runs" / "baseline" / "best.pth")
+    zeros = {name: torch.zeros_like(value) for name, value in good.model.state_dict().items()}
+    release(replace(good, model=reloaded(good, zeros)), corpus, tmp_path / "baseline.pth")
+    card, stored = release_best("baseline", place / "runs" / "baseline" / "best.pth", corpus, tmp_path)
+    assert stored
+    assert checkpoints.load(tmp_path / "baseline.pth").card == card
+    assert (tmp_path / "baseline.csv").read_text() == (place / "runs" / "baseline" / "history.csv").read_text()
+
+
+def reloaded(checkpoint, state):
+    model = checkpoints.build(checkpoint.card)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def test_one_that_fails_does_not_stop_the_others(place, fake_zip, tmp_path):
+    """In the place of the first run lies a folder that holds something else."""
+    runs = place / "runs"
+    (runs / "net").mkdir(exist_ok=True)
+    (runs / "net" / "last.pth").write_bytes(b"no checkpoint")
+    code, out, err = train(place, fake_zip, "net", "baseline")
+    assert code == 2
+    assert "baseline.pth" in out
+    assert err.splitlines()[-1] == "fer: not trained: net; the reasons stand above"
+    assert any(line.startswith("net: ") for line in err.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["resnet"], "unknown released model 'resnet'"),
+        (["baseline", "--set", "epoch=3"], "epochs"),
+        (["baseline", "--data", "nowhere.zip"], "nowhere.zip"),
+    ],
+    ids=["name", "key", "data"],
+)
+def test_bad_input_is_one_line(words, message, tmp_path):
+    code, out, err = fer("zoo", "train", *words, "--out", tmp_path / "out", "--runs", tmp_path / "runs")
+    assert (code, out) == (2, "")
+    assert message in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", list(ZOO))
+def test_every_release_has_a_recipe_that_names_its_architecture(name):
+    config = recipe_config(name)
+    assert name.startswith(config.model)
+    assert ZOO[name].floor < ZOO[name].floor_tta
+
+
+def test_weights_stay_in_full_precision_where_half_would_change_a_figure(place, corpus, tmp_path, monkeypatch):
+    best = place / "runs" / "baseline" / "best.pth"
+    release(checkpoints.load(best), corpus, tmp_path / "half.pth")
+    monkeypatch.setattr(releases, "HALF_TOLERANCE", -1.0)
+    release(checkpoints.load(best), corpus, tmp_path / "full.pth")
+    exact = checkpoints.load(best).model.state_dict()
+    for name, value in checkpoints.load(tmp_path / "full.pth").model.state_dict().items():
+        assert torch.equal(value, exact[name])
+    assert (tmp_path / "full.pth").stat().st_size > 1.9 * (tmp_path / "half.pth").stat().st_size
+
+
+def test_what_is_missing_is_said_with_both_figures(place):
+    card = checkpoints.load(place / "released" / "baseline.pth").card
+    metrics = {"validation/flip": {"accuracy": 0.66}, "validation/tencrop": {"accuracy": 0.64}}
+    assert missing("baseline", replace(card, validation_accuracy=0.641, metrics=metrics)) == []
+    metrics = {"validation/flip": {"accuracy": 0.6412}, "validation/tencrop": {"accuracy": 0.64}}
+    assert missing("baseline", replace(card, validation_accuracy=0.63, metrics=metrics)) == [
+        "63.00 % with --tta none, floor 64.0 %",
+        "64.12 % with --tta flip, floor 65.0 %",
+    ]
+
+
+def test_a_run_against_the_clock_says_when_it_ended_and_how_good_it_is(fake_zip, tmp_path):
+    recipe = tmp_path / "quick.yaml"
+    recipe.write_text("model: baseline\nepochs: 2\nbatch_size: 14\nprecision: fp32\n")
+    code, out, err = fer("zoo", "speedrun", "--recipe", recipe, "--data", fake_zip, "--runs", tmp_path / "runs")
+    assert code == 0, err
+    result = json.loads(out)
+    rows = np.genfromtxt(Path(result["folder"]) / "history.csv", delimiter=",", names=True)
+    assert result["accuracy"] == pytest.approx(rows["validation_accuracy"].max())
+    assert result["seconds"] >= rows["seconds"].sum() - 0.1
+    assert result["seconds"] >= result["seconds_loading"]
+    assert len(err.strip().splitlines()) == 2
+
+
+def test_checksums_are_those_of_the_files():
+    lines = (checkpoints.RELEASED / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    assert [line.split("  ")[1] for line in lines] == sorted(path.name for path in checkpoints.RELEASED.glob("*.pth"))
+    for line in lines:
+        digest, name = line.split("  ")
+        assert hashlib.sha256((checkpoints.RELEASED / name).read_bytes()).hexdigest() == digest
