@@ -1,12 +1,20 @@
 """Ensembles of finished checkpoints, as checkpoints themselves."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from fer.checkpoint import Card, Checkpoint
 from fer.errors import CheckpointError
 from fer.models.ensemble import UNIT, Ensemble
+from fer.types import PredictionTable
+
+#: No member gets a smaller share from :func:`fit_weights`.
+LEAST_SHARE = 0.01
 
 
 def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None = None) -> Checkpoint:
@@ -49,6 +57,49 @@ def _described(member: Checkpoint, weight: float) -> dict[str, object]:
         "validation_accuracy": card.validation_accuracy,
         "weights_sha256": card.weights_sha256,
     }
+
+
+def fit_weights(tables: Sequence[PredictionTable]) -> list[float]:
+    """Shares, summing to 1, with the least log loss of the members' mean probabilities on the faces of their tables.
+
+    The log loss is convex in the shares, so that there is one best answer.
+
+    Args:
+        tables: one a member, of the same faces in the same order.
+    """
+    from scipy.optimize import minimize
+
+    labels = tables[0].labels
+    likelihoods = np.stack([table.probs[np.arange(len(labels)), labels] for table in tables]).astype(np.float64)
+
+    def loss(shares: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        mean = np.maximum(shares @ likelihoods, 1e-12)
+        return -float(np.log(mean).mean()), -(likelihoods / mean).mean(axis=1)
+
+    n = len(tables)
+    found = minimize(
+        loss,
+        np.full(n, 1 / n),
+        jac=True,
+        bounds=[(LEAST_SHARE, 1.0)] * n,
+        constraints={"type": "eq", "fun": lambda shares: shares.sum() - 1},
+    )
+    return [round(float(share), 4) for share in found.x / found.x.sum()]
+
+
+def contributions(tables: Sequence[PredictionTable], weights: Sequence[float]) -> dict[str, Any]:
+    """How members differ, and what each brings.
+
+    Returns:
+        ``disagreement``: mean over pairs of the share of faces that the two answer differently;
+        ``accuracy_without``: per member, accuracy of the others together (of two: of the other).
+    """
+    answers = [table.predicted for table in tables]
+    pairs = [float((one != other).mean()) for one, other in itertools.combinations(answers, 2)]
+    weighted = [weight * table.probs.astype(np.float64) for table, weight in zip(tables, weights, strict=True)]
+    together = sum(weighted)
+    without = [float(((together - own).argmax(axis=1) == tables[0].labels).mean()) for own in weighted]
+    return {"disagreement": float(np.mean(pairs)), "accuracy_without": without}
 
 
 def measured(checkpoint: Checkpoint, metrics: dict[str, Any], split: str) -> Checkpoint:

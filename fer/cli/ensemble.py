@@ -1,7 +1,7 @@
 """``fer ensemble``: several checkpoints as one."""
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -14,30 +14,49 @@ app = typer.Typer()
 def ensemble(
     checkpoints: Annotated[list[str], typer.Argument(help="Two or more checkpoint files or released names.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File that receives the ensemble.")],
-    weights: Annotated[Optional[str], typer.Option(help="One number a member: 2,1,1. [default: all alike]")] = None,
+    weights: Annotated[
+        str, typer.Option(help="uniform, fit (least log loss on the validation split), or one number a member: 2,1,1.")
+    ] = "uniform",
     data: options.Data = None,
     half: Annotated[bool, typer.Option("--half", help="Store weights in half precision.")] = False,
 ) -> None:
     """Average the probabilities of several checkpoints; the result is a checkpoint like any other.
 
-    Prints its accuracy on the validation split beside that of every member.
+    Prints its accuracy on the validation split beside that of every member, and what each one brings; the card keeps it.
     """
+    from dataclasses import replace
+
     from fer import checkpoint as files
-    from fer.combine import combine, measured
+    from fer.combine import combine, contributions, fit_weights, measured
     from fer.data import load
     from fer.evaluation import evaluate_checkpoint
     from fer.metrics import evaluate_table
 
     members = [files.load(name) for name in checkpoints]
-    together = combine(members, _numbers(weights) if weights else None)
+    shares = None if weights in ("uniform", "fit") else _numbers(weights)
+    together = combine(members, shares)
     with console.progress("reading faces") as report:
         faces = load(data, report).split("validation")
-    for model in members:
-        _say(model.name, evaluate_table(evaluate_checkpoint(model, faces)))
+    tables = [evaluate_checkpoint(model, faces) for model in members]
+    if weights == "fit":
+        shares = fit_weights(tables)
+        together = combine(members, shares)
+    brought = contributions(tables, shares or [1.0] * len(members))
     with console.progress("judging faces") as report:
         metrics = evaluate_table(evaluate_checkpoint(together, faces, report))
-    _say("ensemble", metrics)
-    together = measured(together, metrics, "validation")
+    for member, table, without in zip(together.card.members, tables, brought["accuracy_without"], strict=True):
+        _say(
+            str(member["name"]), evaluate_table(table), f", weight {member['weight']:g}, {console.percent(without)} without it"
+        )
+    _say("ensemble", metrics, f", members disagree on {console.percent(brought['disagreement'])}")
+    described = [
+        {**member, "accuracy_without": without}
+        for member, without in zip(together.card.members, brought["accuracy_without"], strict=True)
+    ]
+    card = replace(
+        together.card, members=tuple(described), config={"disagreement": brought["disagreement"], "weights": weights}
+    )
+    together = measured(replace(together, card=card), metrics, "validation")
     files.save(out, together.model.state_dict(), together.card, half=half)
     console.put(str(out))
 
@@ -48,9 +67,13 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError as error:
-        raise ConfigError(f"--weights {text}: write numbers with commas between them, such as 2,1,1") from error
+        raise ConfigError(
+            f"--weights {text}: write uniform, fit, or numbers with commas between them, such as 2,1,1"
+        ) from error
 
 
-def _say(name: str, metrics: dict[str, Any]) -> None:
+def _say(name: str, metrics: dict[str, Any], more: str) -> None:
     low, high = metrics["ci95"]
-    console.say(f"{name}: {console.percent(metrics['accuracy'])} (95 % {console.percent(low)} to {console.percent(high)})")
+    console.say(
+        f"{name}: {console.percent(metrics['accuracy'])} (95 % {console.percent(low)} to {console.percent(high)}{more})"
+    )

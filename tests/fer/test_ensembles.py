@@ -8,12 +8,14 @@ import torch
 
 from analysis.explain import explain
 from fer import checkpoint as checkpoints
-from fer.combine import combine
+from fer.combine import LEAST_SHARE, combine, contributions, fit_weights
+from fer.data import load
 from fer.data.preprocess import model_input
 from fer.emotions import EMOTIONS
 from fer.errors import CheckpointError
+from fer.evaluation import evaluate_checkpoint
 from fer.models.ensemble import Ensemble
-from fer.types import Preprocess
+from fer.types import PredictionTable, Preprocess
 from tests.conftest import save_random
 
 FACES = torch.randint(0, 256, (4, 1, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
@@ -63,6 +65,58 @@ def test_its_map_is_the_mean_over_its_members_layers(members):
     assert len(maps) == 4 and all(m.values.shape == (48, 48) and m.values.max() <= 1 for m in maps)
 
 
+def table_of(probs_of_label, seed=0) -> PredictionTable:
+    """A member that gives the true one of three classes these probabilities, and shares out the rest evenly."""
+    labels = np.random.default_rng(seed).integers(0, 3, len(probs_of_label))
+    rows = np.repeat((1 - np.array(probs_of_label)[:, None]) / 2, 3, axis=1)
+    rows[np.arange(len(labels)), labels] = probs_of_label
+    names = tuple(map(str, range(len(labels))))
+    return PredictionTable(np.log(rows), labels, names, EMOTIONS[:3], "validation")
+
+
+def test_fitted_weights_have_the_least_log_loss_of_all():
+    rng = np.random.default_rng(1)
+    members = [table_of(rng.uniform(low, high, 300)) for low, high in ((0.3, 0.9), (0.1, 0.95), (0.02, 0.3))]
+
+    def loss(shares):
+        return -np.log(sum(s * t.probs[np.arange(300), t.labels] for s, t in zip(shares, members, strict=True))).mean()
+
+    fitted = fit_weights(members)
+    assert sum(fitted) == pytest.approx(1, abs=1e-3)
+    grid = [(a, b, 1 - a - b) for a in np.arange(0.01, 0.98, 0.01) for b in np.arange(0.01, 0.99 - a, 0.01)]
+    assert loss(fitted) <= min(map(loss, grid)) + 1e-5
+    assert fitted[2] == pytest.approx(LEAST_SHARE, abs=1e-3)  # a bad member gets the least there is
+
+
+def test_contributions_are_counted_by_hand():
+    classes, names = EMOTIONS[:2], ("a", "b", "c", "d")
+    labels = np.array([0, 0, 1, 1])
+
+    def member(first):  # probability of the first class
+        first = np.array(first)
+        return PredictionTable(np.log(np.stack([first, 1 - first], 1)), labels, names, classes, "validation")
+
+    members = [member([0.9, 0.6, 0.4, 0.4]), member([0.6, 0.2, 0.4, 0.7]), member([0.3, 0.2, 0.7, 0.2])]
+    brought = contributions(members, [1.0, 1.0, 1.0])
+    # answers 0011, 0110, 1101: they differ on 2, 3 and 3 of 4 faces
+    assert brought["disagreement"] == pytest.approx((2 + 3 + 3) / 3 / 4)
+    # sums of the first class without each: .9 .4 1.1 .9, 1.2 .8 1.1 .6, 1.5 .8 .8 1.1 against 1
+    assert brought["accuracy_without"] == [0.25, 0.5, 0.5]
+
+
+def test_the_command_fits_weights_and_the_card_says_what_each_member_brings(fer, members, fake_zip, tmp_path):
+    files = [str(tmp_path / f"{member.name}.pth") for member in members]
+    outcome = fer("ensemble", *files, "--weights", "fit", "--data", fake_zip, "--out", tmp_path / "all.pth")
+    assert outcome.code == 0, outcome.err
+    card = checkpoints.load(tmp_path / "all.pth").card
+    assert sum(m["weight"] for m in card.members) == pytest.approx(1, abs=1e-3)
+    faces = load(fake_zip).split("validation")
+    tables = [evaluate_checkpoint(member, faces) for member in members]
+    expected = contributions(tables, [m["weight"] for m in card.members])
+    assert [m["accuracy_without"] for m in card.members] == expected["accuracy_without"]
+    assert card.config["disagreement"] == expected["disagreement"]
+
+
 def test_members_that_do_not_fit_are_refused(members, tmp_path):
     with pytest.raises(CheckpointError, match="two or more"):
         combine(members[:1])
@@ -101,7 +155,7 @@ def test_the_command_writes_a_checkpoint_that_other_commands_take(fer, members, 
     [
         (["custom_cnn"], ["two or more"]),
         (["custom_cnn", "nowhere.pth"], ["nowhere.pth", "released"]),
-        (["custom_cnn", "baseline", "--weights", "1,x"], ["1,x", "2,1,1"]),
+        (["custom_cnn", "baseline", "--weights", "1,x"], ["1,x", "2,1,1", "fit"]),
         (["custom_cnn", "baseline", "--weights", "1"], ["1 weights for 2 members"]),
     ],
 )
