@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "explain": "fer.cli.explain",
     "ensemble": "fer.cli.ensemble",
     "distill": "fer.cli.distill",
+    "pretrain": "fer.cli.pretrain",
     "tune": "fer.cli.tune",
     "compare-modes": "fer.cli.compare_modes",
     "models": "fer.cli.models",

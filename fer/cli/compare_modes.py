@@ -32,8 +32,10 @@ def compare_modes(
     from fer.data import load
     from fer.training.run import new_folder, train
 
-    shorthand = {"epochs": epochs, "init": str(init) if init else None}
-    configs = [resolve(architecture, None, assignments or [], shorthand | {"mode": mode.strip()}) for mode in modes.split(",")]
+    configs = []
+    for mode in map(str.strip, modes.split(",")):
+        start = str(init) if init and mode != "scratch" else None
+        configs.append(resolve(architecture, None, assignments or [], {"epochs": epochs, "init": start, "mode": mode}))
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     rows = []

@@ -123,16 +123,20 @@ def resolve(architecture: str | None, recipe: str | None, assignments: list[str]
     name = recipe or (own if own in recipe_names() else None)
     if name:
         config = with_values(config, read_recipe(name), f"recipe {name}")
-    recipe_epochs, recipe_small = config.epochs, config.small_epochs
     given = {key: value for key, value in shorthand.items() if value is not None} | {"model": entry.name}
-    # in one step, since some values are only possible together
     settings = {key: value for key, value in parse_assignments(assignments).items() if key not in given}
-    epochs = {**settings, **given}.get("epochs")
-    if recipe_small and isinstance(epochs, int) and "small_epochs" not in settings:  # small faces keep their share
-        settings["small_epochs"] = recipe_small * epochs // recipe_epochs
-    config = with_values(config, settings | given, "command line")
+    # in one step, since some values are only possible together
+    config = with_values(config, with_epochs(config, settings | given), "command line")
     entry.variant_for(config.mode, bool(config.init))  # an impossible mode is said before the data is read
     return config
+
+
+def with_epochs(recipe: RunConfig, values: dict[str, Any]) -> dict[str, Any]:
+    """The values, and where they change the epochs of a recipe with small faces first, so many of these as keep their share."""
+    epochs = values.get("epochs")
+    if not recipe.small_epochs or not isinstance(epochs, int) or "small_epochs" in values:
+        return values
+    return values | {"small_epochs": recipe.small_epochs * epochs // recipe.epochs}
 
 
 def repeat(path: Path) -> RunConfig:

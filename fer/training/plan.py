@@ -14,6 +14,7 @@ from fer.data import FaceSet
 from fer.data.sampling import class_weights
 from fer.errors import ConfigError
 from fer.models import MODELS, Member, Variant
+from fer.models.trunk import Trunk, read_trunk
 from fer.models.weights import read_state, start_from
 from fer.training.formats import bf16_is_faster
 from fer.training.freezing import free_stages, freeze
@@ -22,13 +23,14 @@ from fer.types import Preprocess
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A resolved run: configuration, form of the architecture, input, loss weights, number format."""
+    """A resolved run: configuration, form of the architecture, input, loss weights, what it was pretrained on."""
 
     config: RunConfig
     variant: str
     preprocess: Preprocess
     class_weights: tuple[float, ...]
     members: tuple[Member, ...] = ()
+    trunk: Trunk | None = None
 
     @property
     def spec(self) -> Variant:
@@ -69,7 +71,12 @@ def make_plan(config: RunConfig, train: FaceSet) -> Plan:
         DataError: a class has no face.
     """
     entry = MODELS[config.model]
-    variant = entry.variant_for(config.mode, bool(config.init))
+    trunk = read_trunk(Path(config.init)) if config.init and config.mode != "scratch" else None
+    if trunk and trunk.architecture != config.model:
+        raise ConfigError(
+            f"{config.init} holds weights of {trunk.architecture}, not of {config.model}; give weights of this one"
+        )
+    variant = trunk.variant if trunk else entry.variant_for(config.mode, bool(config.init))
     members = _members(config) if entry.compose else ()
     spec = entry.form(variant, members)
     size = config.input_size or spec.preprocess.size
@@ -87,7 +94,7 @@ def make_plan(config: RunConfig, train: FaceSet) -> Plan:
         preprocess = dataclasses.replace(spec.preprocess, size=size)
     except ValueError as error:
         raise ConfigError(f"{error}; change --set input_size") from error
-    return Plan(config, variant, preprocess, weights, members)
+    return Plan(config, variant, preprocess, weights, members, trunk)
 
 
 def _members(config: RunConfig) -> tuple[Member, ...]:

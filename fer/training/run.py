@@ -309,7 +309,11 @@ def memory_advice(config: RunConfig) -> Iterator[None]:
 
 def _card(plan: Plan, corpus: Corpus, train_faces: FaceSet, validation: FaceSet, labels_note: str) -> Card:
     splits = {s.split: {"n": len(s), "fingerprint": s.fingerprint} for s in (train_faces, validation)}
-    data = {"origin": corpus.origin.name, "fingerprint": corpus.fingerprint, "splits": splits}
+    data: dict[str, Any] = {"origin": corpus.origin.name, "fingerprint": corpus.fingerprint, "splits": splits}
+    if labels_note:
+        data["labels"] = labels_note
+    if plan.trunk:
+        data["pretrained"] = dict(plan.trunk.about)
     return Card(
         architecture=plan.config.model,
         variant=plan.variant,
@@ -318,7 +322,7 @@ def _card(plan: Plan, corpus: Corpus, train_faces: FaceSet, validation: FaceSet,
         config=plan.config.to_dict(),
         seed=plan.config.seed,
         class_weights=plan.class_weights,
-        data=data | ({"labels": labels_note} if labels_note else {}),
+        data=data,
         versions=versions(),
         hardware={"device": device_name(), "precision": plan.fabric_precision},
         members=plan.members,

@@ -1,0 +1,241 @@
+"""Pretraining on natural images: reading them, learning from them, going on, and starting a face run from the result."""
+
+import io
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fer import checkpoint as checkpoints
+from fer.config import RunConfig
+from fer.data.natural import load_natural
+from fer.errors import ConfigError, DataError
+from fer.models.trunk import read_trunk
+from fer.models.weights import read_state
+from fer.overrides import with_values
+from fer.training.pretrain import pretrain
+
+CLASSES = ("n01", "n02", "n03")
+FAST = {"batch_size": 12, "precision": "fp32", "epochs": 3, "warmup": 0.0, "lr": 0.02, "ema": 0.0, "dropout": 0.0}
+
+
+def picture(label: int, seed: int) -> bytes:
+    """A colour picture of 32 pixels: a bright half, whose place tells the class."""
+    rng = np.random.default_rng([label, seed])
+    image = rng.integers(0, 80, (32, 32, 3))
+    image[(slice(0, 16), slice(16, 32), slice(8, 24))[label]] += 150
+    buffer = io.BytesIO()
+    Image.fromarray(image.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_tree(root: Path, train: int = 12, validation: int = 4) -> Path:
+    for split, count in (("train", train), ("validation", validation)):
+        for label, name in enumerate(CLASSES):
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                seed = number + 100 * (split == "train")
+                (root / split / name / f"{name}_{number}.png").write_bytes(picture(label, seed))
+    return root
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory) -> Path:
+    return write_tree(tmp_path_factory.mktemp("natural"))
+
+
+@pytest.fixture(scope="module")
+def tar(tree, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("tar") / "natural.tar.xz"
+    with tarfile.open(path, "w:xz") as archive:
+        archive.add(tree, ".")
+    return path
+
+
+@pytest.fixture(scope="module")
+def natural(tree, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return load_natural(tree)
+
+
+# reading
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar.xz", "zip"])
+def test_every_layout_gives_the_same_grey_pixels_and_labels(kind, tree, tar, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    path = {"folder": tree, "tar.xz": tar}.get(kind) or Path(shutil.make_archive(str(tmp_path / "natural"), "zip", tree))
+    found = load_natural(path)
+    assert found.classes == CLASSES
+    assert {split: len(labels) for split, labels in found.labels.items()} == {"train": 36, "validation": 12}
+    for split, images in found.images.items():
+        assert images.shape[1:] == (1, 32, 32) and images.dtype == torch.uint8
+        expected = {}
+        for label, name in enumerate(CLASSES):
+            for file in (tree / split / name).iterdir():
+                expected[np.asarray(Image.open(file).convert("L")).tobytes()] = label
+        got = {image.numpy().tobytes(): int(label) for image, label in zip(images, found.labels[split], strict=True)}
+        assert got == expected
+
+
+def test_the_second_time_comes_from_the_cache_and_a_damaged_one_is_read_anew(tar, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    reports = []
+    first = load_natural(tar)
+    monkeypatch.setattr("fer.data.natural.decode_grey", lambda *_: reports.append(1))
+    again = load_natural(tar)
+    assert not reports
+    assert torch.equal(again.images["train"], first.images["train"]) and again.classes == first.classes
+    monkeypatch.undo()
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    (cache,) = (tmp_path / "cache").iterdir()
+    cache.write_bytes(cache.read_bytes()[:-100])
+    assert torch.equal(load_natural(tar).images["train"], first.images["train"])
+
+
+def _one_class(root: Path) -> None:
+    shutil.rmtree(root / "train" / "n02")
+    shutil.rmtree(root / "train" / "n03")
+
+
+def _no_validation(root: Path) -> None:
+    shutil.rmtree(root / "validation")
+
+
+def _stray(root: Path) -> None:
+    (root / "odd.png").write_bytes(picture(0, 0))
+
+
+def _damaged(root: Path) -> None:
+    (root / "train" / "n01" / "n01_0.png").write_bytes(b"\x89PNG no")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [(_one_class, "1 classes in train"), (_no_validation, "0 in validation"), (_stray, "odd.png"), (_damaged, "n01_0.png")],
+)
+def test_bad_trees_are_refused_in_one_line(spoil, message, tmp_path):
+    spoil(write_tree(tmp_path / "tree"))
+    with pytest.raises(DataError, match=message) as raised:
+        load_natural(tmp_path / "tree")
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_no_archive_is_refused(tmp_path):
+    (tmp_path / "natural.tar.xz").write_bytes(b"no archive")
+    with pytest.raises(DataError, match="no readable tar"):
+        load_natural(tmp_path / "natural.tar.xz")
+    with pytest.raises(DataError, match="no data at"):
+        load_natural(tmp_path / "nowhere")
+
+
+# learning
+
+
+def config(**values) -> RunConfig:
+    return with_values(RunConfig(), {"model": "baseline", **FAST, **values}, "test")
+
+
+def test_it_learns_and_the_file_says_what_was_measured(natural, tmp_path):
+    epochs = []
+    about = pretrain(config(epochs=8), natural, tmp_path / "trunk.pth", epochs.append)
+    assert [epoch.epoch for epoch in epochs] == list(range(1, 9))
+    assert epochs[-1].train_loss < 0.8 * epochs[0].train_loss
+    assert epochs[-1].validation_accuracy == about["validation_accuracy"] > 0.8
+    trunk = read_trunk(tmp_path / "trunk.pth")
+    assert trunk is not None
+    assert (trunk.architecture, trunk.variant, trunk.about) == ("baseline", "small", about)
+    assert about["classes"] == 3 and about["n"] == 36
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["trunk.pth"]
+
+
+class _Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_stopped_it_goes_on_with_the_next_epoch_and_ends_the_same(natural, tmp_path, stop_after):
+    def stop(epoch):
+        if epoch.epoch == stop_after:
+            raise _Stop
+
+    with pytest.raises(_Stop):
+        pretrain(config(ema=0.9), natural, tmp_path / "stopped.pth", stop)
+    epochs = []
+    pretrain(config(ema=0.9), natural, tmp_path / "stopped.pth", epochs.append)
+    assert [epoch.epoch for epoch in epochs] == list(range(stop_after + 1, 4))
+    pretrain(config(ema=0.9), natural, tmp_path / "whole.pth")
+    one, other = read_state(tmp_path / "stopped.pth"), read_state(tmp_path / "whole.pth")
+    assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+def test_another_pretraining_at_the_same_place_is_refused(natural, tmp_path):
+    def stop(_):
+        raise _Stop
+
+    with pytest.raises(_Stop):
+        pretrain(config(), natural, tmp_path / "trunk.pth", stop)
+    with pytest.raises(ConfigError, match="another pretraining"):
+        pretrain(config(lr=0.1), natural, tmp_path / "trunk.pth")
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "vit"])
+def test_forms_that_enlarge_the_images_learn_too(natural, tmp_path, name):
+    pretrain(config(model=name, epochs=1), natural, tmp_path / "trunk.pth")
+    assert read_trunk(tmp_path / "trunk.pth").architecture == name
+
+
+def test_an_ensemble_cannot_be_pretrained(natural, tmp_path):
+    with pytest.raises(ConfigError, match="ensemble"):
+        pretrain(config(model="ensemble"), natural, tmp_path / "trunk.pth")
+
+
+# from the command line to a face run
+
+
+@pytest.fixture(scope="module")
+def trunk(tar, tmp_path_factory) -> Path:
+    from fer.cli import main
+
+    path = tmp_path_factory.mktemp("trunk") / "mobilenet.pth"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        words = ["pretrain", "mobilenet_v3_small", "--data", tar, "--out", path, "--epochs", 1, "--set", "batch_size=12"]
+        assert main([str(word) for word in words]) == 0
+    return path
+
+
+@pytest.mark.parametrize("mode", ["finetune", "feature-extract", "gradual"])
+def test_a_face_run_starts_from_it_in_its_own_small_form(fer, fake_zip, trunk, mode, tmp_path):
+    words = ["train", "mobilenet_v3_small", "--mode", mode, "--init", trunk, "--data", fake_zip, "--runs", tmp_path]
+    outcome = fer(*words, "--epochs", 1, "--set", "batch_size=14", "--set", "lr=1e-9", "--set", "ema=0")
+    assert outcome.code == 0, outcome.err
+    checkpoint = checkpoints.load(Path(outcome.out.strip()) / "best.pth")
+    assert checkpoint.card.variant == "small"
+    assert checkpoint.card.data["pretrained"]["data"] == "natural.tar.xz"
+    start, state = read_state(trunk), checkpoint.model.state_dict()
+    torch.testing.assert_close(state["features.4.block.0.0.weight"], start["features.4.block.0.0.weight"].float())
+    assert state["classifier.3.weight"].shape[0] == 7
+
+
+def test_compare_modes_sets_scratch_beside_it(fer, fake_zip, trunk, tmp_path):
+    words = ["--modes", "scratch,finetune", "--init", trunk, "--data", fake_zip, "--runs", tmp_path, "--epochs", 1, "--json"]
+    outcome = fer("compare-modes", "mobilenet_v3_small", *words, "--set", "batch_size=14")
+    assert outcome.code == 0, outcome.err
+    rows = json.loads(outcome.out)
+    assert [row["mode"] for row in rows] == ["scratch", "finetune"]
+    scratch, finetuned = (checkpoints.load(Path(row["run"]) / "best.pth").card for row in rows)
+    assert "pretrained" not in scratch.data and "pretrained" in finetuned.data
+
+
+def test_a_trunk_of_another_architecture_is_refused(fer, fake_zip, trunk, tmp_path):
+    words = ["--mode", "finetune", "--init", trunk, "--data", fake_zip, "--runs", tmp_path]
+    outcome = fer("train", "resnet18", *words)
+    assert outcome.code == 2
+    assert "weights of mobilenet_v3_small, not of resnet18" in outcome.err and len(outcome.err.splitlines()) == 1
