@@ -4,11 +4,13 @@ import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fer import checkpoint as checkpoints
 from fer.checkpoint import RELEASED, Card
 from fer.config import RunConfig
 from fer.data import Corpus
+from fer.latency import measure
 from fer.registry import Registry
 from fer.release import MEASURED_TTA, release
 from fer.training import store
@@ -44,6 +46,30 @@ ZOO.add("resnet18", Release(72.0, 73.0, "72–73 from scratch, epoch picked on t
 ZOO.add("vgg16", Release(71.5, 72.5, "70–75"))
 ZOO.add("vgg8", Release(71.5, 72.5, "73.06, validation and test exchanged"))
 ZOO.add("resnet18-four", Release(83.0, 84.0, "82.2"))
+
+
+#: The nearest peer that can be installed, a mini-Xception in int8; measured elsewhere, on another machine.
+PEER = {"name": "mini-Xception, int8 (peer)", "accuracy": 0.6525, "milliseconds": 0.43, "published": True}
+
+
+def points() -> list[dict[str, Any]]:
+    """Accuracy, size and speed of every released checkpoint, timed here; :data:`PEER` comes last."""
+    rows: list[dict[str, Any]] = []
+    for name in checkpoints.released_names():
+        loaded = checkpoints.load(name)
+        figures, latency = loaded.card.metrics["validation"], measure(loaded)
+        rows.append(
+            {
+                "name": name,
+                "default": name == checkpoints.default_name(),
+                "accuracy": figures["accuracy"],
+                "ci95": figures["ci95"],
+                "milliseconds": latency.batched,
+                "milliseconds_single": latency.single,
+                "megabytes": checkpoints.find(name).stat().st_size / 1e6,
+            }
+        )
+    return [*rows, PEER]
 
 
 def train_release(

@@ -125,6 +125,26 @@ def speedrun(
 
 
 @app.command()
+def pareto(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write (.png); the figures go beside it as .json.")],
+) -> None:
+    """Time every released checkpoint here; draw accuracy against milliseconds a face and megabytes."""
+    import json
+
+    from analysis.figures import pareto as drawing
+    from analysis.figures import save
+    from fer.environment import device_name
+    from fer.files import write_whole
+    from fer.zoo import points
+
+    rows, device = points(), device_name()
+    content = json.dumps({"device": device, "models": rows}, indent=2) + "\n"
+    write_whole(out.with_suffix(".json"), content.encode())
+    save(drawing.figure(rows, device), out)
+    console.put(str(out))
+
+
+@app.command()
 def table() -> None:
     """Write the table of released checkpoints anew from their cards: checkpoints/README.md and the README."""
     from fer.release import markdown_table, write_tables
