@@ -1,12 +1,21 @@
 """``fer zoo``: the released checkpoints and their table."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from fer.cli import console, options
+
+if TYPE_CHECKING:
+    from fer.config import RunConfig
+    from fer.data import Corpus
+    from fer.training.run import Watch
 
 app = typer.Typer(help="Release checkpoints and list them.")
 
@@ -35,6 +44,18 @@ def add(
     console.put(f"{RELEASED / name}.pth {console.percent(card.validation_accuracy)}")
 
 
+@contextmanager
+def _without_pictures(config: RunConfig, corpus: Corpus, folder: Path) -> Iterator[Watch]:
+    """What is shown of a run, but for pictures at every epoch: a fast GPU would wait for them."""
+    from dataclasses import replace
+
+    from fer.cli.live import watched
+    from fer.training.run import nothing
+
+    with watched(config, corpus, folder) as watch:
+        yield replace(watch, on_picture=nothing)
+
+
 @app.command()
 def train(
     names: Annotated[Optional[list[str]], typer.Argument(help="Released models. [default: all, cheapest first]")] = None,
@@ -54,7 +75,6 @@ def train(
 
     bind_threads()
     from fer.checkpoint import RELEASED
-    from fer.cli.live import watched
     from fer.data import load
     from fer.errors import FerError, InterruptedRunError, TrainingError
     from fer.overrides import parse_assignments, recipe_config, with_values
@@ -72,7 +92,7 @@ def train(
     failed = []
     for name, config in chosen.items():
         try:
-            best = train_release(name, config, corpus, runs, watched)
+            best = train_release(name, config, corpus, runs, _without_pictures)
             card, stored = release_best(name, best, corpus, target)
         except InterruptedRunError:
             raise

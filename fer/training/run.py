@@ -4,6 +4,7 @@ import datetime as dt
 import itertools
 import shlex
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from fer.errors import CheckpointError, ConfigError, InterruptedRunError, Traini
 from fer.evaluation import evaluate_checkpoint, predict_logits
 from fer.metrics import evaluate_table
 from fer.training import store
-from fer.training.fit import Hooks, Job, OnStep, StopTraining, fit, summed
+from fer.training.fit import Hooks, Job, OnStep, StopTraining, agreed, fit, summed
 from fer.training.hardware import Hardware, make_fabric
 from fer.training.history import Epoch, History
 from fer.training.interrupt import stop_requests
@@ -36,6 +37,11 @@ from fer.types import PredictionTable, Progress
 
 #: A run that diverges is rolled back and its learning rate halved so often, then it stops.
 MOST_ROLLBACKS = 3
+
+#: Seconds of saving a state that are never too many.
+QUICK_SAVE = 0.25
+#: A state that takes longer is saved after so many times its own seconds only, so that a fast GPU does not wait for the disk.
+MOST_SAVING = 10
 
 _CURVES = (
     "train_loss",
@@ -148,6 +154,10 @@ class _Keeper:
     card: Card
     watch: Watch
     command: str
+    best: tuple[Card, dict[str, torch.Tensor]] | None = None  # not yet on disk
+    behind: Card | None = None  # of the last finished epoch, where that is not yet on disk
+    saved: float = 0.0
+    save_seconds: float = 0.0
 
     def restore(self, changed_data: bool) -> None:
         """Take over the last good state of the folder."""
@@ -188,6 +198,8 @@ class _Keeper:
                     if self.trainer.epoch == 1 and self.trainer.step == 0:
                         self._save()
                     fit(self.job, self.trainer, hooks)
+                    if self.behind:
+                        self._save()
                     return
                 except StopTraining as request:
                     self._leave(request.signal)
@@ -197,7 +209,7 @@ class _Keeper:
     def _leave(self, number: int) -> NoReturn:
         trainer = self.trainer
         place = f"step {trainer.step} of epoch {trainer.epoch}" if trainer.step else f"epoch {len(trainer.history)}"
-        if trainer.step:  # a whole epoch is saved already
+        if trainer.step or self.behind:
             self._save()
         raise InterruptedRunError(
             f"{signal.Signals(number).name}: saved after {place}; continue with: {self.command}", 128 + number
@@ -209,19 +221,28 @@ class _Keeper:
             raise TrainingError(
                 f"{error}, again after {MOST_ROLLBACKS} halvings of the learning rate; lower lr or the class weights"
             ) from error
+        self.best = self.behind = None
         self.restore(changed_data=True)
         self.trainer.rate_factor = factor
         self._save()  # so that a run killed from now on does not meet the same end again
         self.watch.on_note(f"{error}; back to the last good state with {factor:g} times the learning rate")
 
-    def _save(self, card: Card | None = None, *, is_best: bool = False) -> None:
-        card = card or self.card
+    def _save(self) -> None:
+        started = time.perf_counter()
         state = self.trainer.state(summed(self.job.fabric, self.trainer.tally))
         if self.job.fabric.is_global_zero:
-            if is_best:  # first, so that a run killed in between repeats the epoch instead of losing its best
-                store.save_best(self.folder, self.trainer, card)
-            store.save_last(self.folder, self.trainer, state, card)
+            if self.best:  # first, so that a run killed in between repeats the epoch instead of losing its best
+                store.save_best(self.folder, *self.best)
+            store.save_last(self.folder, self.trainer, state, self.behind or self.card)
+        self.best = self.behind = None
         self.job.fabric.barrier()
+        self.saved, self.save_seconds = time.perf_counter(), time.perf_counter() - started
+
+    def _is_due(self) -> bool:
+        """True in all processes where saving takes a small part of the time since it was done last."""
+        quick = self.save_seconds < QUICK_SAVE
+        due = quick or time.perf_counter() - self.saved > MOST_SAVING * self.save_seconds
+        return bool(agreed(self.job.fabric, int(due)))
 
     def _keep_epoch(self, trainer: Trainer, board: SummaryWriter | None) -> None:
         last = trainer.history.epochs[-1]
@@ -232,7 +253,12 @@ class _Keeper:
             validation_accuracy=last.validation_accuracy,
             train_accuracy=last.train_accuracy,
         )
-        self._save(card, is_best=is_best)
+        if is_best:
+            state = trainer.average.model.state_dict()
+            self.best = (card, {name: value.clone() for name, value in state.items()})
+        self.behind = card
+        if self._is_due():
+            self._save()
         if board:
             for name in _CURVES:
                 board.add_scalar(name.replace("_", "/", 1), getattr(last, name), last.epoch)

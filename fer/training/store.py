@@ -68,9 +68,9 @@ def set_aside(folder: Path) -> None:
         raise OutputError(f"cannot rename {folder / LAST}: {error.strerror}; choose a writable folder") from error
 
 
-def save_best(folder: Path, trainer: Trainer, card: Card) -> None:
-    """Keep the averaged network as the best so far."""
-    checkpoints.save(folder / BEST, trainer.average.model.state_dict(), card)
+def save_best(folder: Path, card: Card, state: State) -> None:
+    """Keep an averaged network as the best so far."""
+    checkpoints.save(folder / BEST, state, card)
 
 
 def read_last(folder: Path) -> tuple[Card, dict[str, Any], State, str]:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from fer import checkpoint as checkpoints
 from fer.config import RunConfig
 from fer.errors import InterruptedRunError
 from fer.overrides import with_values
-from fer.training import store
+from fer.training import run, store
 from fer.training.run import Continuation, Watch, train
 from tests.long_runs.runs import OTHERS, SETTINGS, Killed, config_of, differences, go_on, kept, killed_before_rename, stop_at
 
@@ -65,6 +66,57 @@ def test_a_run_repeated_from_its_configuration_is_equal_to_the_bit(fer, fake_zip
     second = fer("train", "--config", folder / "config.yaml", "--data", fake_zip, "--runs", tmp_path / "again")
     assert second.code == 0
     assert differences(kept(folder), kept(Path(second.out.strip()))) == []
+
+
+# where saving takes long
+
+
+@pytest.fixture
+def slow_disk(monkeypatch):
+    """Saving takes so long, in relation to an epoch, that no epoch's end is reason enough; the saves are counted."""
+    monkeypatch.setattr(run, "QUICK_SAVE", -1.0)
+    monkeypatch.setattr(run, "MOST_SAVING", 1e9)
+    saved = []
+    save_last = store.save_last
+
+    def counted(*arguments):
+        saved.append(1)
+        save_last(*arguments)
+
+    monkeypatch.setattr(store, "save_last", counted)
+    return saved
+
+
+def test_a_run_that_saves_seldom_ends_as_one_that_saves_every_epoch(expected, corpus, tmp_path, slow_disk):
+    train(config_of(), corpus, tmp_path / "run", Watch())
+    assert len(slow_disk) == 2  # at the start and at the end
+    assert differences(expected, kept(tmp_path / "run")) == []
+
+
+@pytest.mark.parametrize("at", [(3, 2), (3, 5)], ids=["within an epoch", "at its end"])
+def test_stopped_it_saves_all_that_is_not_on_disk(expected, corpus, tmp_path, slow_disk, at):
+    folder = stop_at(config_of(), corpus, tmp_path / "run", at)
+    card, state, _, _ = store.read_last(folder)
+    assert len(state["history"]) == (2 if at[1] < 5 else 3)
+    assert checkpoints.load(folder / "best.pth").card.best_epoch in (1, 2, 3)
+    assert card.best_epoch == len(state["history"])  # the card of the last finished epoch
+    go_on(folder, corpus)
+    assert differences(expected, kept(folder)) == []
+
+
+def test_killed_it_goes_on_from_what_was_saved(expected, corpus, tmp_path, slow_disk):
+    class Kill(BaseException):
+        pass
+
+    def kill(epoch, is_best):
+        if epoch.epoch == 3:
+            raise Kill
+
+    with pytest.raises(Kill):
+        train(config_of(), corpus, tmp_path / "run", Watch(on_epoch=kill))
+    assert store.read_last(tmp_path / "run")[1]["history"] == []
+    go_on(tmp_path / "run", corpus)
+    assert differences(expected, kept(tmp_path / "run")) == []
 
 
 # killed while writing
