@@ -33,7 +33,7 @@ def gather() -> dict[str, Any]:
     import fer
     from fer import environment
     from fer.checkpoint import released_names
-    from fer.data.source import cache_folder
+    from fer.data.cache import cache_folder
 
     return {
         "path": str(Path(fer.__file__).parent),

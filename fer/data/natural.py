@@ -1,8 +1,6 @@
 """Natural images to learn from before faces: ``train/<class>/`` and ``validation/<class>/`` in a tar, zip or folder."""
 
-import io
 import json
-import logging
 import tarfile
 import zipfile
 import zlib
@@ -14,13 +12,10 @@ import numpy as np
 import torch
 
 from fer.data.archive import MAX_ENTRIES, MAX_FILE_BYTES, file_sha256, is_junk, open_tree
-from fer.data.source import cache_folder
-from fer.errors import DataError, ImageError, OutputError
-from fer.files import make_folder, write_whole
+from fer.data.cache import read_arrays, write_arrays
+from fer.errors import DataError, ImageError
 from fer.images import decode_grey
 from fer.types import Progress
-
-_log = logging.getLogger(__name__)
 
 #: Side to which images are brought; Tiny-ImageNet reduced to 32 pixels fits in a hundred megabytes.
 SIDE = 32
@@ -57,7 +52,7 @@ def load_natural(path: Path, progress: Progress | None = None) -> NaturalImages:
         raise DataError(f"no data at {path}; name a tar, zip or folder of train/<class>/ and validation/<class>/")
     tree = open_tree(path) if path.is_dir() or zipfile.is_zipfile(path) else None
     key = tree.key if tree else file_sha256(path)
-    cache = cache_folder() / f"natural-{key[:32]}-{SIDE}.npz"
+    cache = f"natural-{key[:32]}-{SIDE}"
     found = _read_cache(cache, path, key)
     if found:
         return found
@@ -112,27 +107,17 @@ def _decoded(files: Iterator[tuple[PurePosixPath, bytes]], origin: Path, key: st
     )
 
 
-def _write_cache(path: Path, natural: NaturalImages) -> None:
+def _write_cache(name: str, natural: NaturalImages) -> None:
     arrays = {"classes": np.frombuffer(json.dumps(natural.classes).encode(), dtype=np.uint8)}
     arrays |= {f"{split}_images": natural.images[split].numpy() for split in _SPLITS}
     arrays |= {f"{split}_labels": natural.labels[split].numpy() for split in _SPLITS}
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)
-    try:
-        make_folder(path.parent)
-        write_whole(path, content.getvalue())
-    except OutputError as error:
-        _log.warning("the decoded images are not cached: %s", error)
+    write_arrays(name, arrays)
 
 
-def _read_cache(path: Path, origin: Path, key: str) -> NaturalImages | None:
-    if not path.exists():
+def _read_cache(name: str, origin: Path, key: str) -> NaturalImages | None:
+    arrays = read_arrays(name)
+    if arrays is None or {f"{split}_{kind}" for split in _SPLITS for kind in ("images", "labels")} - arrays.keys():
         return None
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            images = {split: torch.from_numpy(arrays[f"{split}_images"]) for split in _SPLITS}
-            labels = {split: torch.from_numpy(arrays[f"{split}_labels"]) for split in _SPLITS}
-            return NaturalImages(images, labels, tuple(json.loads(arrays["classes"].tobytes())), origin.name, key)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        _log.warning("a damaged cache is ignored: %s", error)
-        return None
+    images = {split: torch.from_numpy(arrays[f"{split}_images"]) for split in _SPLITS}
+    labels = {split: torch.from_numpy(arrays[f"{split}_labels"]) for split in _SPLITS}
+    return NaturalImages(images, labels, tuple(json.loads(arrays["classes"].tobytes())), origin.name, key)

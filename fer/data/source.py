@@ -1,24 +1,20 @@
 """From a path to a :class:`Corpus`: which source it is, where the decoded form is cached, where to look by default."""
 
-import io
 import json
 import logging
 import os
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 
 from fer.data.archive import FileTree, Member, file_sha256, open_tree
+from fer.data.cache import read_arrays, write_arrays
 from fer.data.challenge_csv import read_csv
 from fer.data.faceset import SPLITS, Corpus, FaceSet, Row, Skipped
 from fer.data.folder import read_folders
-from fer.errors import DataError, OutputError
-from fer.files import make_folder, write_whole
+from fer.errors import DataError
 from fer.types import Progress
 
 _log = logging.getLogger(__name__)
@@ -47,7 +43,7 @@ def load(path: Path | str | None = None, progress: Progress | None = None) -> Co
     origin = locate(path)
     tree = open_tree(origin) if origin.is_dir() or not _is_csv(origin) else None
     key = tree.key if tree else file_sha256(origin)
-    cache = cache_folder() / f"faces-{key[:32]}-v{_CACHE_VERSION}.npz"
+    cache = f"faces-{key[:32]}-v{_CACHE_VERSION}"
     cached = _read_cache(cache, origin)
     if cached:
         return cached
@@ -69,11 +65,6 @@ def locate(path: Path | str | None) -> Path:
     if folder.is_dir() and any(folder.iterdir()):
         return _inside(folder)
     raise DataError(f"no data set named and none in data/; {_HOW_TO_GET}")
-
-
-def cache_folder() -> Path:
-    """Where decoded data sets are kept: ``$FER_CACHE`` or the user's cache folder."""
-    return Path(os.environ.get("FER_CACHE") or platformdirs.user_cache_dir("ferscope"))
 
 
 def _inside(path: Path) -> Path:
@@ -113,40 +104,30 @@ def _split_up(rows: Sequence[Row]) -> dict[str, FaceSet]:
     return splits
 
 
-def _write_cache(path: Path, corpus: Corpus) -> None:
-    """Keep the decoded form; a full or read-only disk costs speed, not the run."""
+def _write_cache(name: str, corpus: Corpus) -> None:
     arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {}
-    for name, faces in corpus.splits.items():
-        arrays[f"{name}_images"] = faces.images.numpy()
-        arrays[f"{name}_labels"] = faces.labels.numpy()
-    names = {name: faces.names for name, faces in corpus.splits.items()}
+    for split, faces in corpus.splits.items():
+        arrays[f"{split}_images"] = faces.images.numpy()
+        arrays[f"{split}_labels"] = faces.labels.numpy()
+    names = {split: faces.names for split, faces in corpus.splits.items()}
     skipped = [(s.reason, s.count, s.example) for s in corpus.skipped]
     arrays["meta"] = np.frombuffer(json.dumps({"names": names, "skipped": skipped}).encode(), dtype=np.uint8)
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)
-    try:
-        make_folder(path.parent)
-        write_whole(path, content.getvalue())
-    except OutputError as error:
-        _log.warning("the decoded data set is not cached: %s", error)
+    write_arrays(name, arrays)
 
 
-def _read_cache(path: Path, origin: Path) -> Corpus | None:
-    if not path.exists():
+def _read_cache(name: str, origin: Path) -> Corpus | None:
+    arrays = read_arrays(name)
+    if arrays is None:
         return None
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            meta = json.loads(arrays["meta"].tobytes())
-            splits = {
-                name: FaceSet(
-                    torch.from_numpy(arrays[f"{name}_images"]),
-                    torch.from_numpy(arrays[f"{name}_labels"]),
-                    tuple(names),
-                    name,
-                )
-                for name, names in meta["names"].items()
-            }
+        meta = json.loads(arrays["meta"].tobytes())
+        splits = {
+            split: FaceSet(
+                torch.from_numpy(arrays[f"{split}_images"]), torch.from_numpy(arrays[f"{split}_labels"]), tuple(names), split
+            )
+            for split, names in meta["names"].items()
+        }
         return Corpus(origin, splits, tuple(Skipped(*entry) for entry in meta["skipped"]))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, TypeError) as error:
         _log.warning("a damaged cache is ignored: %s", error)
         return None

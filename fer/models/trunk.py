@@ -10,8 +10,7 @@ import torch
 
 from fer.errors import WeightsError
 from fer.files import write_whole
-from fer.models.tensorfile import UnreadableTensorsError, read_tensors
-from fer.models.weights import State
+from fer.models.weights import State, read_content
 
 _FORMAT = "fer trunk"
 
@@ -44,12 +43,7 @@ def read_trunk(path: Path) -> Trunk | None:
     Raises:
         WeightsError: cannot be read.
     """
-    try:
-        content = read_tensors(path.read_bytes())
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check the path given to --init") from error
-    except UnreadableTensorsError as error:
-        raise WeightsError(f"{path}: {error}; give a state dict saved by torch.save") from error
+    content = read_content(path)
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         return None
     try:

@@ -7,6 +7,7 @@ import pickle
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -49,18 +50,27 @@ def download(weights: WeightsEnum) -> State:
     return state
 
 
+def read_content(path: Path) -> Any:
+    """Whatever a local file of tensors holds.
+
+    Raises:
+        WeightsError: not there, or no file of tensors.
+    """
+    try:
+        return read_tensors(path.read_bytes())
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check the path given to --init") from error
+    except UnreadableTensorsError as error:
+        raise WeightsError(f"{path}: {error}; give a state dict saved by torch.save") from error
+
+
 def read_state(path: Path) -> State:
     """Tensors of a local file: a plain state dict, or one under ``state_dict`` as checkpoints have it.
 
     Raises:
         WeightsError: not there, or no file of tensors.
     """
-    try:
-        content = read_tensors(path.read_bytes())
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check the path given to --init") from error
-    except UnreadableTensorsError as error:
-        raise WeightsError(f"{path}: {error}; give a state dict saved by torch.save") from error
+    content = read_content(path)
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not is_state(state):
         raise WeightsError(f"{path}: holds no state dict of tensors; give one saved by torch.save")

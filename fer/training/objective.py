@@ -54,7 +54,6 @@ def make_objective(plan: Plan, fabric: Fabric, faces: FaceSet, progress: Progres
     Raises:
         CheckpointError: a teacher cannot be loaded.
         ConfigError: a teacher knows other classes.
-        OutputError: what teachers said beforehand cannot be kept.
     """
     teachers = load_teachers(plan.config, fabric.device, fabric.autocast)
     ahead = teachers and plan.config.distillation.ahead

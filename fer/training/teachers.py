@@ -1,11 +1,9 @@
 """Checkpoints that a network learns from: asked at every step, or once for all."""
 
 import hashlib
-import io
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,11 +11,10 @@ import torch
 from fer.checkpoint import Checkpoint, load
 from fer.config import RunConfig
 from fer.data import FaceSet
+from fer.data.cache import read_arrays, write_arrays
 from fer.data.preprocess import standardise
-from fer.data.source import cache_folder
-from fer.errors import ConfigError, OutputError
+from fer.errors import ConfigError
 from fer.evaluation import predict_logits
-from fer.files import write_whole
 from fer.losses import soften
 from fer.types import Progress
 
@@ -41,11 +38,7 @@ class Teachers:
         return self._mean(logits)
 
     def answers(self, faces: FaceSet, progress: Progress | None = None) -> torch.Tensor:
-        """float32 (N, C): the same of a whole set, the mean over each face and its mirror image; kept on disk.
-
-        Raises:
-            OutputError: the cache folder cannot be written.
-        """
+        """float32 (N, C): the same of a whole set, the mean over each face and its mirror image; kept on disk."""
         both = [self._logits(teacher, faces, progress) for teacher in self.checkpoints]
         return torch.stack([self._mean([one[way] for one in both]) for way in (0, 1)]).mean(0)
 
@@ -60,36 +53,17 @@ class Teachers:
         """float32 (2, N, C): of the faces and of their mirror images."""
         pixels = faces.images.cpu().numpy().tobytes()
         key = hashlib.sha256(teacher.card.weights_sha256.encode() + pixels).hexdigest()[:32]
-        path = cache_folder() / f"teacher-{key}.npy"
-        device = faces.images.device
-        found = _read(path, (2, len(faces), len(teacher.card.classes)))
-        if found is not None:
-            return found.to(device)
-        shape = teacher.card.preprocess
-        both = torch.stack(
-            [
-                predict_logits(teacher.model, images, shape, autocast=self.autocast(), progress=progress)
-                for images in (faces.images, faces.images.flip(-1))
-            ]
-        )
-        content = io.BytesIO()
-        np.save(content, both.cpu().numpy())
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make {path.parent}: {error.strerror}; name another folder in FER_CACHE") from error
-        write_whole(path, content.getvalue())
+        shape, device = (2, len(faces), len(teacher.card.classes)), faces.images.device
+        kept = (read_arrays(f"teacher-{key}") or {}).get("logits")
+        if kept is not None and kept.shape == shape and kept.dtype == np.float32 and np.isfinite(kept).all():
+            return torch.from_numpy(kept).to(device)
+        ways = [
+            predict_logits(teacher.model, images, teacher.card.preprocess, autocast=self.autocast(), progress=progress)
+            for images in (faces.images, faces.images.flip(-1))
+        ]
+        both = torch.stack(ways)
+        write_arrays(f"teacher-{key}", {"logits": both.cpu().numpy()})
         return both
-
-
-def _read(path: Path, shape: tuple[int, ...]) -> torch.Tensor | None:
-    """Kept answers; None where there are none, or they are damaged."""
-    try:
-        found = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    fits = found.shape == shape and found.dtype == np.float32 and bool(np.isfinite(found).all())
-    return torch.from_numpy(found) if fits else None
 
 
 def load_teachers(
