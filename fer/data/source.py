@@ -41,12 +41,14 @@ def load(path: Path | str | None = None, progress: Progress | None = None) -> Co
         DataError: nothing there, unsafe or inconsistent.
     """
     origin = locate(path)
-    tree = open_tree(origin) if origin.is_dir() or not _is_csv(origin) else None
+    tree = open_tree(origin) if origin.is_dir() else None
     key = tree.key if tree else file_sha256(origin)
     cache = f"faces-{key[:32]}-v{_CACHE_VERSION}"
     cached = _read_cache(cache, origin)
     if cached:
         return cached
+    if not tree and not _is_csv(origin):
+        tree = open_tree(origin)  # only now: listing 30,000 entries takes as long as reading the cache
     rows, skipped = _read_tree(tree, progress) if tree else (read_csv(origin.read_bytes(), str(origin), progress), [])
     corpus = Corpus(origin, _split_up(rows), tuple(skipped))
     _write_cache(cache, corpus)
