@@ -9,12 +9,15 @@ from typing import Any
 from fer import checkpoint as checkpoints
 from fer.calibration import fit_temperature, halves
 from fer.checkpoint import RELEASED, Card, Checkpoint
+from fer.config import RunConfig
 from fer.data import Corpus, FaceSet
+from fer.data.labels import relabel
 from fer.data.photos import clean
 from fer.errors import CheckpointError, OutputError
 from fer.evaluation import evaluate_checkpoint
 from fer.files import write_whole
 from fer.metrics import evaluate_table
+from fer.overrides import with_values
 from fer.types import PredictionTable, Progress
 
 #: Test-time augmentations that every release is measured with beside none.
@@ -47,11 +50,14 @@ def release(source: Checkpoint, corpus: Corpus, path: Path, progress: Progress |
     Weights are stored in half precision where that changes accuracy and log loss by at most 1e-4. The temperature is
     fitted on one half of the validation split; the card has the figures of the other half under ``validation/held-out``.
 
+    Faces have the labels that the checkpoint was trained on; one trained on soft FER+ votes is also judged by their majority.
+
     Raises:
-        DataError: no training and validation faces.
+        DataError: no training and validation faces, or the votes are not where they were.
         OutputError: the folder is not writable.
     """
-    train, validation = corpus.for_training()
+    own = _relabelled(corpus, source.card)
+    train, validation = own.for_training()
     source = replace(source, card=replace(source.card, temperature=1.0))
     table, half = _stored(source, validation, progress)
     fitted, held_out = halves(table)
@@ -66,11 +72,21 @@ def release(source: Checkpoint, corpus: Corpus, path: Path, progress: Progress |
     }
     for tta in MEASURED_TTA:
         metrics[f"validation/{tta}"] = evaluate_table(evaluate_checkpoint(source, validation, progress, tta=tta))
+    if source.card.config.get("labels") == "ferplus-soft":  # the figure that others give
+        agreed = _relabelled(corpus, source.card, labels="ferplus-majority").split("validation")
+        metrics["validation/ferplus-majority"] = evaluate_table(evaluate_checkpoint(source, agreed, progress))
     metrics = {**source.card.metrics, **metrics}
     card = replace(source.card, validation_accuracy=metrics["validation"]["accuracy"], metrics=metrics)
     card = checkpoints.save(path, source.model.state_dict(), card, half=half)
     write_whole(path.with_suffix(".json"), (card.to_json() + "\n").encode())
     return card
+
+
+def _relabelled(corpus: Corpus, card: Card, **changes: str) -> Corpus:
+    """The corpus with the labels that a checkpoint was trained on."""
+    known = {key: card.config[key] for key in ("labels", "votes") if key in card.config}
+    relabelled, _ = relabel(corpus, with_values(RunConfig(), known | changes, "the card"))
+    return relabelled
 
 
 def _stored(source: Checkpoint, validation: FaceSet, progress: Progress | None) -> tuple[PredictionTable, bool]:

@@ -45,6 +45,7 @@ ZOO.add("efficientnet_b0", Release(71.0, 72.0, "71.3 with ImageNet weights"))
 ZOO.add("resnet18", Release(72.0, 73.0, "72–73 from scratch, epoch picked on the test split"))
 ZOO.add("vgg16", Release(71.5, 72.5, "70–75"))
 ZOO.add("vgg8", Release(71.5, 72.5, "73.06, validation and test exchanged"))
+ZOO.add("resnet18-ferplus", Release(85.0, 85.5, "84.99 with VGG13, Barsoum et al. 2016"))
 ZOO.add("resnet18-four", Release(83.0, 84.0, "82.2"))
 
 

@@ -17,21 +17,31 @@ def evaluate(
     data: options.Data = None,
     split: options.Split = "validation",
     classes: Annotated[Optional[str], typer.Option(help="Only these classes, as faces and as answers: angry,happy,…")] = None,
+    labels: Annotated[str, typer.Option(help="fer, ferplus-majority or ferplus-soft (judged by the most votes).")] = "fer",
+    votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
     tta: options.Tta = "none",
     json: options.Json = False,
     table: Annotated[Optional[Path], typer.Option(help="Also save the prediction table here (.npz).")] = None,
 ) -> None:
     """Run a checkpoint once over a split and print its figures."""
     from fer.checkpoint import load as load_checkpoint
+    from fer.config import RunConfig
     from fer.data import load
+    from fer.data.labels import relabel
     from fer.data.views import TTA
     from fer.evaluation import evaluate_checkpoint
     from fer.metrics import evaluate_table
+    from fer.overrides import with_values
 
     passes = len(TTA[tta])
     model = load_checkpoint(checkpoint)
     with console.progress("reading faces") as report:
-        faces = load(data, report).split(split)
+        corpus = load(data, report)
+    settings = with_values(RunConfig(), {"labels": labels, "votes": str(votes) if votes else ""}, "command line")
+    corpus, note = relabel(corpus, settings)
+    if note:
+        console.say(note)
+    faces = corpus.split(split)
     with console.progress("judging faces") as report:
         started = time.perf_counter()
         chosen = None if classes is None else options.class_names(classes)

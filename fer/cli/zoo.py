@@ -64,6 +64,7 @@ def train(
         Path, typer.Option(help="Folder of the runs, one a name; finished ones are kept, stopped ones go on.")
     ] = Path("runs/zoo"),
     out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Where releases go. [default: checkpoints/]")] = None,
+    votes: Annotated[Optional[Path], typer.Option(help="FER+ votes, for the models that learn from them.")] = None,
     assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipes; repeatable.")] = None,
 ) -> None:
     """Train released models from their recipes; each is released when it is done and better than what is there.
@@ -77,14 +78,10 @@ def train(
     from fer.checkpoint import RELEASED
     from fer.data import load
     from fer.errors import FerError, InterruptedRunError, TrainingError
-    from fer.overrides import parse_assignments, recipe_config, with_values
     from fer.release import write_tables
-    from fer.zoo import ZOO, missing, release_best, train_release
+    from fer.zoo import missing, release_best, train_release
 
-    changes = parse_assignments(assignments or [])
-    for name in names or ():
-        ZOO[name]  # an unknown name is said before anything is trained
-    chosen = {name: with_values(recipe_config(name), changes, "command line") for name in names or ZOO}
+    chosen = _chosen(names, votes, assignments or [])
     target = out or RELEASED
     target.mkdir(parents=True, exist_ok=True)
     with console.progress("reading faces") as report:
@@ -107,6 +104,26 @@ def train(
         write_tables()
     if failed:
         raise TrainingError(f"not trained: {', '.join(failed)}; the reasons stand above")
+
+
+def _chosen(names: list[str] | None, votes: Path | None, assignments: list[str]) -> dict[str, RunConfig]:
+    """Configurations by name; without names of all models for which there is what they need."""
+    from fer.overrides import parse_assignments, recipe_config, with_values
+    from fer.zoo import ZOO
+
+    for name in names or ():
+        ZOO[name]  # an unknown name is said before anything is trained
+    changes = parse_assignments(assignments)
+    chosen = {}
+    for name in names or ZOO:
+        config = with_values(recipe_config(name), changes, "command line")
+        if config.labels != "fer" and votes:
+            config = with_values(config, {"votes": str(votes)}, "command line")
+        elif config.labels != "fer" and not names:
+            console.say(f"{name} learns from FER+ votes: left out, name their file with --votes")
+            continue
+        chosen[name] = config
+    return chosen
 
 
 @app.command()

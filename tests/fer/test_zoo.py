@@ -152,6 +152,50 @@ def test_bad_input_is_one_line(words, message, tmp_path):
     assert message in err and len(err.strip().splitlines()) == 1
 
 
+@pytest.fixture
+def votes(corpus, tmp_path) -> Path:
+    """All votes for the true class, but for one validation face of each class, on which the taggers are split."""
+    columns = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
+    ours = dict(zip(columns, ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear"), strict=False))
+    lines = ["file,usage," + ",".join(columns)]
+    for faces in corpus.splits.values():
+        seen = set()
+        for name, label in zip(faces.names, faces.labels.tolist(), strict=True):
+            split_up = faces.split == "validation" and label not in seen
+            seen.add(label)
+            cells = ["4" if split_up and column == "unknown" else "0" for column in columns]
+            cells[[ours.get(column) for column in columns].index(faces.classes[label])] = "5" if split_up else "10"
+            if split_up:
+                cells[-3] = "1"
+            lines.append(f"{name},Training," + ",".join(cells))
+    path = tmp_path / "votes.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_model_of_soft_votes_is_also_judged_by_their_majority(fake_zip, corpus, votes, tmp_path):
+    words = ["--labels", "ferplus-soft", "--votes", votes, "--data", fake_zip, "--runs", tmp_path / "runs", *FAST]
+    code, out, err = fer("train", "baseline", *words)
+    assert code == 0, err
+    card = release(checkpoints.load(Path(out.strip()) / "best.pth"), corpus, tmp_path / "soft.pth")
+    words = ["-c", tmp_path / "soft.pth", "--data", fake_zip, "--votes", votes, "--json"]
+    for rule, key in (("ferplus-soft", "validation"), ("ferplus-majority", "validation/ferplus-majority")):
+        code, out, err = fer("evaluate", *words, "--labels", rule)
+        assert code == 0, err
+        assert f"labels {rule}" in err
+        measured, stated = json.loads(out), card.metrics[key]
+        assert (measured["n"], measured["accuracy"]) == (stated["n"], stated["accuracy"])
+
+
+def test_models_of_votes_are_left_out_where_there_are_none(fake_zip, tmp_path):
+    code, _, err = fer("zoo", "train", "--data", tmp_path / "nowhere.zip")
+    assert code == 2
+    assert "resnet18-ferplus learns from FER+ votes: left out" in err
+    code, _, err = fer("zoo", "train", "resnet18-ferplus", "--data", fake_zip, "--runs", tmp_path, "--out", tmp_path / "out")
+    assert code == 2
+    assert "--votes" in err
+
+
 @pytest.mark.parametrize("name", list(ZOO))
 def test_every_release_has_a_recipe_that_names_its_architecture(name):
     config = recipe_config(name)
