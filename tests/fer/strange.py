@@ -3,6 +3,7 @@
 import io
 import pickle
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -81,3 +82,18 @@ def torch_saved(content: object, **options: object) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer, **options)
     return buffer.getvalue()
+
+
+def zipped(path, *entries):
+    """A zip of (name, bytes)."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        for name, data in entries:
+            target.writestr(name, data)
+    return path
+
+
+def csv_file(folder, *rows, header="emotion,pixels,Usage"):
+    """The challenge's csv with these rows."""
+    path = folder / "fer2013.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path

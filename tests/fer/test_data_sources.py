@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import shutil
 import sys
 import zipfile
@@ -14,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fer.data import archive, load, source
+from fer.data import archive, load
 from fer.data.sampling import balanced_class_weights
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
@@ -257,103 +256,6 @@ def test_data_info_as_json(fer, tmp_path):
 
 def test_data_info_says_that_nothing_was_skipped(fer, fake_folder):
     assert "nothing was skipped" in fer("data", "info", fake_folder).out
-
-
-# the cache
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def decodings(monkeypatch):
-    """How often pictures were really decoded."""
-    calls, decode = [], source.read_folders
-
-    def counted(*arguments):
-        calls.append(arguments)
-        return decode(*arguments)
-
-    monkeypatch.setattr(source, "read_folders", counted)
-    return calls
-
-
-@pytest.mark.parametrize("packing", ["folder", "zip"])
-def test_a_data_set_is_decoded_once(packing, packings, cache, decodings):
-    first, second = load(packings[packing]), load(packings[packing])
-    assert len(decodings) == 1
-    assert second.fingerprint == first.fingerprint
-    assert second.origin == first.origin == packings[packing]
-    assert {name: faces.names for name, faces in second.splits.items()} == {n: f.names for n, f in first.splits.items()}
-
-
-def test_the_cache_follows_the_content_not_the_path(fake_zip, tmp_path, cache, decodings):
-    load(fake_zip)
-    moved = load(shutil.copy(fake_zip, tmp_path / "renamed.zip"))
-    assert len(decodings) == 1
-    assert moved.origin == tmp_path / "renamed.zip"
-
-
-@pytest.mark.parametrize("packing", ["folder", "zip"])
-def test_changed_content_is_decoded_anew(packing, tmp_path, cache):
-    path = tmp_path / "data.zip" if packing == "zip" else tmp_path / "data"
-    write = fakes.write_zip if packing == "zip" else fakes.write_folder
-    before = load(write(path, train=1)).fingerprint
-    assert load(write(path, train=2)).fingerprint != before
-
-
-def test_a_picture_replaced_by_one_of_the_same_size_and_time_is_noticed(tmp_path, cache):
-    path = tmp_path / "faces" / "train" / "happy" / "1.bmp"
-    path.parent.mkdir(parents=True)
-    fingerprints = set()
-    for seed in (1, 2):
-        path.write_bytes(saved(Image.fromarray(noise(48, 48, 1, seed)), "BMP"))
-        os.utime(path, (1_000_000, 1_000_000))
-        fingerprints.add(load(tmp_path / "faces").fingerprint)
-    assert len(fingerprints) == 2
-
-
-DAMAGE = {
-    "empty": lambda data: b"",
-    "cut short": lambda data: data[: len(data) // 2],
-    "overwritten": lambda data: b"nonsense" * 10,
-    "one bit flipped": lambda data: data[:20_000] + bytes([data[20_000] ^ 1]) + data[20_001:],
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_cache_is_replaced(damage, fake_zip, cache, decodings):
-    good = load(fake_zip).fingerprint
-    (file,) = cache.iterdir()
-    file.write_bytes(DAMAGE[damage](file.read_bytes()))
-    assert load(fake_zip).fingerprint == good
-    assert load(fake_zip).fingerprint == good
-    assert len(decodings) == 2
-
-
-def test_a_cache_that_cannot_be_written_costs_only_speed(fake_zip, tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("FER_CACHE", str(tmp_path / "file" / "cache"))
-    assert load(fake_zip).split("train").counts["happy"] == 6
-
-
-def test_a_cache_file_is_written_whole_or_not_at_all(fake_zip, cache):
-    load(fake_zip)
-    (file,) = cache.iterdir()
-    file.unlink()
-    (file / "in the way").mkdir(parents=True)
-    assert load(fake_zip).split("train").counts["happy"] == 6
-    assert [path.name for path in cache.iterdir()] == [file.name]
-
-
-def test_bad_data_leaves_nothing_in_the_cache(tmp_path, cache):
-    path = fakes.write_zip(tmp_path / "archive.zip", {"train/contempt/1.png": b""}, train=1)
-    with pytest.raises(DataError):
-        load(path)
-    assert not cache.exists() or not list(cache.iterdir())
 
 
 # where data is looked for
