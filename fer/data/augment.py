@@ -143,7 +143,7 @@ def _relight(pixels: torch.Tensor, config: Augmentation, generator: torch.Genera
     gain = (1 + _uniform(n, config.contrast, generator)).view(-1, 1, 1, 1)
     lift = _uniform(n, config.brightness, generator).view(-1, 1, 1, 1)
     middle = pixels.mean(dim=(2, 3), keepdim=True)
-    return torch.addcmul(middle * (1 - gain) + lift, pixels, gain).clamp_(0, 1)
+    return (pixels * gain).add_(middle * (1 - gain) + lift).clamp_(0, 1)
 
 
 def _erase(pixels: torch.Tensor, probability: float, generator: torch.Generator) -> torch.Tensor:
