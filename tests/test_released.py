@@ -10,7 +10,7 @@ from fer.emotions import EMOTIONS
 from fer.evaluation import evaluate_checkpoint
 from fer.metrics import evaluate_table
 from fer.predict import Predictor
-from fer.release import markdown_table
+from fer.release import MEASURED_TTA, markdown_table
 from fer.samples import sample_path
 from tests.conftest import REAL_DATA
 
@@ -38,6 +38,18 @@ def test_the_card_is_complete(name):
     low, high = metrics["ci95"]
     assert low < metrics["accuracy"] == card.validation_accuracy < high
     assert metrics["n"] == 3589
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_is_calibrated_and_has_the_figures_with_tta_and_on_clean_faces(name):
+    card = checkpoints.load(name).card
+    assert {"validation", "validation/clean", "validation/held-out", *(f"validation/{tta}" for tta in MEASURED_TTA)} <= set(
+        card.metrics
+    )
+    assert card.temperature != 1.0
+    assert card.metrics["validation/clean"]["n"] == 3309  # 280 of PublicTest are copies of training photos or blank
+    assert card.metrics["validation/held-out"]["n"] == 1794
+    assert card.metrics["validation/held-out"]["ece"] < 0.04
 
 
 @pytest.mark.parametrize("name", NAMES)

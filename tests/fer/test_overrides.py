@@ -13,7 +13,8 @@ from fer.cli.train import repeat, resolve
 from fer.config import LABELS, MODES, RunConfig
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
-from fer.overrides import TYPES, parse_assignments, read_recipe, recipe_names, with_values
+from fer.models import MODELS
+from fer.overrides import TYPES, parse_assignments, read_recipe, recipe_config, recipe_names, with_values
 
 GROUPS = {f.name: f.type for f in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(f.type)}
 SHORT = [key for key in TYPES if "." in key and sum(other.endswith(f".{key.rpartition('.')[2]}") for other in TYPES) == 1]
@@ -220,7 +221,23 @@ def test_defaults_give_way_to_the_recipe_that_to_set_and_that_to_named_options(a
     assert found == expected and config.model == "baseline"
 
 
-@pytest.mark.parametrize("name", recipe_names())
+#: Recipes that are named after an architecture, or after one and a mode, are taken by themselves.
+OWN = [name for name in recipe_names() if name in MODELS or name.partition("-")[2] in MODES]
+
+
+def test_other_recipes_say_which_architecture_they_are_for():
+    others = set(recipe_names()) - set(OWN) - {"pretrain"}  # the one for whatever is pretrained
+    assert others == {"resnet18-ferplus", "resnet18-four", "speedrun", "speedrun-cpu"}
+    assert {name: read_recipe(name)["model"] in MODELS for name in others} == dict.fromkeys(others, True)
+
+
+@pytest.mark.parametrize("name", sorted({"resnet18-four", "speedrun"}))
+def test_a_recipe_that_is_named_names_the_architecture(name):
+    assert resolve(None, name, [], {}) == recipe_config(name)
+    assert resolve(None, name, [], {}).model == read_recipe(name)["model"]
+
+
+@pytest.mark.parametrize("name", OWN)
 def test_a_shipped_recipe_is_taken_where_none_is_named(name):
     architecture, _, mode = name.partition("-")
     expected = with_values(RunConfig(), {**read_recipe(name), "model": architecture, "mode": mode or "scratch"}, name)
