@@ -238,6 +238,28 @@ def test_a_run_against_the_clock_says_when_it_ended_and_how_good_it_is(fake_zip,
     assert len(err.strip().splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("changes", "marks"),
+    [
+        ({}, "baseline"),
+        ({"config": {"labels": "ferplus-soft"}}, "baseline, labels ferplus-soft: another task"),
+        ({"data": {"pretrained": {"data": "natural.tar"}}}, "baseline, pretrained on natural.tar"),
+        ({"config": {"distillation": {"teachers": ["a.pth"]}}}, "baseline, distilled"),
+        ({"classes": ("happy", "sad")}, "baseline, 2 classes"),
+    ],
+    ids=["plain", "votes", "pretrained", "distilled", "classes"],
+)
+def test_the_table_marks_what_is_not_comparable(changes, marks, place, tmp_path, monkeypatch):
+    loaded = checkpoints.load(place / "runs" / "baseline" / "best.pth")
+    card = replace(loaded.card, **changes)
+    checkpoints.save(tmp_path / "some.pth", loaded.model.state_dict(), card)
+    (tmp_path / "DEFAULT").write_text("some\n")
+    monkeypatch.setattr(checkpoints, "RELEASED", tmp_path)
+    monkeypatch.setattr(checkpoints, "_DEFAULT_FILE", tmp_path / "DEFAULT")
+    row = releases.markdown_table().splitlines()[-1]
+    assert row.split(" | ")[:2] == ["| `some` (default)", marks]
+
+
 def test_checksums_are_those_of_the_files():
     lines = (checkpoints.RELEASED / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     assert [line.split("  ")[1] for line in lines] == sorted(path.name for path in checkpoints.RELEASED.glob("*.pth"))
