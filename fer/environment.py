@@ -72,7 +72,7 @@ def bind_threads() -> bool:
     """Ask OpenMP to keep each of its threads on a core of its own, before torch is imported; True where that was done.
 
     Unbound, the two threads of a two-core machine at times share one core for seconds, at half the speed, and two
-    trainings at once slow one another more than twofold (docs/training.md has the figures). Left alone: processes that
+    trainings at once slow one another more than twofold (docs/adr/0010). Left alone: processes that
     are to use a part of the cores, since all of them would take the first ones, and machines with a GPU.
     """
     chosen = {"OMP_NUM_THREADS", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"} & os.environ.keys()

@@ -14,7 +14,6 @@ from fer.latency import measure
 from fer.registry import Registry
 from fer.release import MEASURED_TTA, release
 from fer.training import store
-from fer.training.hardware import Hardware
 from fer.training.run import Continuation, train
 from fer.training.series import Watched
 
@@ -26,27 +25,25 @@ class Release:
     Attributes:
         floor: least validation accuracy in percent without test-time augmentation.
         floor_tta: the same with the best of :data:`fer.release.MEASURED_TTA`.
-        published: what papers and projects report for such a model on FER-2013, in percent, with its footnote.
     """
 
     floor: float
     floor_tta: float
-    published: str = ""
 
 
 #: Every model that is released, by name, cheapest first.
 ZOO: Registry[Release] = Registry("released model")
-ZOO.add("baseline", Release(64.0, 65.0, "60–65"))
-ZOO.add("mobilenet_v3_small", Release(69.0, 70.0, "69.8 with ImageNet weights"))
-ZOO.add("custom_cnn", Release(68.5, 69.5, "64.4"))
-ZOO.add("senet", Release(70.5, 71.5, "67.94"))
-ZOO.add("net", Release(70.5, 71.5, "67.94"))
-ZOO.add("efficientnet_b0", Release(71.0, 72.0, "71.3 with ImageNet weights"))
-ZOO.add("resnet18", Release(72.0, 73.0, "72–73 from scratch, epoch picked on the test split"))
-ZOO.add("vgg16", Release(71.5, 72.5, "70–75"))
-ZOO.add("vgg8", Release(71.5, 72.5, "73.06, validation and test exchanged"))
-ZOO.add("resnet18-ferplus", Release(85.0, 85.5, "84.99 with VGG13, Barsoum et al. 2016"))
-ZOO.add("resnet18-four", Release(83.0, 84.0, "82.2"))
+ZOO.add("baseline", Release(64.0, 65.0))
+ZOO.add("mobilenet_v3_small", Release(69.0, 70.0))
+ZOO.add("custom_cnn", Release(68.5, 69.5))
+ZOO.add("senet", Release(70.5, 71.5))
+ZOO.add("net", Release(70.5, 71.5))
+ZOO.add("efficientnet_b0", Release(71.0, 72.0))
+ZOO.add("resnet18", Release(72.0, 73.0))
+ZOO.add("vgg16", Release(71.5, 72.5))
+ZOO.add("vgg8", Release(71.5, 72.5))
+ZOO.add("resnet18-ferplus", Release(85.0, 85.5))
+ZOO.add("resnet18-four", Release(83.0, 84.0))
 
 
 #: The nearest peer that can be installed, a mini-Xception in int8; measured elsewhere, on another machine.
@@ -73,9 +70,7 @@ def points() -> list[dict[str, Any]]:
     return [*rows, PEER]
 
 
-def train_release(
-    name: str, config: RunConfig, corpus: Corpus, runs: Path, watched: Watched, hardware: Hardware | None = None
-) -> Path:
+def train_release(name: str, config: RunConfig, corpus: Corpus, runs: Path, watched: Watched) -> Path:
     """Train into ``runs/name``; a finished run is kept, a stopped one goes on. Its best.pth is returned.
 
     Raises:
@@ -85,7 +80,7 @@ def train_release(
     if not (folder / store.METRICS).exists():
         going_on = Continuation(resume=(folder / store.LAST).exists())
         with watched(config, corpus, folder) as watch:
-            train(config, corpus, folder, watch, hardware=hardware, continuation=going_on)
+            train(config, corpus, folder, watch, continuation=going_on)
     return folder / store.BEST
 
 

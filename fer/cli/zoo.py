@@ -132,7 +132,7 @@ def speedrun(
     recipe: Annotated[Optional[str], typer.Option(help="Recipe. [default: speedrun on a GPU, speedrun-cpu without]")] = None,
     runs: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
 ) -> None:
-    """Train against the clock: data, training and validation, to the best checkpoint on disk; prints JSON."""
+    """Train against the clock, from this command to the end of the last validation, data included; prints JSON."""
     started = time.perf_counter()
     from fer.environment import bind_threads
 
