@@ -40,7 +40,9 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
             raise CheckpointError(f"{member.name} is an ensemble itself; name its members instead")
     pairs = zip(checkpoints, weights, strict=True)
     members = tuple(_described(member, weight) for member, weight in pairs)
-    net = Ensemble([member.model for member in checkpoints], [member.card.preprocess for member in checkpoints], weights)
+    cards = [member.card for member in checkpoints]
+    temperatures = [card.temperature for card in cards]
+    net = Ensemble([member.model for member in checkpoints], [card.preprocess for card in cards], weights, temperatures)
     card = Card("ensemble", "small", first.classes, UNIT, data=first.data, versions=first.versions, members=members)
     return Checkpoint(net.eval(), card, "+".join(member.name for member in checkpoints))
 
@@ -53,6 +55,7 @@ def _described(member: Checkpoint, weight: float) -> dict[str, object]:
         "variant": card.variant,
         "preprocess": card.preprocess.to_dict(),
         "weight": weight,
+        "temperature": card.temperature,
         "seed": card.seed,
         "validation_accuracy": card.validation_accuracy,
         "weights_sha256": card.weights_sha256,

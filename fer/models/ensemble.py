@@ -23,6 +23,7 @@ class Ensemble(nn.Module):
         members: networks that map their own input to logits of the same classes.
         inputs: the input of every member.
         weights: share of every member's probabilities, > 0; they are brought to a sum of 1.
+        temperatures: what divides every member's logits; 1 where None.
 
     >>> net = Ensemble([nn.Flatten()] * 2, [Preprocess(16)] * 2, [1, 3])
     >>> net(torch.rand(2, 1, 48, 48)).exp().sum(1)
@@ -31,16 +32,23 @@ class Ensemble(nn.Module):
 
     shares: torch.Tensor
 
-    def __init__(self, members: Sequence[nn.Module], inputs: Sequence[Preprocess], weights: Sequence[float]) -> None:
+    def __init__(
+        self,
+        members: Sequence[nn.Module],
+        inputs: Sequence[Preprocess],
+        weights: Sequence[float],
+        temperatures: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
         self.inputs = tuple(inputs)
+        self.temperatures = tuple(temperatures or [1.0] * len(members))
         self.register_buffer("shares", torch.tensor(weights, dtype=torch.float32) / sum(weights), persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Logarithm of the weighted mean of the members' probabilities (their arithmetic mean)."""
-        pairs = zip(self.members, self.inputs, strict=True)
-        scores = [member(standardise(pixels, own)).float().log_softmax(1) for member, own in pairs]
+        parts = zip(self.members, self.inputs, self.temperatures, strict=True)
+        scores = [(member(standardise(pixels, own)).float() / t).log_softmax(1) for member, own, t in parts]
         return (torch.stack(scores) + self.shares.log().view(-1, 1, 1)).logsumexp(0)
 
 
@@ -60,7 +68,8 @@ def compose(members: Sequence[Member]) -> Variant:
 
     def build(classes: int, dropout: float) -> Ensemble:
         nets = [form.build(classes, dropout) for form in forms]
-        return Ensemble(nets, [member_input(m) for m in members], [float(m.get("weight", 1.0)) for m in members])
+        weights, temperatures = ([float(m.get(key, 1.0)) for m in members] for key in ("weight", "temperature"))
+        return Ensemble(nets, [member_input(m) for m in members], weights, temperatures)
 
     layers = tuple(f"members.{i}.{layer}" for i, form in enumerate(forms) for layer in form.cam_layers)
     reshape = next((form.reshape for form in forms if form.reshape), None)

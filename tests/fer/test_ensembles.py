@@ -1,6 +1,7 @@
 """Ensembles: a mean of probabilities that is saved, loaded, judged and explained like any checkpoint."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,17 @@ def test_members_keep_their_own_size(members):
     together = combine([members[0], larger])
     parts = [probs(members[0]), probs(larger)]
     torch.testing.assert_close(probs(together), (parts[0] + parts[1]) / 2)
+
+
+def test_members_answer_with_their_own_temperature_also_from_a_file(members, tmp_path):
+    cold = checkpoints.Checkpoint(members[1].model, replace(members[1].card, temperature=0.25), "cold")
+    together = combine([members[0], cold])
+    with torch.no_grad():
+        own = cold.model(model_input(FACES, cold.card.preprocess))
+    expected = (probs(members[0]) + (own / 0.25).softmax(1)) / 2
+    torch.testing.assert_close(probs(together), expected)
+    checkpoints.save(tmp_path / "all.pth", together.model.state_dict(), together.card)
+    torch.testing.assert_close(probs(checkpoints.load(tmp_path / "all.pth")), expected)
 
 
 @pytest.mark.parametrize("half", [False, True])
