@@ -102,9 +102,14 @@ def evaluate_checkpoint(
     unknown = sorted(set(classes or ()) - set(card.classes))
     if unknown:
         raise DataError(f"{checkpoint.name} does not know {', '.join(unknown)}; its classes: {', '.join(card.classes)}")
-    source = {"checkpoint": checkpoint.name, "weights_sha256": card.weights_sha256, "data": faces.fingerprint, "tta": tta}
     faces = faces.only(classes or card.classes)
-    logits = judge(checkpoint, faces.images, tta=tta, progress=progress).cpu().numpy()
-    labels = torch.tensor([card.classes.index(name) for name in faces.classes])[faces.labels.cpu()].numpy()
-    table = PredictionTable(logits, labels, faces.names, card.classes, faces.split, source)
+    table = make_table(checkpoint, faces, judge(checkpoint, faces.images, tta=tta, progress=progress), tta=tta)
     return table.only(classes) if classes else table
+
+
+def make_table(checkpoint: Checkpoint, faces: FaceSet, logits: torch.Tensor, *, tta: str = "none") -> PredictionTable:
+    """The table of what a checkpoint said of faces: logits float (N, C), of classes that it knows."""
+    card = checkpoint.card
+    source = {"checkpoint": checkpoint.name, "weights_sha256": card.weights_sha256, "data": faces.fingerprint, "tta": tta}
+    labels = torch.tensor([card.classes.index(name) for name in faces.classes])[faces.labels.cpu()].numpy()
+    return PredictionTable(logits.cpu().numpy(), labels, faces.names, card.classes, faces.split, source)

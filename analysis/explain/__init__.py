@@ -1,42 +1,62 @@
 """Why a model decides: one :func:`explain` over all methods, every result a :class:`~fer.types.Heatmap`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import eq
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 
-from analysis.explain import gradcam  # noqa: F401  (importing enters it in the registry)
-from analysis.explain.method import METHODS, Layers, Maps, untouched
+# importing these enters their methods in the registry
+from analysis.explain import attribution, head, package, rollout  # noqa: F401
+from analysis.explain.heatmaps import HeatmapTable
+from analysis.explain.method import METHODS, Aim, Choice, Layers, Maps, untouched
 from fer.checkpoint import Checkpoint
+from fer.data import FaceSet
 from fer.data.preprocess import face_batch, model_input
 from fer.emotions import canonical
-from fer.errors import UnknownNameError
-from fer.types import Face, Heatmap
+from fer.errors import ConfigError, UnknownNameError
+from fer.evaluation import make_table
+from fer.types import Face, Heatmap, PredictionTable, Progress
 
-__all__ = ["DEFAULT_METHOD", "METHODS", "Maps", "explain"]
+__all__ = ["DEFAULT_METHOD", "METHODS", "HeatmapTable", "Maps", "Question", "explain", "explain_set"]
 
 #: The method used where none is named.
 DEFAULT_METHOD = "gradcam"
+#: Targets that are no class: the most probable class of each face, the second, the third.
+RANKS = {"top1": 0, "top2": 1, "top3": 2}
+#: Faces explained together; maps of 64 faces of 224 pixels fit in a few hundred megabytes.
+BATCH = 64
+
+Name = str | Sequence[str] | None
 
 
 def explain(
     checkpoint: Checkpoint,
     faces: Sequence[Face] | torch.Tensor,
-    target: str | Sequence[str] | None = None,
+    target: Name = None,
     method: str = DEFAULT_METHOD,
+    *,
+    against: Name = None,
+    layers: Sequence[str] = (),
 ) -> tuple[Heatmap, ...]:
     """Where the network looks when it scores a class, one map a face.
 
     Args:
         checkpoint: the model and its card.
         faces: faces, or uint8 (N, 1, 48, 48) as in a :class:`~fer.data.FaceSet`.
-        target: the class to explain, or one for every face; None finds each face's prediction by one more forward pass.
+        target: the class to explain, or one for every face, or ``top1``, ``top2``, ``top3``; None for each face's prediction.
         method: name in :data:`METHODS`.
+        against: class(es) that the target is set against: "why fear and not surprise"; None for the target alone.
+        layers: dotted names of the modules to read the maps from; those that the architecture declares where empty.
 
     Returns:
         Heatmaps at the size of the network's input. The model is left as it was, also after an error.
 
     Raises:
         UnknownNameError: no such class or method.
+        ConfigError: the network has no such layer, the method does not fit the network, or a class is set against itself.
 
     >>> from fer.checkpoint import load
     >>> from fer.predict import Predictor
@@ -46,23 +66,82 @@ def explain(
     >>> heatmap.target, heatmap.values.shape
     ('happy', (48, 48))
     """
-    run = METHODS[method]
-    card, model = checkpoint.card, checkpoint.model
-    wanted = [_class_index(name, card.classes) for name in ([target] if isinstance(target, str) else target or ())]
     images = faces if isinstance(faces, torch.Tensor) else face_batch(faces) if faces else torch.empty(0)
-    if len(images) == 0:
-        return ()
-    inputs = model_input(images.to(next(model.parameters()).device), card.preprocess)
-    with untouched(model):
-        if target is None:
-            with torch.no_grad():
-                wanted = model(inputs).argmax(1).tolist()
-        indices = wanted * len(inputs) if isinstance(target, str) else wanted
-        maps = run(model, inputs, Layers.of(model, card.spec), indices)
-    return tuple(
-        Heatmap(values, float(peak), card.classes[index], method)
-        for values, peak, index in zip(maps.values, maps.peaks, indices, strict=True)
-    )
+    aim = make_aim(checkpoint, len(images), target, against)
+    METHODS[method]  # an unknown name is said before anything is done
+    found: list[Heatmap] = []
+    for start in range(0, len(images), BATCH):
+        maps, classes = _maps(checkpoint, images[start : start + BATCH], aim.part(start, start + BATCH), method, layers)
+        names = [checkpoint.card.classes[index] for index in classes]
+        found += [
+            Heatmap(values, float(peak), name, method)
+            for values, peak, name in zip(maps.values.cpu().numpy(), maps.peaks, names, strict=True)
+        ]
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every face of a set; the fields are those of :func:`explain`."""
+
+    target: Name = None
+    method: str = DEFAULT_METHOD
+    against: Name = None
+    layers: tuple[str, ...] = ()
+
+
+def explain_set(
+    checkpoint: Checkpoint, faces: FaceSet, question: Question = Question(), progress: Progress | None = None
+) -> tuple[PredictionTable, HeatmapTable]:
+    """Predictions and heatmaps of a whole split from one pass, in bounded memory; see :func:`explain`.
+
+    Faces of classes that the checkpoint does not know are left out. Maps are brought to the size of the faces, 48×48.
+
+    Raises:
+        DataError: no face is left.
+    """
+    faces = faces.only(checkpoint.card.classes)
+    aim = make_aim(checkpoint, len(faces), question.target, question.against)
+    METHODS[question.method]
+    parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+    targets: list[int] = []
+    for start in range(0, len(faces), BATCH):
+        here = aim.part(start, start + BATCH)
+        maps, classes = _maps(checkpoint, faces.images[start : start + BATCH], here, question.method, question.layers)
+        values = _face_sized(maps.values, faces.images.shape[-1]).half()
+        parts.append((maps.logits.float() / checkpoint.card.temperature, values, maps.peaks))
+        targets += classes
+        if progress:
+            progress(min(start + BATCH, len(faces)), len(faces))
+    logits, values, peaks = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+    table = make_table(checkpoint, faces, logits)
+    return table, HeatmapTable(values.numpy(), peaks.numpy(), np.array(targets), table.classes, question.method, table.names)
+
+
+def make_aim(checkpoint: Checkpoint, count: int, target: Name = None, against: Name = None) -> Aim:
+    """What to explain of ``count`` faces, from names typed by a person.
+
+    Raises:
+        UnknownNameError: the checkpoint does not know such a class.
+        ConfigError: a class is set against itself, or there are fewer classes than ranks.
+    """
+    classes = checkpoint.card.classes
+    aim = Aim(_choice(target or "top1", classes, count), None if against is None else _choice(against, classes, count))
+    own, other = aim.target, aim.against
+    same = own == other if isinstance(own, int) or isinstance(other, int | None) else any(map(eq, own, other))
+    if same:
+        raise ConfigError(f"target and contrast are both {target or 'top1'!r}; name two different classes")
+    return aim
+
+
+def _choice(names: str | Sequence[str], classes: Sequence[str], count: int) -> Choice:
+    if not isinstance(names, str):
+        return tuple(_class_index(name, classes) for name in names)
+    if names not in RANKS:
+        return (_class_index(names, classes),) * count
+    if RANKS[names] >= len(classes):
+        raise ConfigError(f"{names}: this checkpoint has only {len(classes)} classes; choose one of {', '.join(classes)}")
+    return RANKS[names]
 
 
 def _class_index(name: str, classes: Sequence[str]) -> int:
@@ -70,3 +149,22 @@ def _class_index(name: str, classes: Sequence[str]) -> int:
     if label not in classes:
         raise UnknownNameError(f"this checkpoint does not know the class {label!r}; its classes: {', '.join(classes)}")
     return list(classes).index(label)
+
+
+def _maps(checkpoint: Checkpoint, images: torch.Tensor, aim: Aim, method: str, layers: Sequence[str]) -> tuple[Maps, list[int]]:
+    """Maps of one batch, and the classes they explain."""
+    model, card = checkpoint.model, checkpoint.card
+    inputs = model_input(images.to(next(model.parameters()).device), card.preprocess)
+    try:
+        read = Layers.of(model, card.spec, layers)
+    except AttributeError as error:
+        raise ConfigError(
+            f"{checkpoint.name} has no layer {', '.join(layers)}: {error}; see fer explain --layer list"
+        ) from error
+    with untouched(model):
+        maps = METHODS[method].run(model, inputs, read, aim)
+    return maps, aim.classes(maps.logits).tolist()
+
+
+def _face_sized(values: torch.Tensor, size: int) -> torch.Tensor:
+    return values if values.shape[-1] == size else F.interpolate(values[:, None], size=(size, size), mode="area")[:, 0]

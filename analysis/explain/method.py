@@ -1,43 +1,146 @@
-"""What an explanation method is, and the care every one is run with."""
+"""What an explanation method is, what it is asked, and the care every one is run with."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from fer.models import Variant
 from fer.registry import Registry
-from fer.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
 class Maps:
-    """Raw result of a method for a batch: values float32 (N, S, S) in 0..1, peaks float32 (N,) ≥ 0."""
+    """Result of a method for a batch: values float32 (N, S, S) in 0..1, raw peaks float32 (N,) ≥ 0, logits float32 (N, C)."""
 
-    values: FloatArray
-    peaks: FloatArray
+    values: torch.Tensor
+    peaks: torch.Tensor
+    logits: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """Where a network's maps are read: modules, and what brings their outputs to (N, D, h, w) if they are not."""
+    """Where a network's maps are read: modules by name, and what brings their outputs to (N, D, h, w) if they are not."""
 
     modules: tuple[nn.Module, ...]
+    names: tuple[str, ...]
     reshape: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     @classmethod
-    def of(cls, model: nn.Module, spec: Variant) -> Self:
-        """The layers that an architecture declares, found in its network."""
-        return cls(tuple(model.get_submodule(name) for name in spec.cam_layers), spec.reshape)
+    def of(cls, model: nn.Module, spec: Variant, names: Sequence[str] = ()) -> Self:
+        """The layers that an architecture declares, or those named, found in its network; AttributeError for no such layer."""
+        chosen = tuple(names or spec.cam_layers)
+        return cls(tuple(model.get_submodule(name) for name in chosen), chosen, spec.reshape)
 
 
-#: model, standardised input (N, C, S, S), layers to read, class index of every face → maps
-Method = Callable[[nn.Module, torch.Tensor, Layers, list[int]], Maps]
+#: Classes of a batch: one index a face, or a rank: 0 for each face's most probable class, 1 for its second, and so on.
+Choice = tuple[int, ...] | int
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Whose score is explained.
+
+    Attributes:
+        target: the class of every face.
+        against: the class whose score is subtracted ("why this and not that"); None for no contrast.
+    """
+
+    target: Choice = 0
+    against: Choice | None = None
+
+    def classes(self, logits: torch.Tensor) -> torch.Tensor:
+        """int64 (N,), the class that is explained.
+
+        >>> Aim(1).classes(torch.tensor([[0.2, 0.5, 0.3]])).tolist()
+        [2]
+        """
+        return _chosen(self.target, logits)
+
+    def weights(self, logits: torch.Tensor) -> torch.Tensor:
+        """float32 (N, C): the explained score is the sum of the logits under these weights.
+
+        >>> Aim((0,), against=(2,)).weights(torch.zeros(1, 3)).tolist()
+        [[1.0, 0.0, -1.0]]
+        """
+        score = F.one_hot(self.classes(logits), logits.shape[1]).float()
+        return score if self.against is None else score - F.one_hot(_chosen(self.against, logits), logits.shape[1])
+
+    def part(self, start: int, stop: int) -> "Aim":
+        """The same for some of the faces."""
+        target, against = (c[start:stop] if isinstance(c, tuple) else c for c in (self.target, self.against))
+        return Aim(target if target is not None else 0, against)
+
+
+def _chosen(choice: Choice, logits: torch.Tensor) -> torch.Tensor:
+    if isinstance(choice, tuple):
+        return torch.tensor(choice, device=logits.device)
+    return logits.argsort(dim=1, descending=True, stable=True)[:, choice]
+
+
+#: model, standardised input (N, C, S, S), layers to read, what to explain → maps
+Run = Callable[[nn.Module, torch.Tensor, Layers, Aim], Maps]
+
+
+@dataclass(frozen=True)
+class Method:
+    """An explanation method.
+
+    Attributes:
+        run: makes the maps; the network is in evaluation mode, its parameters need no gradient.
+        summary: one line for a person.
+        reference: the paper.
+        follows_target: False where the map is the same for every class.
+        passes: forward passes a face, roughly; what makes a method fast or slow.
+    """
+
+    run: Run
+    summary: str
+    reference: str
+    follows_target: bool = True
+    passes: str = "1"
+
 
 METHODS: Registry[Method] = Registry("explanation method")
+
+
+def register_method(
+    name: str, summary: str, reference: str, *, follows_target: bool = True, passes: str = "1"
+) -> Callable[[Run], Run]:
+    """Enter a function as a method; ValueError where the name is taken."""
+
+    def enter(run: Run) -> Run:
+        METHODS.add(name, Method(run, summary, reference, follows_target, passes))
+        return run
+
+    return enter
+
+
+def unit(raw: torch.Tensor) -> torch.Tensor:
+    """Each map's range stretched to 0..1; the small number that the grad-cam package adds keeps flat maps flat.
+
+    >>> unit(torch.tensor([[[0.0, 2.0], [1.0, 4.0]]])).round(decimals=4).tolist()
+    [[[0.0, 0.5], [0.25, 1.0]]]
+    """
+    shifted = raw - raw.amin(dim=(1, 2), keepdim=True)
+    return shifted / (1e-7 + shifted.amax(dim=(1, 2), keepdim=True))
+
+
+def finished(raw: Sequence[torch.Tensor], size: int, logits: torch.Tensor) -> Maps:
+    """Raw maps (N, h, w) of one or more layers: negative parts dropped, stretched, enlarged to ``size``, averaged."""
+    positive = [layer.clamp(min=0) for layer in raw]
+    large = [
+        F.interpolate(unit(layer)[:, None], size=(size, size), mode="bilinear", align_corners=False)[:, 0] for layer in positive
+    ]
+    peaks = torch.stack([layer.amax(dim=(1, 2)) for layer in positive]).mean(0)
+    return Maps(unit(torch.stack(large).mean(0)), peaks, logits)
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 @contextmanager
@@ -45,7 +148,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; modes, gradients, their flags and hooks as before afterwards, also after an error."""
     modes = [(module, module.training) for module in model.modules()]
     parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
-    hooks = [(module, set(module._forward_hooks)) for module in model.modules()]
+    hooks = [(getattr(module, kind), set(getattr(module, kind))) for module in model.modules() for kind in _HOOKS]
     model.eval().requires_grad_(False)
     try:
         with torch.enable_grad():
@@ -55,6 +158,6 @@ def untouched(model: nn.Module) -> Iterator[None]:
             module.training = training
         for parameter, requires_grad, grad in parameters:
             parameter.requires_grad_(requires_grad).grad = grad
-        for module, before in hooks:
-            for key in set(module._forward_hooks) - before:
-                del module._forward_hooks[key]
+        for hooked, before in hooks:
+            for key in set(hooked) - before:
+                del hooked[key]
