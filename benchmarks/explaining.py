@@ -17,6 +17,7 @@ import torch
 from pytorch_grad_cam import GradCAM, HiResCAM, LayerCAM
 from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import nn
 
 from analysis.explain.method import METHODS, Aim, Layers, untouched
 from fer.data.preprocess import standardise
@@ -29,11 +30,28 @@ PACKAGE: dict[str, type[BaseCAM]] = {"gradcam": GradCAM, "layercam": LayerCAM, "
 BATCHES = (1, 32)
 
 
-def milliseconds(run: Callable[[], object], faces: int) -> float:
+def milliseconds(run: Callable[[], object], faces: int, repeats: int) -> float:
     """Time a map."""
     started = time.perf_counter()
-    run()
-    return 1000 * (time.perf_counter() - started) / faces
+    for _ in range(repeats):
+        run()
+    return 1000 * (time.perf_counter() - started) / (faces * repeats)
+
+
+def side_by_side(model: nn.Module, layers: Layers, inputs: torch.Tensor, method: str, rounds: int) -> tuple[float, float]:
+    """Milliseconds a map by the head's gradient and by the package, medians over rounds in turns; the first is not counted."""
+    batch = len(inputs)
+    repeats = max(1, 32 // batch)
+    aim, targets, run = Aim((3,) * batch), [ClassifierOutputTarget(3)] * batch, METHODS[method].run
+    times: list[tuple[float, float]] = []
+    for _ in range(rounds + 1):
+        with untouched(model):
+            ours = milliseconds(lambda: run(model, inputs, layers, aim), batch, repeats)
+        with PACKAGE[method](model, list(layers.modules), layers.reshape) as cam:
+            package = milliseconds(lambda: cam(inputs, targets), batch, repeats)
+        times.append((ours, package))
+    ours, package = (statistics.median(side) for side in zip(*times[1:], strict=True))
+    return ours, package
 
 
 def main() -> None:
@@ -50,21 +68,10 @@ def main() -> None:
     layers = Layers.of(model, spec)
     preprocess = Preprocess(48, spec.preprocess.channels, spec.preprocess.mean, spec.preprocess.std)
     rows = []
-    for method, kind in PACKAGE.items():
+    for method in PACKAGE:
         for batch in BATCHES:
             inputs = standardise(torch.rand(batch, 1, 48, 48), preprocess)
-            aim, targets = Aim((3,) * batch), [ClassifierOutputTarget(3)] * batch
-            repeats = max(1, 32 // batch)
-            times: dict[str, list[float]] = {"ours": [], "package": []}
-            run = METHODS[method].run
-            for _ in range(options.rounds + 1):  # the first is not counted
-                with untouched(model):
-                    ours = milliseconds(lambda: [run(model, inputs, layers, aim) for _ in range(repeats)], batch * repeats)
-                with kind(model, list(layers.modules), layers.reshape) as cam:
-                    package = milliseconds(lambda: [cam(inputs, targets) for _ in range(repeats)], batch * repeats)
-                times["ours"].append(ours)
-                times["package"].append(package)
-            ours, package = (statistics.median(times[side][1:]) for side in ("ours", "package"))
+            ours, package = side_by_side(model, layers, inputs, method, options.rounds)
             rows.append({"method": method, "batch": batch, "ours_ms": ours, "package_ms": package, "ratio": package / ours})
             print(f"{method:9} batch {batch:3}: {ours:6.2f} ms ours, {package:6.2f} ms package, {package / ours:.1f} times")
     result = {
