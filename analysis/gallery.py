@@ -1,29 +1,30 @@
-"""Explanations of a data set: every class's most confident hits and misses in one picture."""
+"""Explanations of a data set: every class's hits and misses with their maps, and what the maps have in common."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from matplotlib.figure import Figure
 
-from analysis.explain import explain
-from analysis.figures import save
-from analysis.figures.overlay import overlay
+from analysis.averages import averages
+from analysis.explain import OWN_PREDICTION, HeatmapTable, Question, check, explain_set
+from analysis.figures import averages as average_figure
+from analysis.figures import gallery, save
 from analysis.pictures import heatmap_record, write_records
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
-from fer.evaluation import evaluate_checkpoint
-from fer.files import make_folder
-from fer.types import ByteArray, Heatmap, PredictionTable, Progress
+from fer.files import make_folder, write_whole
+from fer.types import PredictionTable, Progress
 
 #: Faces of each class that are shown as hits, and as many as misses.
 _SHOWN = 4
 
 
-def pick(table: PredictionTable, shown: int = _SHOWN) -> list[list[int]]:
-    """Rows to show: for every class ``shown`` hits, then ``shown`` misses, the most confident first."""
+def pick(table: PredictionTable, shown: int = _SHOWN, *, surest: bool = True) -> list[list[int]]:
+    """Rows to show: for every class ``shown`` hits, then ``shown`` misses, the most (or the least) confident first."""
     confidence = table.probs.max(axis=1)
-    order = np.argsort(-confidence, kind="stable")
+    order = np.argsort(-confidence if surest else confidence, kind="stable")
     right = table.predicted == table.labels
     return [
         [int(i) for wanted in (True, False) for i in order[(table.labels[order] == c) & (right[order] == wanted)][:shown]]
@@ -32,52 +33,52 @@ def pick(table: PredictionTable, shown: int = _SHOWN) -> list[list[int]]:
 
 
 def explain_split(
-    checkpoint: Checkpoint, faces: FaceSet, out: Path, method: str, target: str | None, progress: Progress | None = None
+    checkpoint: Checkpoint, faces: FaceSet, out: Path, question: Question = OWN_PREDICTION, progress: Progress | None = None
 ) -> list[Path]:
-    """Run the model once over a split, explain the faces that :func:`pick` chooses, write gallery and JSON.
+    """Judge and explain all faces of a split in one pass; write the tables, galleries, averages and their numbers.
+
+    Returns:
+        Files written: predictions.npz, heatmaps.npz (what later commands read), two galleries and the averages as
+        pictures, explanations.json with the numbers of the faces shown, averages.json.
 
     Raises:
         OutputError: the folder is not writable.
     """
-    table = evaluate_checkpoint(checkpoint, faces, progress)
-    rows = pick(table)
-    chosen = [i for row in rows for i in row]
-    targets = target or [table.classes[i] for i in table.predicted[chosen]]
-    heatmaps = dict(zip(chosen, explain(checkpoint, faces.images[torch.tensor(chosen)], targets, method), strict=True))
+    check(checkpoint, question)
     make_folder(out)
-    picture = out / f"gallery-{faces.split}.png"
-    save(figure(table, faces, rows, heatmaps), picture)
-    records = [
+    table, heatmaps = explain_set(checkpoint, faces, question, progress)
+    images = faces.only(checkpoint.card.classes).images.cpu().numpy()[:, 0]
+    written = [out / name for name in ("predictions.npz", "heatmaps.npz")]
+    table.save(written[0])
+    heatmaps.save(written[1])
+    about = f"{question.method}, {faces.split} split, n = {len(table):,}"
+    chosen: list[int] = []
+    for surest, name, what in ((True, "gallery", "most"), (False, "unsure", "least")):
+        rows = pick(table, surest=surest)
+        chosen += [i for row in rows for i in row]
+        picture = gallery.figure(
+            table, images, rows, {i: heatmaps[i] for i in chosen}, f"{what} confident hits (left) and misses (right): {about}"
+        )
+        written.append(out / f"{name}-{faces.split}.png")
+        save(picture, written[-1])
+    found = averages(table, heatmaps, images)
+    written.append(out / f"averages-{faces.split}.png")
+    save(average_figure.figure(found, question.method, f"mean face and mean map of each class: {about}"), written[-1])
+    written.append(out / "averages.json")
+    write_whole(written[-1], (json.dumps([average.to_dict() for average in found]) + "\n").encode())
+    written.append(write_records(out, checkpoint, _records(table, heatmaps, list(dict.fromkeys(chosen)))))
+    return written
+
+
+def _records(table: PredictionTable, heatmaps: HeatmapTable, chosen: Sequence[int]) -> list[dict[str, Any]]:
+    probs = table.probs
+    return [
         {
             "name": table.names[i],
             "truth": table.classes[table.labels[i]],
             "label": table.classes[table.predicted[i]],
-            "probabilities": dict(zip(table.classes, table.probs[i].tolist(), strict=True)),
+            "probabilities": dict(zip(table.classes, probs[i].tolist(), strict=True)),
             **heatmap_record(heatmaps[i]),
         }
         for i in chosen
     ]
-    return [picture, write_records(out, checkpoint, records)]
-
-
-def figure(table: PredictionTable, faces: FaceSet, rows: list[list[int]], heatmaps: dict[int, Heatmap]) -> Figure:
-    """A row a class: hits at the left, misses at the right, each with its map."""
-    fig = Figure(figsize=(1.15 * 2 * _SHOWN + 1, 1.35 * len(rows)), layout="constrained")
-    axes = fig.subplots(len(rows), 2 * _SHOWN, squeeze=False)
-    probs, predicted = table.probs, table.predicted
-    for c, row in enumerate(rows):
-        axes[c, 0].text(-0.15, 0.5, table.classes[c], transform=axes[c, 0].transAxes, ha="right", va="center")
-        for ax in axes[c]:
-            ax.axis("off")
-        hits = [i for i in row if predicted[i] == table.labels[i]]
-        misses = [i for i in row if predicted[i] != table.labels[i]]
-        places = [*enumerate(hits), *enumerate(misses, _SHOWN)]
-        for column, i in places:
-            axes[c, column].imshow(overlay(_rgb(faces.images[i]), heatmaps[i]))
-            axes[c, column].set_title(f"{table.classes[predicted[i]]} {probs[i].max():.0%}", fontsize=7, pad=2)
-    fig.suptitle(f"most confident hits (left) and misses (right), {faces.split} split", fontsize=10)
-    return fig
-
-
-def _rgb(image: torch.Tensor) -> ByteArray:
-    return np.repeat(image.cpu().numpy()[0][:, :, None], 3, axis=2)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.explain import explain
+from analysis.explain import OWN_PREDICTION, Question, explain
 from analysis.figures import panel, save
 from fer.checkpoint import Checkpoint
 from fer.faces import DEFAULT_DETECTOR
@@ -18,11 +18,10 @@ def explain_pictures(
     checkpoint: Checkpoint,
     images: Sequence[Path],
     out: Path,
-    method: str,
-    target: str | None = None,
+    questions: Sequence[Question] = (OWN_PREDICTION,),
     detector: str = DEFAULT_DETECTOR,
 ) -> tuple[list[Path], list[str]]:
-    """Explain every face of some pictures.
+    """Explain every face of some pictures, each with all questions in one picture.
 
     Returns:
         The files written (pictures, then explanations.json), and notes for the user.
@@ -34,23 +33,30 @@ def explain_pictures(
     predictor = Predictor(checkpoint, detector)
     found = [(path, predictor.predict(path)) for path in images]
     notes = [note for path, predictions in found if (note := predictor.note(path, predictions))]
-    maps = [
-        explain(checkpoint, [p.face for p in predictions], target or [p.label for p in predictions], method)
-        for _, predictions in found
-    ]
+    answers = [[_ask(checkpoint, predictions, question) for question in questions] for _, predictions in found]
     written, records = [], []
     make_folder(out)
-    for name, (path, predictions), heatmaps in zip(_names(images), found, maps, strict=True):
-        for number, (prediction, heatmap) in enumerate(zip(predictions, heatmaps, strict=True), 1):
+    for name, (path, predictions), maps in zip(_names(images), found, answers, strict=True):
+        for number, prediction in enumerate(predictions, 1):
+            own = [heatmaps[number - 1] for heatmaps in maps]
             picture = out / f"{name}-face{number}.png"
-            save(panel.figure(prediction, heatmap), picture)
+            captions = [panel.caption(heatmap, q.layers) for heatmap, q in zip(own, questions, strict=True)]
+            save(panel.figure(prediction, own, captions), picture)
             written.append(picture)
-            records.append({"path": str(path), "face": number, "picture": picture.name, **record(prediction, heatmap)})
+            place = {"path": str(path), "face": number, "picture": picture.name}
+            records += [place | record(prediction, heatmap, q.layers) for heatmap, q in zip(own, questions, strict=True)]
     written.append(write_records(out, checkpoint, records))
     return written, notes
 
 
-def record(prediction: Prediction, heatmap: Heatmap) -> dict[str, Any]:
+def _ask(checkpoint: Checkpoint, predictions: Sequence[Prediction], question: Question) -> tuple[Heatmap, ...]:
+    faces, q = [prediction.face for prediction in predictions], question
+    # the predictions are known: no method needs to ask for them again
+    target = q.target if q.target not in (None, "top1") or q.against else [prediction.label for prediction in predictions]
+    return explain(checkpoint, faces, target, q.method, against=q.against, layers=q.layers)
+
+
+def record(prediction: Prediction, heatmap: Heatmap, layers: Sequence[str] = ()) -> dict[str, Any]:
     """One face's prediction and map as plain values."""
     return {
         "box": prediction.face.box.as_list(),
@@ -58,13 +64,15 @@ def record(prediction: Prediction, heatmap: Heatmap) -> dict[str, Any]:
         "confidence": prediction.confidence,
         "probabilities": prediction.probabilities,
         **heatmap_record(heatmap),
+        **({"layers": list(layers)} if layers else {}),
     }
 
 
 def heatmap_record(heatmap: Heatmap) -> dict[str, Any]:
     """A map as plain values: what it explains, its peak, its values to four decimals."""
     values = [[round(float(v), 4) for v in row] for row in heatmap.values]
-    return {"target": heatmap.target, "method": heatmap.method, "peak": heatmap.peak, "heatmap": values}
+    contrast = {"against": heatmap.against} if heatmap.against else {}
+    return {"target": heatmap.target, **contrast, "method": heatmap.method, "peak": heatmap.peak, "heatmap": values}
 
 
 def write_records(out: Path, checkpoint: Checkpoint, records: Sequence[dict[str, Any]]) -> Path:

@@ -195,12 +195,14 @@ class Heatmap:
         peak: largest raw value before scaling, ≥ 0, in the method's own units: a faint map and a strong one differ here.
         target: the class that is explained.
         method: name of the explanation method.
+        against: the class whose score was subtracted ("why this and not that"), or empty.
     """
 
     values: FloatArray
     peak: float
     target: str
     method: str
+    against: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", _frozen(self.values, np.float32, 2, "heatmap"))

@@ -1,7 +1,6 @@
 """Why a model decides: one :func:`explain` over all methods, every result a :class:`~fer.types.Heatmap`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import eq
 
 import numpy as np
@@ -11,7 +10,8 @@ import torch.nn.functional as F
 # importing these enters their methods in the registry
 from analysis.explain import attribution, head, package, rollout  # noqa: F401
 from analysis.explain.heatmaps import HeatmapTable
-from analysis.explain.method import METHODS, Aim, Choice, Layers, Maps, untouched
+from analysis.explain.method import METHODS, Aim, Choice, Layers, Maps, chosen, untouched
+from analysis.explain.question import DEFAULT_METHOD, OWN_PREDICTION, Name, Question
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import face_batch, model_input
@@ -20,16 +20,12 @@ from fer.errors import ConfigError, UnknownNameError
 from fer.evaluation import make_table
 from fer.types import Face, Heatmap, PredictionTable, Progress
 
-__all__ = ["DEFAULT_METHOD", "METHODS", "HeatmapTable", "Maps", "Question", "explain", "explain_set"]
+__all__ = ["DEFAULT_METHOD", "METHODS", "OWN_PREDICTION", "HeatmapTable", "Maps", "Question", "check", "explain", "explain_set"]
 
-#: The method used where none is named.
-DEFAULT_METHOD = "gradcam"
 #: Targets that are no class: the most probable class of each face, the second, the third.
 RANKS = {"top1": 0, "top2": 1, "top3": 2}
 #: Faces explained together; maps of 64 faces of 224 pixels fit in a few hundred megabytes.
 BATCH = 64
-
-Name = str | Sequence[str] | None
 
 
 def explain(
@@ -67,31 +63,20 @@ def explain(
     ('happy', (48, 48))
     """
     images = faces if isinstance(faces, torch.Tensor) else face_batch(faces) if faces else torch.empty(0)
+    check(checkpoint, Question(target, method, against, tuple(layers)))
     aim = make_aim(checkpoint, len(images), target, against)
-    METHODS[method]  # an unknown name is said before anything is done
     found: list[Heatmap] = []
     for start in range(0, len(images), BATCH):
-        maps, classes = _maps(checkpoint, images[start : start + BATCH], aim.part(start, start + BATCH), method, layers)
-        names = [checkpoint.card.classes[index] for index in classes]
-        found += [
-            Heatmap(values, float(peak), name, method)
-            for values, peak, name in zip(maps.values.cpu().numpy(), maps.peaks, names, strict=True)
-        ]
+        here = aim.part(start, start + BATCH)
+        maps = _maps(checkpoint, images[start : start + BATCH], here, method, layers)
+        names, others = (_names(checkpoint, c, maps.logits) for c in (here.target, here.against))
+        parts = zip(maps.values.cpu().numpy(), maps.peaks.tolist(), names, others, strict=True)
+        found += [Heatmap(values, peak, name, method, other) for values, peak, name, other in parts]
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is asked of every face of a set; the fields are those of :func:`explain`."""
-
-    target: Name = None
-    method: str = DEFAULT_METHOD
-    against: Name = None
-    layers: tuple[str, ...] = ()
-
-
 def explain_set(
-    checkpoint: Checkpoint, faces: FaceSet, question: Question = Question(), progress: Progress | None = None
+    checkpoint: Checkpoint, faces: FaceSet, question: Question = OWN_PREDICTION, progress: Progress | None = None
 ) -> tuple[PredictionTable, HeatmapTable]:
     """Predictions and heatmaps of a whole split from one pass, in bounded memory; see :func:`explain`.
 
@@ -101,21 +86,29 @@ def explain_set(
         DataError: no face is left.
     """
     faces = faces.only(checkpoint.card.classes)
+    check(checkpoint, question)
     aim = make_aim(checkpoint, len(faces), question.target, question.against)
-    METHODS[question.method]
     parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     targets: list[int] = []
     for start in range(0, len(faces), BATCH):
         here = aim.part(start, start + BATCH)
-        maps, classes = _maps(checkpoint, faces.images[start : start + BATCH], here, question.method, question.layers)
+        maps = _maps(checkpoint, faces.images[start : start + BATCH], here, question.method, question.layers)
         values = _face_sized(maps.values, faces.images.shape[-1]).half()
         parts.append((maps.logits.float() / checkpoint.card.temperature, values, maps.peaks))
-        targets += classes
+        targets += here.classes(maps.logits).tolist()
         if progress:
             progress(min(start + BATCH, len(faces)), len(faces))
     logits, values, peaks = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
     table = make_table(checkpoint, faces, logits)
     return table, HeatmapTable(values.numpy(), peaks.numpy(), np.array(targets), table.classes, question.method, table.names)
+
+
+def check(checkpoint: Checkpoint, question: Question) -> None:
+    """Say what is unknown or impossible in a question before anything is done for it; the errors of :func:`explain`."""
+    METHODS[question.method]
+    named = [choice for choice in (question.target, question.against) if choice is not None and not isinstance(choice, str)]
+    make_aim(checkpoint, len(named[0]) if named else 1, question.target, question.against)
+    _layers(checkpoint, question.layers)
 
 
 def make_aim(checkpoint: Checkpoint, count: int, target: Name = None, against: Name = None) -> Aim:
@@ -151,19 +144,27 @@ def _class_index(name: str, classes: Sequence[str]) -> int:
     return list(classes).index(label)
 
 
-def _maps(checkpoint: Checkpoint, images: torch.Tensor, aim: Aim, method: str, layers: Sequence[str]) -> tuple[Maps, list[int]]:
-    """Maps of one batch, and the classes they explain."""
+def _names(checkpoint: Checkpoint, choice: Choice | None, logits: torch.Tensor) -> list[str]:
+    if choice is None:
+        return [""] * len(logits)
+    return [checkpoint.card.classes[index] for index in chosen(choice, logits).tolist()]
+
+
+def _maps(checkpoint: Checkpoint, images: torch.Tensor, aim: Aim, method: str, layers: Sequence[str]) -> Maps:
     model, card = checkpoint.model, checkpoint.card
     inputs = model_input(images.to(next(model.parameters()).device), card.preprocess)
+    read = _layers(checkpoint, layers)
+    with untouched(model):
+        return METHODS[method].run(model, inputs, read, aim)
+
+
+def _layers(checkpoint: Checkpoint, names: Sequence[str]) -> Layers:
     try:
-        read = Layers.of(model, card.spec, layers)
+        return Layers.of(checkpoint.model, checkpoint.card.spec, names)
     except AttributeError as error:
         raise ConfigError(
-            f"{checkpoint.name} has no layer {', '.join(layers)}: {error}; see fer explain --layer list"
+            f"{checkpoint.name} has no layer {', '.join(names)}: {error}; --layer each takes what there is"
         ) from error
-    with untouched(model):
-        maps = METHODS[method].run(model, inputs, read, aim)
-    return maps, aim.classes(maps.logits).tolist()
 
 
 def _face_sized(values: torch.Tensor, size: int) -> torch.Tensor:

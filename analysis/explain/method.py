@@ -59,7 +59,7 @@ class Aim:
         >>> Aim(1).classes(torch.tensor([[0.2, 0.5, 0.3]])).tolist()
         [2]
         """
-        return _chosen(self.target, logits)
+        return chosen(self.target, logits)
 
     def weights(self, logits: torch.Tensor) -> torch.Tensor:
         """float32 (N, C): the explained score is the sum of the logits under these weights.
@@ -68,7 +68,7 @@ class Aim:
         [[1.0, 0.0, -1.0]]
         """
         score = F.one_hot(self.classes(logits), logits.shape[1]).float()
-        return score if self.against is None else score - F.one_hot(_chosen(self.against, logits), logits.shape[1])
+        return score if self.against is None else score - F.one_hot(chosen(self.against, logits), logits.shape[1])
 
     def part(self, start: int, stop: int) -> "Aim":
         """The same for some of the faces."""
@@ -76,7 +76,8 @@ class Aim:
         return Aim(target if target is not None else 0, against)
 
 
-def _chosen(choice: Choice, logits: torch.Tensor) -> torch.Tensor:
+def chosen(choice: Choice, logits: torch.Tensor) -> torch.Tensor:
+    """int64 (N,), the classes that a choice stands for, given logits (N, C)."""
     if isinstance(choice, tuple):
         return torch.tensor(choice, device=logits.device)
     return logits.argsort(dim=1, descending=True, stable=True)[:, choice]

@@ -1,11 +1,17 @@
-"""One face explained: the face, the map, both, and the probabilities."""
+"""One face explained: the face, its maps, and the probabilities."""
 
+from collections.abc import Sequence
+
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.overlay import COLOUR_MAP, overlay
 from fer.emotions import COLOURS
 from fer.types import Heatmap, Prediction
+
+#: Maps side by side in a row of a large panel.
+_COLUMNS = 7
 
 
 def draw_probabilities(ax: Axes, prediction: Prediction) -> Axes:
@@ -21,18 +27,57 @@ def draw_probabilities(ax: Axes, prediction: Prediction) -> Axes:
     return ax
 
 
-def figure(prediction: Prediction, heatmap: Heatmap) -> Figure:
-    """Four pictures side by side, with the verdict as their title."""
+def caption(heatmap: Heatmap, layers: Sequence[str] = ()) -> str:
+    """What a map shows, in words.
+
+    >>> import numpy as np
+    >>> caption(Heatmap(np.zeros((2, 2)), 0.0, "fear", "gradcam", "surprise"), ["layer3"])
+    'gradcam at layer3: fear, not surprise'
+    """
+    place = f" at {', '.join(layers)}" if layers else ""
+    return f"{heatmap.method}{place}: {heatmap.target}" + (f", not {heatmap.against}" if heatmap.against else "")
+
+
+def figure(prediction: Prediction, heatmaps: Sequence[Heatmap], captions: Sequence[str] = ()) -> Figure:
+    """Face, map, both and bars side by side; several maps in rows below the face and the bars."""
+    captions = captions or [caption(heatmap) for heatmap in heatmaps]
+    return _single(prediction, heatmaps[0], captions[0]) if len(heatmaps) == 1 else _several(prediction, heatmaps, captions)
+
+
+def _single(prediction: Prediction, heatmap: Heatmap, text: str) -> Figure:
     fig = Figure(figsize=(12, 3.2), layout="constrained")
     face, raw, both, bars = fig.subplots(1, 4)
     face.imshow(prediction.face.image)
     face.set_title("face")
     raw.imshow(heatmap.values, cmap=COLOUR_MAP, vmin=0, vmax=1)
-    raw.set_title(f"{heatmap.method} for {heatmap.target}, peak {heatmap.peak:.2g}", fontsize=9)
+    raw.set_title(f"{text}, peak {heatmap.peak:.2g}", fontsize=9)
     both.imshow(overlay(prediction.face.image, heatmap))
     both.set_title("face and map")
     for ax in (face, raw, both):
         ax.axis("off")
     draw_probabilities(bars, prediction)
-    fig.suptitle(f"{prediction.label}, {prediction.confidence:.1%}")
+    fig.suptitle(_verdict(prediction))
     return fig
+
+
+def _several(prediction: Prediction, heatmaps: Sequence[Heatmap], captions: Sequence[str]) -> Figure:
+    columns = min(_COLUMNS, len(heatmaps))
+    rows = -(-len(heatmaps) // columns)
+    fig = Figure(figsize=(max(7.0, 1.9 * columns), 3 + 2.1 * rows), layout="constrained")
+    top, below = np.asarray(fig.subfigures(2, 1, height_ratios=(3, 2.1 * rows)))
+    face, bars = top.subplots(1, 2)
+    face.imshow(prediction.face.image)
+    face.axis("off")
+    draw_probabilities(bars, prediction)
+    axes = below.subplots(rows, columns, squeeze=False).flat
+    for ax in axes:
+        ax.axis("off")
+    for ax, heatmap, text in zip(axes, heatmaps, captions, strict=False):
+        ax.imshow(overlay(prediction.face.image, heatmap))
+        ax.set_title(text.replace(": ", "\n"), fontsize=7)
+    fig.suptitle(_verdict(prediction))
+    return fig
+
+
+def _verdict(prediction: Prediction) -> str:
+    return f"{prediction.label}, {prediction.confidence:.1%}"

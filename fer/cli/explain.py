@@ -1,11 +1,15 @@
-"""``fer explain``: heatmaps of pictures, or of a data set's most confident hits and misses."""
+"""``fer explain``: heatmaps of pictures, or of a whole data set."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from fer.cli import console, options
+
+if TYPE_CHECKING:
+    from analysis.explain import Question
 
 app = typer.Typer()
 
@@ -16,15 +20,26 @@ def explain(
     checkpoint: options.Checkpoint = None,
     data: options.Data = None,
     split: options.Split = "validation",
-    target: Annotated[Optional[str], typer.Option(help="Class to explain. [default: each face's prediction]")] = None,
-    method: Annotated[str, typer.Option(help="Explanation method: gradcam.")] = "gradcam",
+    target: Annotated[
+        Optional[str],
+        typer.Option(help="Class to explain, top1, top2, top3, or all for every class. [default: each face's prediction]"),
+    ] = None,
+    against: Annotated[
+        Optional[str], typer.Option(help="Set the target against this class (or top2): why fear and not surprise.")
+    ] = None,
+    method: options.Methods = None,
+    layer: Annotated[
+        Optional[list[str]], typer.Option(help="Module to read maps from, or each for one of every depth; repeatable.")
+    ] = None,
     detector: options.Detector = "haar",
     out: Annotated[Path, typer.Option(help="Folder for the pictures and explanations.json.")] = Path("explanations"),
 ) -> None:
-    """Show where the network looks: one PNG a face, or a gallery of a data set, and the numbers as JSON.
+    """Show where the network looks: one PNG a face, or the maps of a whole data set, and the numbers as JSON.
 
-    Prints the paths of what was written.
+    Methods: gradcam, gradcam++, layercam, hirescam, xgradcam, eigencam, scorecam, ablationcam, finercam,
+    integrated-gradients, occlusion, and rollout for vit. Prints the paths of what was written.
     """
+    from analysis.explain.question import DEFAULT_METHOD, questions
     from analysis.gallery import explain_split
     from analysis.pictures import explain_pictures
     from fer.checkpoint import load as load_checkpoint
@@ -34,16 +49,26 @@ def explain(
     if data and images:
         raise ConfigError("give pictures, or a data set with --data, not both")
     model = load_checkpoint(checkpoint)
+    asked = questions(model, method or [DEFAULT_METHOD], target, against, layer or [])
     if data:
         from fer.data import load
 
         with console.progress("reading faces") as report:
             faces = load(data, report).split(split)
-        with console.progress("judging faces") as report:
-            written = explain_split(model, faces, out, method, target, report)
+        written = []
+        for question, folder in zip(asked, folders(asked), strict=True):
+            with console.progress(f"judging and explaining faces {folder}".strip()) as report:
+                written += explain_split(model, faces, out / folder, question, report)
     else:
-        written, notes = explain_pictures(model, images or [sample_path()], out, method, target, detector)
+        written, notes = explain_pictures(model, images or [sample_path()], out, asked, detector)
         for note in notes:
             console.say(note)
     for path in written:
         console.put(str(path))
+
+
+def folders(asked: Sequence["Question"]) -> list[str]:
+    """A folder for each of several questions; the one given where there is one."""
+    if len(asked) == 1:
+        return [""]
+    return ["-".join([q.method, str(q.target or ""), *q.layers]).rstrip("-") for q in asked]

@@ -154,10 +154,10 @@ def test_the_curves_show_both_splits_and_mark_the_best_epoch():
 
 def test_the_panel_names_verdict_method_target_and_every_probability():
     prediction = prediction_of("sad", Box(0, 0, 48, 48))
-    figure = panel.figure(prediction, heatmap_of(np.zeros((48, 48)), peak=0.25))
+    figure = panel.figure(prediction, [heatmap_of(np.zeros((48, 48)), peak=0.25)])
     titles = [ax.get_title() for ax in figure.axes]
     assert figure.get_suptitle() == f"sad, {prediction.confidence:.1%}"
-    assert titles[1] == "gradcam for happy, peak 0.25"
+    assert titles[1] == "gradcam: happy, peak 0.25"
     bars = figure.axes[3]
     assert [t.get_text() for t in bars.get_yticklabels()] == list(EMOTIONS)
     assert [bar.get_width() for bar in bars.patches] == pytest.approx(list(prediction.probabilities.values()))

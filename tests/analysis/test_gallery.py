@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.gallery import explain_split, figure, pick
+from analysis.explain import HeatmapTable, Question, explain_set
+from analysis.figures import gallery
+from analysis.gallery import explain_split, pick
 from fer import checkpoint as checkpoints
 from fer.data import load
 from fer.emotions import EMOTIONS
-from fer.errors import OutputError
+from fer.errors import DataError, OutputError
 from fer.evaluation import evaluate_checkpoint
 from fer.types import Heatmap, PredictionTable
 
@@ -60,14 +62,23 @@ def faces(fake_folder):
 
 
 def test_picture_and_numbers_of_the_chosen_faces_are_written(checkpoint, faces, tmp_path):
-    written = explain_split(checkpoint, faces, tmp_path / "out", "gradcam", None)
-    assert written == [tmp_path / "out" / "gallery-validation.png", tmp_path / "out" / "explanations.json"]
-    with Image.open(written[0]) as picture:
-        picture.load()
-        assert picture.format == "PNG" and min(picture.size) > 500
-    content = json.loads(written[1].read_text(encoding="utf-8"))
+    written = explain_split(checkpoint, faces, tmp_path / "out", Question())
+    pictures = ["gallery-validation.png", "unsure-validation.png", "averages-validation.png"]
+    assert [path.name for path in written] == [
+        "predictions.npz",
+        "heatmaps.npz",
+        *pictures,
+        "averages.json",
+        "explanations.json",
+    ]
+    for name in pictures:
+        with Image.open(tmp_path / "out" / name) as picture:
+            picture.load()
+            assert picture.format == "PNG" and min(picture.size) > 300
+    content = json.loads(written[-1].read_text(encoding="utf-8"))
     table = evaluate_checkpoint(checkpoint, faces)
-    chosen = [i for row in pick(table) for i in row]
+    shown = [i for surest in (True, False) for row in pick(table, surest=surest) for i in row]
+    chosen = list(dict.fromkeys(shown))
     assert [face["name"] for face in content["faces"]] == [table.names[i] for i in chosen]
     for face, i in zip(content["faces"], chosen, strict=True):
         assert face["truth"] == EMOTIONS[faces.labels[i]]
@@ -79,8 +90,8 @@ def test_picture_and_numbers_of_the_chosen_faces_are_written(checkpoint, faces, 
 
 
 def test_the_class_asked_for_is_explained_on_every_face(checkpoint, faces, tmp_path):
-    written = explain_split(checkpoint, faces, tmp_path, "gradcam", "surprise")
-    records = json.loads(written[1].read_text(encoding="utf-8"))["faces"]
+    written = explain_split(checkpoint, faces, tmp_path, Question("surprise"))
+    records = json.loads(written[-1].read_text(encoding="utf-8"))["faces"]
     assert records and {record["target"] for record in records} == {"surprise"}
 
 
@@ -93,19 +104,49 @@ def test_hits_stand_at_the_left_and_misses_at_the_right_of_their_class(checkpoin
     table = PredictionTable(logits, labels, faces.names, EMOTIONS, "validation")
     rows = pick(table)
     heatmaps = {i: Heatmap(np.zeros((48, 48)), 0.0, "sad", "gradcam") for row in rows for i in row}
-    axes = np.array(figure(table, faces, rows, heatmaps).axes).reshape(7, 8)
+    fig = gallery.figure(table, faces.images.numpy()[:, 0], rows, heatmaps, "title")
+    axes = np.array(fig.axes).reshape(7, 6)
     shown = np.array([[len(ax.images) for ax in row] for row in axes])
     sad = EMOTIONS.index("sad")
-    assert shown[sad].tolist() == [1, 1, 0, 0, 1, 0, 0, 0]
-    assert all(shown[c].tolist() == [1, 1, 1, 0, 0, 0, 0, 0] for c in range(7) if c != sad)
-    assert axes[sad, 4].get_title().startswith("fear 100%")
+    assert shown[sad].tolist() == [1, 1, 0, 1, 0, 0]
+    assert all(shown[c].tolist() == [1, 1, 1, 0, 0, 0] for c in range(7) if c != sad)
+    assert axes[sad, 3].get_title().startswith("fear 100%")
     assert [row[0].texts[0].get_text() for row in axes] == list(EMOTIONS)
+
+
+def test_the_least_confident_are_chosen_on_request():
+    assert pick(TABLE, shown=1, surest=False) == [[0, 2], [5], []]
+
+
+def test_tables_and_averages_are_those_of_one_pass(checkpoint, faces, tmp_path):
+    explain_split(checkpoint, faces, tmp_path)
+    table, heatmaps = PredictionTable.load(tmp_path / "predictions.npz"), HeatmapTable.load(tmp_path / "heatmaps.npz")
+    expected_table, expected = explain_set(checkpoint, faces)
+    np.testing.assert_array_equal(table.logits, expected_table.logits)
+    np.testing.assert_array_equal(heatmaps.values, expected.values)
+    for average in json.loads((tmp_path / "averages.json").read_text(encoding="utf-8")):
+        right = (table.predicted == table.labels) == (average["group"] == "right")
+        rows = [i for i in range(len(table)) if table.classes[table.labels[i]] == average["class"] and right[i]]
+        assert average["n"] == len(rows)
+        mean = sum((expected[i].values.astype(float) for i in rows), np.zeros((48, 48))) / max(1, len(rows))
+        np.testing.assert_allclose(average["heatmap"], mean, atol=1e-4)
+
+
+@pytest.mark.parametrize("damage", ["missing", "no archive", "another table"])
+def test_damaged_heatmaps_are_an_expected_error(damage, tmp_path):
+    path = tmp_path / "heatmaps.npz"
+    if damage == "no archive":
+        path.write_bytes(b"no archive")
+    if damage == "another table":
+        TABLE.save(path)
+    with pytest.raises(DataError, match="fer explain --data"):
+        HeatmapTable.load(path)
 
 
 def test_a_folder_that_cannot_be_made_is_an_expected_error(checkpoint, faces, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OutputError):
-        explain_split(checkpoint, faces, tmp_path / "file" / "out", "gradcam", None)
+        explain_split(checkpoint, faces, tmp_path / "file" / "out", Question())
 
 
 def test_the_command_writes_the_gallery_of_the_split_asked_for(fer, checkpoint_file, fake_folder, tmp_path):
