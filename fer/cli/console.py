@@ -55,9 +55,9 @@ def put_table(table: Table) -> None:
     """A table as data: to the width of the terminal, or wide enough for every column in a pipe."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # names of files and groups may hold brackets
     if not console.is_terminal:
-        console = Console(highlight=False, width=200)
+        console = Console(highlight=False, markup=False, width=200)
     console.print(table)
 
 

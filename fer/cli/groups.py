@@ -42,17 +42,13 @@ def judged(table: PredictionTable, file: GroupFile | None) -> dict[str, Any]:
 
 def show(groupings: Sequence[dict[str, Any]]) -> None:
     """Print one table a column."""
-    from rich.markup import escape
-
     for grouping in groupings:
-        title = f"by {escape(grouping['column'])}" + (
-            f" ({grouping['without']:,} faces in no group)" if grouping["without"] else ""
-        )
+        title = f"by {grouping['column']}" + (f" ({grouping['without']:,} faces in no group)" if grouping["without"] else "")
         table = console.make_table("group", "n", "accuracy (95 %)", "against the rest", "p", "p (Holm)", "note", title=title)
         for row in grouping["groups"]:
             low, high = (console.percent(value) for value in row["ci95"])
             difference = "" if row["difference"] is None else f"{100 * row['difference']:+.2f} points"
             tests = [console.p_value(row[key]) for key in ("p", "p_holm")]
             accuracy = f"{console.percent(row['accuracy'])} ({low} to {high})"
-            table.add_row(escape(row["name"]), f"{row['n']:,}", accuracy, difference, *tests, row["note"])
+            table.add_row(row["name"], f"{row['n']:,}", accuracy, difference, *tests, row["note"])
         console.put_table(table)
