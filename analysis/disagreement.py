@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from analysis.compare import disagreements
@@ -109,12 +108,6 @@ def _opinions(model: Checkpoint, table: PredictionTable, images: torch.Tensor, m
     confidences = table.probs.max(axis=1)
     heatmaps = explain(model, images, labels, method)
     return tuple(Opinion(*said) for said in zip(labels, map(float, confidences), heatmaps, strict=True))
-
-
-def sample(n: int, size: int, seed: int) -> torch.Tensor:
-    """int64: ``size`` different positions below ``n`` in rising order, all of them where there are fewer."""
-    chosen = np.random.default_rng(seed).choice(n, min(size, n), replace=False)
-    return torch.from_numpy(np.sort(chosen).astype(np.int64))
 
 
 def map_similarities(

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "predict": "fer.cli.predict",
     "explain": "fer.cli.explain",
     "compare": "fer.cli.compare",
+    "robustness": "fer.cli.robustness",
     "ensemble": "fer.cli.ensemble",
     "distill": "fer.cli.distill",
     "pretrain": "fer.cli.pretrain",

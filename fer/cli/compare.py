@@ -36,13 +36,17 @@ def compare(
 ) -> None:
     """Compare checkpoints: accuracy, McNemar's test, recall by class, the faces they dispute, the likeness of their maps."""
     from analysis.compare import Comparison, require_same_faces
-    from analysis.disagreement import galleries, map_similarities, sample
+    from analysis.disagreement import galleries, map_similarities
     from analysis.explain import METHODS
+    from analysis.sampling import sample
     from analysis.tables import display_names, tables_of
     from fer.checkpoint import find
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
+    from fer.errors import ConfigError
 
+    if len(checkpoints) < 2:
+        raise ConfigError(f"{checkpoints[0]} alone cannot be compared; name two or more checkpoints")
     METHODS[method]  # an unknown name is said before anything is done
     paths = [find(name) for name in checkpoints]
     models = {name: load_checkpoint(path) for name, path in zip(display_names(paths), paths, strict=True)}
