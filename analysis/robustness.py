@@ -1,8 +1,8 @@
 """How far a model holds when photographs are worse: accuracy, calibration and maps under every corruption and severity."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from analysis.sampling import sample
 from analysis.similarity import mean_or_none, pearson, stacked
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
-from fer.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from fer.data.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupt
 from fer.evaluation import evaluate_checkpoint
 from fer.metrics import calibration_error, wilson_interval
 from fer.types import FloatArray, PredictionTable, Progress
@@ -70,7 +70,11 @@ class Stress:
 
 @dataclass(frozen=True)
 class Robustness:
-    """A checkpoint under stress: ``n`` faces, ``maps`` maps, the clean pass and all others."""
+    """A checkpoint under stress: ``n`` faces, ``maps`` maps, the clean pass and all others.
+
+    ``map_floor`` is the mean correlation of clean maps of different faces (each with the next one's), None where there are
+    fewer than two: maps that correlate no more than this have nothing left in common.
+    """
 
     checkpoint: str
     split: str
@@ -78,6 +82,7 @@ class Robustness:
     maps: int
     method: str
     seed: int
+    map_floor: float | None
     clean: Condition
     stresses: tuple[Stress, ...]
 
@@ -119,22 +124,31 @@ def stress(checkpoint: Checkpoint, faces: FaceSet, plan: Plan, progress: Progres
         DataError: no face is left.
     """
     kinds = [(name, severity) for name in plan.corruptions for severity in SEVERITIES]
-    levels = [CORRUPTIONS[name].level(severity) for name, severity in kinds]
+    chosen = [CORRUPTIONS[name] for name, _ in kinds]
     faces = faces.only(checkpoint.card.classes)
     faces = faces.select(sample(len(faces), plan.faces, plan.seed))
     table = evaluate_checkpoint(checkpoint, faces)
-    compare_maps = _map_comparison(checkpoint, faces, table, plan)
+    clean_maps = _CleanMaps.of(checkpoint, faces, table, plan)
     stresses = []
-    for done, ((name, severity), level) in enumerate(zip(kinds, levels, strict=True), 1):
-        images = corrupt(faces.images, name, severity, plan.seed)
+    for done, ((name, severity), corruption) in enumerate(zip(kinds, chosen, strict=True), 1):
+        level, images = corruption.level(severity), corrupt(faces.images, name, severity, plan.seed)
         condition = judged(evaluate_checkpoint(checkpoint, replace(faces, images=images)))
-        correlation, empty = compare_maps(images, name, level)
+        correlation, empty = clean_maps.against(images, corruption, level)
         condition = replace(condition, map_correlation=correlation, empty_maps=empty)
-        stresses.append(Stress(name, severity, level, CORRUPTIONS[name].unit, condition))
+        stresses.append(Stress(name, severity, level, corruption.unit, condition))
         if progress:
             progress(done, len(kinds))
-    maps = min(plan.maps, len(faces))
-    return Robustness(checkpoint.name, faces.split, len(faces), maps, plan.method, plan.seed, judged(table), tuple(stresses))
+    return Robustness(
+        checkpoint=checkpoint.name,
+        split=faces.split,
+        n=len(faces),
+        maps=len(clean_maps.rows),
+        method=plan.method,
+        seed=plan.seed,
+        map_floor=clean_maps.floor,
+        clean=judged(table),
+        stresses=tuple(stresses),
+    )
 
 
 def judged(table: PredictionTable) -> Condition:
@@ -144,21 +158,32 @@ def judged(table: PredictionTable) -> Condition:
     return Condition(right / len(table), wilson_interval(right, len(table)), ece)
 
 
-def _map_comparison(
-    checkpoint: Checkpoint, faces: FaceSet, table: PredictionTable, plan: Plan
-) -> Callable[[torch.Tensor, str, float], tuple[float | None, int]]:
-    """A function of corrupted images, corruption and level that gives mean correlation and number of empty pairs."""
-    rows = sample(len(faces), plan.maps, plan.seed + 1)
-    targets = [table.classes[i] for i in table.predicted[rows.numpy()]]
-    clean = _maps(checkpoint, faces.images[rows], targets, plan.method)
+@dataclass(frozen=True, eq=False)
+class _CleanMaps:
+    """Maps float32 (M, 48, 48) of the clean prediction of some faces, to hold others against."""
 
-    def compare(images: torch.Tensor, name: str, level: float) -> tuple[float | None, int]:
-        moves = CORRUPTIONS[name].moves
-        expected = moves(clean, level) if moves and len(clean) else clean
-        found = pearson(expected, _maps(checkpoint, images[rows], targets, plan.method))
+    checkpoint: Checkpoint
+    rows: torch.Tensor
+    targets: tuple[str, ...]
+    method: str
+    maps: FloatArray
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, faces: FaceSet, table: PredictionTable, plan: Plan) -> Self:
+        rows = sample(len(faces), plan.maps, plan.seed + 1)
+        targets = tuple(table.classes[i] for i in table.predicted[rows.numpy()])
+        return cls(checkpoint, rows, targets, plan.method, _maps(checkpoint, faces.images[rows], targets, plan.method))
+
+    def against(self, images: torch.Tensor, corruption: Corruption, level: float) -> tuple[float | None, int]:
+        """Mean correlation with the maps of the same faces corrupted, and pairs that have none."""
+        moved = corruption.moves(self.maps, level) if corruption.moves and len(self.maps) else self.maps
+        found = pearson(moved, _maps(self.checkpoint, images[self.rows], self.targets, self.method))
         return mean_or_none(found), int(np.isnan(found).sum())
 
-    return compare
+    @property
+    def floor(self) -> float | None:
+        """Mean correlation with the clean map of the next face."""
+        return mean_or_none(pearson(self.maps, np.roll(self.maps, 1, axis=0))) if len(self.maps) > 1 else None
 
 
 def _maps(checkpoint: Checkpoint, images: torch.Tensor, targets: Sequence[str], method: str) -> FloatArray:

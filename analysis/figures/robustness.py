@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from analysis.robustness import Robustness
 
 _ACCURACY, _ECE, _MAPS = "#3f90da", "#e42536", "#717581"
-_COLUMNS = 3
+_COLUMNS = 5
 
 
 def draw(ax: Axes, robustness: Robustness, corruption: str) -> Axes:
@@ -23,10 +23,12 @@ def draw(ax: Axes, robustness: Robustness, corruption: str) -> Axes:
     known = [(s.severity, s.condition.map_correlation) for s in stresses if s.condition.map_correlation is not None]
     if known:
         ax.plot(*zip(*known, strict=True), "^:", color=_MAPS, markersize=4, label="correlation of maps")
+        if robustness.map_floor is not None:
+            ax.axhline(robustness.map_floor, color=_MAPS, linewidth=0.8, label="that of different faces")
     ax.set_xticks(places, ["clean", *(f"{stress.level:g}" for stress in stresses)], fontsize=8)
-    ax.set_ylim(min([0.0, *(value for _, value in known)]), 1)
+    ax.set_ylim(min([0.0, *(value for _, value in known)]), 1.03)
     ax.set_xlabel(stresses[0].unit, fontsize=7.5)
-    ax.set_title(f"{corruption}: mean drop {100 * robustness.drop(corruption):.1f} points", fontsize=9)
+    ax.set_title(f"{corruption}: {-100 * robustness.drop(corruption):+.1f} points", fontsize=9)
     ax.grid(alpha=0.25)
     return ax
 
@@ -36,14 +38,15 @@ def figure(robustness: Robustness) -> Figure:
     names = robustness.corruptions
     columns = min(_COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
-    fig = Figure(figsize=(max(7.0, 4 * columns), 2.7 * rows + 0.9), layout="constrained")
+    fig = Figure(figsize=(max(7.0, 3.1 * columns), 2.8 * rows + 0.8), layout="constrained")
     axes = fig.subplots(rows, columns, squeeze=False).ravel()
     for ax, name in zip(axes, names, strict=False):
         draw(ax, robustness, name)
-        ax.set_ylabel("0 to 1")
+    for ax in axes[::columns]:
+        ax.set_ylabel("accuracy, ECE, correlation", fontsize=8)
     for ax in axes[len(names) :]:
         ax.axis("off")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     title = f"{robustness.checkpoint} on {robustness.split}, n = {robustness.n:,} faces, {robustness.maps:,} maps"
-    fig.suptitle(f"{title}; mean drop {100 * robustness.mean_drop:.1f} points", fontsize=10)
+    fig.suptitle(f"{title}; accuracy {-100 * robustness.mean_drop:+.1f} points on average", fontsize=10)
     return fig

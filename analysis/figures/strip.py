@@ -20,7 +20,7 @@ def draw(ax: Axes, tile: Tile) -> Axes:
 def figure(strips: Mapping[str, Sequence[Tile]], checkpoint: str) -> Figure:
     """Strips below each other, the untouched face first."""
     columns = len(next(iter(strips.values())))
-    fig = Figure(figsize=(1.15 * columns + 0.8, 1.3 * len(strips) + 0.6), layout="constrained")
+    fig = Figure(figsize=(1.15 * columns + 0.8, 1.42 * len(strips) + 0.6), layout="constrained")
     axes = fig.subplots(len(strips), columns, squeeze=False)
     for row, (name, tiles) in zip(axes, strips.items(), strict=True):
         for ax, tile in zip(row, tiles, strict=True):

@@ -97,7 +97,7 @@ def _blur(faces: FloatArray, sigma: float, _: np.random.Generator) -> FloatArray
     return np.asarray(ndimage.gaussian_filter(faces, sigma, axes=(1, 2), mode="nearest"))
 
 
-@_register("noise", (0.04, 0.08, 0.12, 0.18, 0.26), "σ of Gaussian noise, pixels being 0..1")
+@_register("noise", (0.04, 0.08, 0.12, 0.18, 0.26), "σ of Gaussian noise on pixels of 0..1")
 def _noise(faces: FloatArray, sigma: float, rng: np.random.Generator) -> FloatArray:
     return np.asarray(faces + np.float32(255 * sigma) * rng.standard_normal(faces.shape, dtype=np.float32))
 
@@ -113,23 +113,23 @@ def _through_jpeg(face: npt.NDArray[np.float32], quality: int) -> FloatArray:
     return np.asarray(Image.open(file), dtype=np.float32)
 
 
-@_register("darker", (0.1, 0.2, 0.3, 0.4, 0.5), "taken from every pixel, pixels being 0..1")
+@_register("darker", (0.1, 0.2, 0.3, 0.4, 0.5), "taken from every pixel of 0..1")
 def _darker(faces: FloatArray, less: float, _: np.random.Generator) -> FloatArray:
     return faces - np.float32(255 * less)
 
 
-@_register("brighter", (0.1, 0.2, 0.3, 0.4, 0.5), "added to every pixel, pixels being 0..1")
+@_register("brighter", (0.1, 0.2, 0.3, 0.4, 0.5), "added to every pixel of 0..1")
 def _brighter(faces: FloatArray, more: float, _: np.random.Generator) -> FloatArray:
     return faces + np.float32(255 * more)
 
 
-@_register("contrast", (0.75, 0.5, 0.3, 0.2, 0.1), "share of the contrast about the face's mean that is left")
+@_register("contrast", (0.75, 0.5, 0.3, 0.2, 0.1), "share of the contrast that is left")
 def _contrast(faces: FloatArray, left: float, _: np.random.Generator) -> FloatArray:
     middle = faces.mean(axis=(1, 2), keepdims=True)
     return np.asarray(middle + np.float32(left) * (faces - middle))
 
 
-@_register("resolution", (32, 24, 16, 12, 8), "side in pixels that it is reduced to and enlarged from")
+@_register("resolution", (32, 24, 16, 12, 8), "pixels a side that it is reduced to")
 def _resolution(faces: FloatArray, side: float, _: np.random.Generator) -> FloatArray:
     small = F.interpolate(torch.from_numpy(faces)[:, None], size=(int(side),) * 2, mode="area")
     large = F.interpolate(small, size=(FACE_SIZE, FACE_SIZE), mode="bilinear", align_corners=False)
@@ -146,14 +146,14 @@ def _rotation(faces: FloatArray, degrees: float, _: np.random.Generator) -> Floa
     return rotated(faces, degrees)
 
 
-@_register("glasses", (4, 6, 8, 10, 12), "height in pixels of a dark bar over the eyes")
+@_register("glasses", (4, 6, 8, 10, 12), "rows of a dark bar over the eyes")
 def _glasses(faces: FloatArray, height: float, _: np.random.Generator) -> FloatArray:
     worn, top = faces.copy(), _EYES - int(height) // 2
     worn[:, top : top + int(height), _TEMPLES] = _DARK
     return worn
 
 
-@_register("mask", (8, 12, 16, 20, 24), "height in pixels of a light bar from the chin up")
+@_register("mask", (8, 12, 16, 20, 24), "rows of a light bar from the chin up")
 def _mask(faces: FloatArray, height: float, _: np.random.Generator) -> FloatArray:
     worn = faces.copy()
     worn[:, FACE_SIZE - int(height) :] = _LIGHT
