@@ -1,8 +1,10 @@
 """Writing results: completely or not at all."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from fer.errors import OutputError
 
@@ -27,6 +29,15 @@ def write_whole(path: Path, data: bytes) -> None:
         if half:
             half.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain values as one line of JSON; ValueError for NaN and infinity, which JSON does not have.
+
+    Raises:
+        OutputError: as :func:`write_whole`.
+    """
+    write_whole(path, (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -20,6 +20,8 @@ COMMANDS: dict[str, str] = {
     "evaluate": "fer.cli.evaluate",
     "predict": "fer.cli.predict",
     "explain": "fer.cli.explain",
+    "compare": "fer.cli.compare",
+    "robustness": "fer.cli.robustness",
     "ensemble": "fer.cli.ensemble",
     "distill": "fer.cli.distill",
     "pretrain": "fer.cli.pretrain",

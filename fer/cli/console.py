@@ -55,9 +55,9 @@ def put_table(table: Table) -> None:
     """A table as data: to the width of the terminal, or wide enough for every column in a pipe."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # names of files and groups may hold brackets
     if not console.is_terminal:
-        console = Console(highlight=False, width=200)
+        console = Console(highlight=False, markup=False, width=200)
     console.print(table)
 
 
@@ -96,3 +96,8 @@ def make_progress() -> Progress:
 def percent(value: float) -> str:
     """``0.6612`` as ``66.12 %``."""
     return f"{100 * value:.2f} %"
+
+
+def p_value(value: float | None) -> str:
+    """``0.0312`` as ``0.031``, what is tiny as ``< 0.001``, None as nothing."""
+    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from fer.cli import console, options
+from fer.cli import groups as grouped
 
 app = typer.Typer()
 
@@ -20,6 +21,8 @@ def evaluate(
     labels: Annotated[str, typer.Option(help="fer, ferplus-majority or ferplus-soft (judged by the most votes).")] = "fer",
     votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
     tta: options.Tta = "none",
+    groups: Annotated[Optional[Path], typer.Option(help="CSV with a name column and columns of groups to judge apart.")] = None,
+    column: Annotated[Optional[str], typer.Option(help="The only column of --groups to take. [default: all]")] = None,
     json: options.Json = False,
     table: Annotated[Optional[Path], typer.Option(help="Also save the prediction table here (.npz).")] = None,
 ) -> None:
@@ -42,6 +45,7 @@ def evaluate(
     if note:
         console.say(note)
     faces = corpus.split(split)
+    group_file = grouped.read(groups, column, faces.names)
     with console.progress("judging faces") as report:
         started = time.perf_counter()
         chosen = None if classes is None else options.class_names(classes)
@@ -51,7 +55,7 @@ def evaluate(
         console.say(f"--tta {tta}: {passes} passes a face, {milliseconds:.2f} ms a face")
     if table:
         predictions.save(table)
-    metrics = evaluate_table(predictions)
+    metrics = evaluate_table(predictions) | grouped.judged(predictions, group_file)
     if json:
         console.put_json(metrics)
     else:
@@ -73,6 +77,7 @@ def show(metrics: dict[str, Any], title: str) -> None:
         classes.add_row(name, *(_number(row[key]) for key in ("precision", "recall", "f1", "roc_auc")), f"{row['n']:,}")
     console.put_table(summary)
     console.put_table(classes)
+    grouped.show(metrics.get("groups", []))
 
 
 def _number(value: float | None) -> str:

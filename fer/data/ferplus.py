@@ -3,15 +3,15 @@
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from fer.data.faceset import OFFICIAL_SPLITS, Corpus, FaceSet
+from fer.data.names import paired
 from fer.emotions import EMOTIONS, SYNONYMS
 from fer.errors import DataError
 from fer.registry import Registry
@@ -200,26 +200,12 @@ def _by_order(corpus: Corpus, votes: _Votes) -> dict[str, IntArray]:
 
 
 def _by_name(corpus: Corpus, votes: _Votes) -> dict[str, IntArray]:
-    """Row of the votes for every face, −1 for none.
-
-    Whole names are compared first, then ever fewer of their last parts, since folders are moved and renamed;
-    names that several files share are nobody's.
-    """
+    """Row of the votes for every face, −1 for none."""
     ours = [name for faces in corpus.splits.values() for name in faces.names]
-    for parts in (0, 3, 2, 1):
-        mine, theirs = _unique(ours, parts), _unique(votes.names, parts)
-        shared = {ours[place]: theirs[key] for key, place in mine.items() if key in theirs}
-        if shared:
-            found = ([shared.get(name, -1) for name in faces.names] for faces in corpus.splits.values())
-            return {split: np.array(rows, dtype=np.int64) for split, rows in zip(corpus.splits, found, strict=True)}
-    example = next((name for name in votes.names if name), "")
-    here = f"{votes.path} (with names such as {example!r}) has votes for not one image of {corpus.origin} ({ours[0]!r})"
-    raise DataError(f"{here}; name the votes of this data set")
-
-
-def _unique(names: Sequence[str], parts: int) -> dict[tuple[str, ...], int]:
-    """Position of every name that only one file has, by its last ``parts`` parts (0: all) without the extension."""
-    paths = [PurePosixPath(name.replace("\\", "/")) for name in names]
-    keys = [(*path.parent.parts, path.stem)[-parts:] for path in paths]
-    often = Counter(keys)
-    return {key: place for place, key in enumerate(keys) if key[-1] and often[key] == 1}
+    found = paired(ours, votes.names)
+    if max(found) < 0:
+        example = next((name for name in votes.names if name), "")
+        here = f"{votes.path} (with names such as {example!r}) has votes for not one image of {corpus.origin} ({ours[0]!r})"
+        raise DataError(f"{here}; name the votes of this data set")
+    rows = iter(found)
+    return {split: np.array([next(rows) for _ in faces.names], dtype=np.int64) for split, faces in corpus.splits.items()}

@@ -1,0 +1,61 @@
+"""Tables of several checkpoints on the same faces: saved ones where they are given, one pass of the model elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fer.checkpoint import Checkpoint
+from fer.data import FaceSet
+from fer.errors import ConfigError, DataError
+from fer.evaluation import evaluate_checkpoint
+from fer.types import PredictionTable, Progress
+
+
+def tables_of(
+    models: Mapping[str, Checkpoint], faces: FaceSet, saved: Sequence[Path] = (), progress: Progress | None = None
+) -> dict[str, PredictionTable]:
+    """One table a model, in the order of ``models``.
+
+    Args:
+        models: by the name they go by.
+        faces: what they are asked about.
+        saved: tables that ``fer evaluate --table`` wrote; each is taken for the model whose weights it names.
+        progress: told faces done and all, of every model that is run.
+
+    Raises:
+        ConfigError: the same weights twice.
+        DataError: a table cannot be read, or is of another model or of other faces.
+    """
+    names: dict[str, str] = {}
+    for name, model in models.items():
+        if names.setdefault(model.card.weights_sha256, name) != name:
+            twin = names[model.card.weights_sha256]
+            raise ConfigError(f"{twin} and {name} are the same weights; name different checkpoints")
+    read = dict(_owned(path, names, faces) for path in saved)
+    return {name: read[name] if name in read else evaluate_checkpoint(model, faces, progress) for name, model in models.items()}
+
+
+def _owned(path: Path, names: Mapping[str, str], faces: FaceSet) -> tuple[str, PredictionTable]:
+    table = PredictionTable.load(path)
+    owner = names.get(table.source.get("weights_sha256", ""))
+    if owner is None:
+        made = table.source.get("checkpoint", "an unknown checkpoint")
+        raise DataError(f"{path} is the table of {made}, not of {' or '.join(names.values())}; name its checkpoint, too")
+    if table.source.get("data") != faces.fingerprint:
+        raise DataError(
+            f"{path} is of other faces than the {len(faces):,} of this {faces.split} split; write it anew with fer evaluate"
+        )
+    return owner, table
+
+
+def display_names(paths: Sequence[Path]) -> list[str]:
+    """File names without extension, with as many folders before them as tell them apart.
+
+    >>> display_names([Path("runs/a/best.pth"), Path("runs/b/best.pth")])
+    ['a/best', 'b/best']
+    """
+    parts = [path.resolve().with_suffix("").parts for path in paths]
+    for depth in range(1, max(map(len, parts), default=0)):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise ConfigError(f"{', '.join(map(str, paths))}: a file is named twice; name different checkpoints")
