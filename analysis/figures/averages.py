@@ -12,7 +12,7 @@ from fer.types import Heatmap
 
 
 def figure(averages: Sequence[Average], method: str, title: str) -> Figure:
-    """A column a class; faces taken for it above, in the middle hits, below misses."""
+    """A column a class, hits above, misses below; each mean map stretched to its own hottest spot, whose value is printed."""
     names = list(dict.fromkeys(average.name for average in averages))
     groups = list(dict.fromkeys(average.group for average in averages))
     fig = Figure(figsize=(1.5 * len(names) + 0.8, 1.75 * len(groups) + 0.5), layout="constrained")
@@ -20,9 +20,10 @@ def figure(averages: Sequence[Average], method: str, title: str) -> Figure:
     for average in averages:
         ax = axes[groups.index(average.group), names.index(average.name)]
         if average.count:
-            heatmap = Heatmap(average.heatmap, 0.0, average.name, method)
-            ax.imshow(overlay(rgb(average.face.round().astype(np.uint8)), heatmap))
-        ax.set_title(f"{average.name}\nn = {average.count:,}", fontsize=8)
+            peak = average.heatmap.max()
+            stretched = Heatmap(average.heatmap / max(peak, 1e-7), float(peak), average.name, method)
+            ax.imshow(overlay(rgb(average.face.round().astype(np.uint8)), stretched))
+        ax.set_title(f"{average.name}, n = {average.count:,}\nhottest {average.heatmap.max():.2f}", fontsize=8)
         ax.set_xticks([])
         ax.set_yticks([])
     for row, group in enumerate(groups):

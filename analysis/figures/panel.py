@@ -69,7 +69,7 @@ def _several(prediction: Prediction, heatmaps: Sequence[Heatmap], captions: Sequ
     face.imshow(prediction.face.image)
     face.axis("off")
     draw_probabilities(bars, prediction)
-    axes = below.subplots(rows, columns, squeeze=False).flat
+    axes = list(below.subplots(rows, columns, squeeze=False).flat)
     for ax in axes:
         ax.axis("off")
     for ax, heatmap, text in zip(axes, heatmaps, captions, strict=False):

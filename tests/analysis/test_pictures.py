@@ -8,12 +8,14 @@ import pytest
 from PIL import Image
 
 from analysis.explain import Question
+from analysis.figures import panel
 from analysis.pictures import explain_pictures
 from fer import checkpoint as checkpoints
 from fer.emotions import EMOTIONS
 from fer.errors import ImageError, OutputError
 from fer.predict import Predictor
 from fer.samples import sample_path
+from fer.types import Box, Face, Heatmap, Prediction
 
 
 @pytest.fixture
@@ -110,6 +112,15 @@ def test_several_methods_targets_and_layers_give_one_picture_and_a_record_each(f
     found = [(face["method"], face["target"], *face["layers"]) for face in faces]
     assert found == [(m, t, f"block{i}") for m in ("gradcam", "layercam") for t in EMOTIONS for i in (1, 2, 3)]
     assert {face["picture"] for face in faces} == {"astronaut-face1.png"}
+
+
+def test_a_panel_of_several_maps_shows_each_under_its_name():
+    prediction = Prediction(Face(np.zeros((48, 48, 3), np.uint8), Box(0, 0, 48, 48), 1.0, "haar"), np.eye(7)[3])
+    maps = [Heatmap(np.eye(48) * i / 9, 1.0, "happy", f"method{i}") for i in range(9)]
+    fig = panel.figure(prediction, maps)
+    shown = [ax for ax in fig.axes if ax.images][1:]
+    assert [ax.get_title() for ax in shown] == [f"method{i}\nhappy" for i in range(9)]
+    assert len({ax.images[0].get_array().tobytes() for ax in shown}) == 9
 
 
 def test_why_this_and_not_that(fer, tmp_path):
