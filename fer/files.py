@@ -1,7 +1,10 @@
 """Writing results: completely or not at all."""
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fer.errors import OutputError
@@ -27,6 +30,39 @@ def write_whole(path: Path, data: bytes) -> None:
         if half:
             half.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder that gets its name when the block ends well, and is gone where it does not.
+
+    Raises:
+        OutputError: there is something already, or it cannot be written.
+    """
+    refuse_used(path)
+    made = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        yield made
+        made.chmod(0o755)
+        made.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder") from error
+    finally:
+        if made:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def refuse_used(path: Path) -> None:
+    """OutputError where something other than an empty folder has the name."""
+    try:
+        used = path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir())))
+    except OSError as error:
+        raise OutputError(f"cannot look into {path}: {error.strerror}; choose another folder") from error
+    if used:
+        raise OutputError(f"{path} exists already; name a new folder")
 
 
 def _sync_folder(folder: Path) -> None:

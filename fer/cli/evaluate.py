@@ -20,6 +20,10 @@ def evaluate(
     labels: Annotated[str, typer.Option(help="fer, ferplus-majority or ferplus-soft (judged by the most votes).")] = "fer",
     votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
     tta: options.Tta = "none",
+    clean: Annotated[
+        Optional[Path],
+        typer.Option(help="Also the figures of the faces that this index leaves in: clean.json of fer data check."),
+    ] = None,
     json: options.Json = False,
     table: Annotated[Optional[Path], typer.Option(help="Also save the prediction table here (.npz).")] = None,
 ) -> None:
@@ -27,7 +31,7 @@ def evaluate(
     from fer.checkpoint import load as load_checkpoint
     from fer.config import RunConfig
     from fer.data import load
-    from fer.data.labels import relabel
+    from fer.data.labels import clean_index, relabel
     from fer.data.views import TTA
     from fer.evaluation import evaluate_checkpoint
     from fer.metrics import evaluate_table
@@ -37,6 +41,7 @@ def evaluate(
     model = load_checkpoint(checkpoint)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
+    index = clean_index(corpus, clean or "")
     settings = with_values(RunConfig(), {"labels": labels, "votes": str(votes) if votes else ""}, "command line")
     corpus, note = relabel(corpus, settings)
     if note:
@@ -52,27 +57,31 @@ def evaluate(
     if table:
         predictions.save(table)
     metrics = evaluate_table(predictions)
+    cleaned = evaluate_table(predictions.rows(index.kept(split, predictions.names))) if index else None
     if json:
-        console.put_json(metrics)
+        console.put_json(metrics if index is None else {**metrics, "clean": {**cleaned, "index_sha256": index.sha256}})
     else:
-        show(metrics, f"{model.name} on {split}" + (f", {tta}" if passes > 1 else ""))
+        show(metrics, f"{model.name} on {split}" + (f", {tta}" if passes > 1 else ""), cleaned)
 
 
-def show(metrics: dict[str, Any], title: str) -> None:
-    """Print the figures as two tables."""
-    low, high = metrics["ci95"]
-    summary = console.make_table("figure", "value", title=title)
-    summary.add_row(
-        "accuracy", f"{console.percent(metrics['accuracy'])} (95 %: {console.percent(low)} to {console.percent(high)})"
-    )
-    summary.add_row("n", f"{metrics['n']:,}")
+def show(metrics: dict[str, Any], title: str, cleaned: dict[str, Any] | None = None) -> None:
+    """Print the figures as two tables, those of clean faces beside the others where there are any."""
+    shown = [metrics] if cleaned is None else [metrics, cleaned]
+    summary = console.make_table("figure", *(["value"] if cleaned is None else ["all faces", "clean faces"]), title=title)
+    summary.add_row("accuracy", *(_accuracy(each) for each in shown))
+    summary.add_row("n", *(f"{each['n']:,}" for each in shown))
     for key in ("top3_accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "log_loss", "roc_auc", "ece"):
-        summary.add_row(key, _number(metrics[key]))
+        summary.add_row(key, *(_number(each[key]) for each in shown))
     classes = console.make_table("class", "precision", "recall", "f1", "roc_auc", "n")
     for name, row in metrics["per_class"].items():
         classes.add_row(name, *(_number(row[key]) for key in ("precision", "recall", "f1", "roc_auc")), f"{row['n']:,}")
     console.put_table(summary)
     console.put_table(classes)
+
+
+def _accuracy(metrics: dict[str, Any]) -> str:
+    low, high = metrics["ci95"]
+    return f"{console.percent(metrics['accuracy'])} (95 %: {console.percent(low)} to {console.percent(high)})"
 
 
 def _number(value: float | None) -> str:

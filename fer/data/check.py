@@ -1,0 +1,333 @@
+"""What is wrong with a data set: copies, near copies and leaks between splits, and faces that are none."""
+
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from fer.data import quality
+from fer.data.clean import CleanIndex, LeftOut, make_index
+from fer.data.faceset import SPLITS, Corpus, FaceSet
+from fer.data.near import THRESHOLD, NearPairs, near_pairs
+from fer.data.photos import photo_numbers
+from fer.emotions import suggestion
+from fer.errors import UnknownNameError
+from fer.types import FloatArray, IntArray, Progress
+
+#: What may be found on a face. A clean index leaves out the first five, the others when asked.
+KINDS: dict[str, str] = {
+    "blank": "all pixels are equal",
+    "conflict": "exact copies of the photo have different labels; all of them are named",
+    "leak": "an exact copy is in an earlier split (train, validation, test)",
+    "near-leak": "a near duplicate is in an earlier split",
+    "copy": "an exact copy comes earlier in the same split",
+    "near-copy": "a near duplicate comes earlier in the same split",
+    "dark": f"mean grey value below {quality.DARK:g}",
+    "blurred": f"variance of the Laplacian below {quality.BLURRED:g} of the variance of the pixels",
+    "non-face": f"a candidate: badly described by the set's eigenfaces, robust z-score of {quality.ODD:g} or more",
+}
+CLEANED, OPTIONAL = tuple(KINDS)[:5], tuple(KINDS)[5:]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found on one face; the twin is the face it repeats, ``value`` the measure (near duplicates: correlation)."""
+
+    kind: str
+    split: str
+    name: str
+    label: str
+    twin_split: str = ""
+    twin: str = ""
+    twin_label: str = ""
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class SplitFigures:
+    """One split: images, images a class, largest to smallest class (None with an empty one), and how its faces look.
+
+    ``brightness`` and ``contrast`` are means over the faces in grey values 0..255, ``sharpness`` is the median.
+    """
+
+    n: int
+    counts: Mapping[str, int]
+    imbalance: float | None
+    brightness: float
+    contrast: float
+    sharpness: float
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Groups of equal photos: how many, images beyond the first of each, groups with different labels."""
+
+    groups: int
+    surplus: int
+    conflicting_groups: int
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Images of a split with a twin in an earlier one: exact, exact or mirrored, near only; such with another label."""
+
+    n: int
+    exact: int
+    exact_or_mirrored: int
+    near: int
+    conflicting: int
+
+
+@dataclass(frozen=True)
+class Near:
+    """Near duplicates among different photos: pairs, those that are mirrored, those with different labels."""
+
+    pairs: int
+    mirrored_pairs: int
+    conflicting_pairs: int
+    threshold: float = THRESHOLD
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that :func:`check` found; ``exact`` counts equal pixels, ``mirrored`` also mirror images."""
+
+    origin: str
+    fingerprint: str
+    splits: Mapping[str, SplitFigures]
+    exact: Copies
+    mirrored: Copies
+    near: Near
+    leaks: Mapping[str, Leak]
+    blurred_splits: tuple[str, ...]
+    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def kinds(self) -> dict[str, dict[str, int]]:
+        """Kind → split → images found."""
+        found = Counter((finding.kind, finding.split) for finding in self.findings)
+        return {kind: {split: found[kind, split] for split in self.splits} for kind in KINDS}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON form without the single findings, which :attr:`findings` lists."""
+        return {key: value for key, value in asdict(self).items() if key != "findings"} | {"kinds": self.kinds}
+
+    def to_csv(self) -> str:
+        """All findings, one a line."""
+        text = io.StringIO()
+        names = [field.name for field in fields(Finding)]
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(finding) for finding in self.findings)
+        return text.getvalue()
+
+    def index(self, also: Sequence[str] = ()) -> CleanIndex:
+        """The clean index; ``also`` names kinds of :data:`OPTIONAL`.
+
+        Raises:
+            UnknownNameError: no such kind.
+        """
+        refuse_unknown(also)
+        chosen = [kind for kind in KINDS if kind in (*CLEANED, *also)]
+        ranked = sorted((f for f in self.findings if f.kind in chosen), key=lambda f: chosen.index(f.kind))
+        twins = {f: f"{f.twin_split}/{f.twin}" if f.twin else "" for f in ranked}
+        return make_index(self.fingerprint, (LeftOut(f.split, f.name, f.kind, twins[f]) for f in ranked))
+
+
+def refuse_unknown(kinds: Sequence[str]) -> None:
+    """UnknownNameError where one is none of :data:`OPTIONAL`."""
+    for kind in kinds:
+        if kind not in OPTIONAL:
+            raise UnknownNameError(f"unknown finding {kind!r}{suggestion(kind, OPTIONAL)}; known: {', '.join(OPTIONAL)}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Faces:
+    """All faces of a corpus in one row, split after split: pixels, ranks of splits, labels, names, measures, photos."""
+
+    images: torch.Tensor
+    splits: tuple[str, ...]
+    rank: IntArray
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+    contrast: FloatArray
+    photos: IntArray
+    near: NearPairs  # between photos
+
+    def finding(self, kind: str, place: int, twin: int | None = None, value: float | None = None) -> Finding:
+        own = (kind, self.split(place), self.names[place], self.labels[place])
+        if twin is None:
+            return Finding(*own, value=value)
+        return Finding(*own, self.split(twin), self.names[twin], self.labels[twin], value)
+
+    def split(self, place: int) -> str:
+        return self.splits[int(self.rank[place])]
+
+
+def check(corpus: Corpus, progress: Progress | None = None) -> Report:
+    """Look for everything in :data:`KINDS`, and for splits that differ in sharpness; ``progress`` counts thousandths."""
+    faces = _gather(corpus, progress)
+    findings = tuple(_findings(faces))
+    figures = {name: _figures(split) for name, split in corpus.splits.items()}
+    sharpest = max(split.sharpness for split in figures.values())
+    return Report(
+        origin=str(corpus.origin),
+        fingerprint=corpus.fingerprint,
+        splits=figures,
+        exact=_copies(faces, photo_numbers(faces.images, mirrored=False)),
+        mirrored=_copies(faces, faces.photos),
+        near=_near(faces),
+        leaks=_leaks(faces, findings),
+        blurred_splits=tuple(name for name, f in figures.items() if f.sharpness < quality.BLURRED_SPLIT * sharpest),
+        notes=tuple(_notes(corpus)),
+        findings=findings,
+    )
+
+
+def _gather(corpus: Corpus, progress: Progress | None) -> _Faces:
+    sets = [corpus.splits[name] for name in SPLITS if name in corpus.splits]
+    images = torch.cat([faces.images.cpu() for faces in sets])
+    photos, contrast = photo_numbers(images), quality.contrast(images)
+    _, first = np.unique(photos, return_index=True)  # photos are numbered as they come
+    return _Faces(
+        images,
+        tuple(faces.split for faces in sets),
+        np.repeat(np.arange(len(sets)), [len(faces) for faces in sets]),
+        tuple(faces.classes[label] for faces in sets for label in faces.labels.tolist()),
+        tuple(name for faces in sets for name in faces.names),
+        contrast,
+        photos,
+        near_pairs(images[torch.from_numpy(first)], progress),
+    )
+
+
+def _figures(faces: FaceSet) -> SplitFigures:
+    counts = faces.counts
+    images = faces.images
+    return SplitFigures(
+        n=len(faces),
+        counts=counts,
+        imbalance=max(counts.values()) / min(counts.values()) if min(counts.values()) else None,
+        brightness=float(quality.brightness(images).mean()),
+        contrast=float(quality.contrast(images).mean()),
+        sharpness=float(np.median(quality.sharpness(images))),
+    )
+
+
+def _groups(photos: IntArray) -> list[list[int]]:
+    places: dict[int, list[int]] = defaultdict(list)
+    for place, photo in enumerate(photos.tolist()):
+        places[photo].append(place)
+    return list(places.values())
+
+
+def _copies(faces: _Faces, photos: IntArray) -> Copies:
+    groups = [group for group in _groups(photos) if len(group) > 1]
+    return Copies(len(groups), sum(len(group) - 1 for group in groups), sum(_disagree(faces, group) for group in groups))
+
+
+def _disagree(faces: _Faces, group: Sequence[int]) -> bool:
+    return len({faces.labels[place] for place in group}) > 1
+
+
+def _near(faces: _Faces) -> Near:
+    groups, pairs = _groups(faces.photos), faces.near
+    differ = sum(_disagree(faces, groups[a] + groups[b]) for a, b in zip(pairs.first, pairs.second, strict=True))
+    return Near(len(pairs), int(pairs.mirrored.sum()), differ)
+
+
+def _findings(faces: _Faces) -> Iterator[Finding]:
+    groups = _groups(faces.photos)
+    for group in groups:
+        yield from _exact(faces, group)
+    yield from _nearly(faces, groups)
+    yield from _looks(faces)
+
+
+def _exact(faces: _Faces, group: Sequence[int]) -> Iterator[Finding]:
+    """Findings of one photo's copies, whose places come in the order of the splits."""
+    conflict, first = _disagree(faces, group), group[0]
+    for place in group:
+        if conflict:
+            other = next(p for p in group if faces.labels[p] != faces.labels[place])
+            yield faces.finding("conflict", place, other)
+        if place != first:
+            same = [p for p in group if p < place and faces.rank[p] == faces.rank[place]]
+            if faces.rank[first] < faces.rank[place]:
+                yield faces.finding("leak", place, first)
+            if same:
+                yield faces.finding("copy", place, same[0])
+
+
+def _nearly(faces: _Faces, groups: Sequence[Sequence[int]]) -> Iterator[Finding]:
+    """Near twins in an earlier split, and in the same split where the twin itself stays."""
+    twins: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for a, b, score in zip(faces.near.first.tolist(), faces.near.second.tolist(), faces.near.score.tolist(), strict=True):
+        twins[a].append((score, b))
+        twins[b].append((score, a))
+    copies: set[int] = set()
+    for place in sorted(place for photo in twins for place in groups[photo]):
+        photo = int(faces.photos[place])
+        others = [(score, twin) for score, other in twins[photo] for twin in groups[other] if twin < place]
+        earlier = [pair for pair in others if faces.rank[pair[1]] < faces.rank[place]]
+        same = [pair for pair in others if faces.rank[pair[1]] == faces.rank[place] and pair[1] not in copies]
+        if earlier:
+            yield _near_finding(faces, "near-leak", place, earlier)
+        if same:
+            copies.add(place)
+            yield _near_finding(faces, "near-copy", place, same)
+
+
+def _near_finding(faces: _Faces, kind: str, place: int, twins: Sequence[tuple[float, int]]) -> Finding:
+    score, twin = max(twins, key=lambda pair: (pair[0], -pair[1]))
+    return faces.finding(kind, place, twin, score)
+
+
+def _looks(faces: _Faces) -> Iterator[Finding]:
+    """Blank images, and dark, blurred and odd ones among the others."""
+    blank = faces.contrast == 0
+    bright, sharp = quality.brightness(faces.images), quality.sharpness(faces.images)
+    odd = quality.oddness(faces.images)
+    found = {
+        "blank": (blank, bright),
+        "dark": (~blank & (bright < quality.DARK), bright),
+        "blurred": (~blank & (sharp < quality.BLURRED), sharp),
+        "non-face": (~blank & (odd >= quality.ODD), odd),
+    }
+    for kind, (where, values) in found.items():
+        for place in np.flatnonzero(where).tolist():
+            yield faces.finding(kind, place, value=float(values[place]))
+
+
+def _leaks(faces: _Faces, findings: Sequence[Finding]) -> dict[str, Leak]:
+    exact = _with_earlier_copy(faces, photo_numbers(faces.images, mirrored=False))
+    leaks = {}
+    for rank, split in enumerate(faces.splits[1:], 1):
+        found = {kind: {f.name: f for f in findings if f.kind == kind and f.split == split} for kind in ("leak", "near-leak")}
+        near_only = {name: f for name, f in found["near-leak"].items() if name not in found["leak"]}
+        differ = sum(f.label != f.twin_label for f in (*found["leak"].values(), *near_only.values()))
+        where = faces.rank == rank
+        leaks[split] = Leak(int(where.sum()), int(exact[where].sum()), len(found["leak"]), len(near_only), differ)
+    return leaks
+
+
+def _with_earlier_copy(faces: _Faces, photos: IntArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    _, first = np.unique(photos, return_index=True)
+    return np.asarray(faces.rank[first[photos]] < faces.rank, dtype=bool)
+
+
+def _notes(corpus: Corpus) -> Iterator[str]:
+    if len(corpus.splits) == 1:
+        yield f"only a {next(iter(corpus.splits))} split: nothing can leak from one split into another"
+    for name, faces in corpus.splits.items():
+        present = [label for label, count in faces.counts.items() if count]
+        if len(present) == 1:
+            yield f"the {name} split has only one class, {present[0]}: nothing to tell apart"
+        elif len(present) < len(faces.classes):
+            yield f"the {name} split has no image of {', '.join(label for label in faces.classes if label not in present)}"
