@@ -129,8 +129,9 @@ def _say_copies(report: Report) -> None:
     )
     for split, leak in report.leaks.items():
         console.put(
-            f"leak: {leak.exact:,} of {leak.n:,} {split} images have an exact twin in an earlier split ({leak.exact_or_mirrored:,} "
-            f"with mirrored ones), {leak.near:,} others a near twin; {leak.conflicting:,} of all these have another label there"
+            f"leak: {leak.exact:,} of {leak.n:,} {split} images have an exact twin in an earlier split "
+            f"({leak.exact_or_mirrored:,} with mirrored ones), {leak.near:,} others a near twin; "
+            f"{leak.conflicting:,} of all these have another label there"
         )
     for split in report.blurred_splits:
         console.put(f"the {split} split is blurred: its faces are much less sharp than those of another split")

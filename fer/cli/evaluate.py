@@ -59,7 +59,7 @@ def evaluate(
     metrics = evaluate_table(predictions)
     cleaned = evaluate_table(predictions.rows(index.kept(split, predictions.names))) if index else None
     if json:
-        console.put_json(metrics if index is None else {**metrics, "clean": {**cleaned, "index_sha256": index.sha256}})
+        console.put_json(metrics | ({"clean": {**cleaned, "index_sha256": index.sha256}} if index and cleaned else {}))
     else:
         show(metrics, f"{model.name} on {split}" + (f", {tta}" if passes > 1 else ""), cleaned)
 

@@ -116,7 +116,8 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON form without the single findings, which :attr:`findings` lists."""
-        return {key: value for key, value in asdict(self).items() if key != "findings"} | {"kinds": self.kinds}
+        plain = {key: value for key, value in asdict(self).items() if key != "findings"} | {"kinds": self.kinds}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
     def to_csv(self) -> str:
         """All findings, one a line."""

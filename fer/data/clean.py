@@ -90,7 +90,13 @@ class CleanIndex:
         return faces.select(torch.from_numpy(self.kept(faces.split, faces.names)))
 
     def clean_train(self, corpus: Corpus) -> Corpus:
-        """The data set with a clean train split; the others stay whole, so that figures can be compared."""
+        """The data set with a clean train split; the others stay whole, so that figures can be compared.
+
+        Raises:
+            DataError: the index leaves nothing of a split that is to be trained or validated on.
+        """
+        if "validation" in corpus.splits:  # said before a run, at whose end the clean figures are taken
+            self.kept("validation", corpus.splits["validation"].names)
         if "train" not in corpus.splits:
             return corpus
         train = self.select(corpus.splits["train"])

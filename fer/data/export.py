@@ -16,7 +16,7 @@ MANIFEST = "manifest.csv"
 
 
 def write_clean(corpus: Corpus, index: CleanIndex, out: Path, progress: Progress | None = None) -> int:
-    """Write ``out/<split>/<class>/<name>.png`` for every face that stays and ``out/manifest.csv`` for the others; how many stay.
+    """Write ``out/<split>/<class>/<name>.png`` for every face that stays, ``out/manifest.csv`` for the others; how many stay.
 
     :func:`fer.data.load` reads the folder back with the same pixels, labels and splits. Nothing is there before all is.
 

@@ -125,7 +125,7 @@ class Skipped:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """A whole data set: its splits, where it came from, what was passed over, on which votes its labels rest, what cleaned it."""
+    """A whole data set: its splits, where it came from, what was passed over, what its labels and its cleaning rest on."""
 
     origin: Path
     splits: Mapping[str, FaceSet]

@@ -47,9 +47,9 @@ def sharpness(images: torch.Tensor) -> FloatArray:
 def oddness(images: torch.Tensor) -> FloatArray:
     """How badly the set's own principal components describe a face, as a robust z-score: placards, drawings, wrong crops.
 
-    Faces of 24×24 pixels, mean 0 and length 1, are rebuilt from 60 components (eigenfaces, Turk and Pentland 1991); the
-    length of what is left over is compared with its median in units of 1.4826 times the median absolute deviation. Blank
-    images count 0, as do all where fewer than 200 others are there to learn from.
+    Faces of 24×24 pixels, mean 0 and length 1, are rebuilt from 60 components, or from a fiftieth of the number of faces
+    (eigenfaces, Turk and Pentland 1991); the length of what is left over is compared with its median in units of 1.4826 times
+    the median absolute deviation. Blank images count 0, as do all where fewer than 200 others are there to learn from.
     """
     from sklearn.decomposition import PCA
 
@@ -58,7 +58,7 @@ def oddness(images: torch.Tensor) -> FloatArray:
     if seen.sum() < _LEAST_FACES:
         return scores
     small = _standardised(F.interpolate(images[torch.from_numpy(seen)].float(), size=(_SIDE, _SIDE), mode="area").flatten(1))
-    usual = PCA(_COMPONENTS, svd_solver="covariance_eigh").fit(small)
+    usual = PCA(min(_COMPONENTS, len(small) // 50), svd_solver="covariance_eigh").fit(small)
     rest = np.linalg.norm(small - usual.inverse_transform(usual.transform(small)), axis=1)
     middle = np.median(rest)
     deviation = 1.4826 * np.median(np.abs(rest - middle))
