@@ -24,7 +24,7 @@ from fer.types import ByteArray, FloatArray, IntArray, Progress
 CANDIDATE = 0.78
 #: Least correlation of two aligned faces that are the same photo.
 THRESHOLD = 0.9
-#: Only so many candidates are compared closely, the most similar ones; FER-2013 has about 30,000.
+#: Only so many candidates are compared closely, the most similar ones; FER-2013 has about 25,000.
 MOST_CANDIDATES = 100_000
 
 _THUMB, _BLOCK, _CHUNK = 16, 2048, 256

@@ -10,7 +10,7 @@ from fer.types import FloatArray
 
 #: A face whose mean grey value lies below a tenth of the range is dark.
 DARK = 25.0
-#: A face of less :func:`sharpness` is blurred. On FER-2013 about 4 of 5 of these look so.
+#: A face of less :func:`sharpness` is blurred. docs/data.md: how many of these look so.
 BLURRED = 0.1
 #: Robust z-score of :func:`oddness` from which a face is a candidate for no face at all.
 ODD = 4.0

@@ -199,7 +199,7 @@ def test_bad_input_is_one_line(arguments, names, fer, data, tmp_path, monkeypatc
 
 @pytest.mark.realdata
 def test_the_known_defects_of_the_real_set():
-    """Counted independently with a dictionary of pixels; the time is that of two cores left alone."""
+    """Counted independently with a dictionary of pixels; so much processor time is less by the clock."""
     corpus = load(REAL_DATA)
     started = time.process_time()
     report = check(corpus)
@@ -211,4 +211,4 @@ def test_the_known_defects_of_the_real_set():
     assert 400 <= report.leaks["validation"].near <= 460
     assert report.near.mirrored_pairs < 0.03 * report.near.pairs
     assert report.blurred_splits == ()
-    assert seconds < 2 * 120
+    assert seconds < 120
