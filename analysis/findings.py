@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.figures import save, sheet
 from fer.data import Corpus
-from fer.data.check import Finding, Report
+from fer.data.report import Finding, Report
 from fer.types import ByteArray
 
 #: Findings on one sheet.

@@ -12,7 +12,7 @@ from fer.cli import console, options
 
 if TYPE_CHECKING:
     from fer.data import Corpus
-    from fer.data.check import Report
+    from fer.data.report import Report
 
 Source = Annotated[Optional[Path], typer.Argument(help="Zip, csv or folder. [default: $FER_DATA, then data/]")]
 
@@ -31,7 +31,7 @@ def check(
     """Look for copies, near duplicates, leaks between splits, conflicting labels, blank, dark, blurred and odd images."""
     from fer.data import load
     from fer.data.check import check as look
-    from fer.data.check import refuse_unknown
+    from fer.data.report import refuse_unknown
     from fer.files import refuse_used
 
     kinds = [kind.strip() for kind in (also or "").split(",") if kind.strip()]
@@ -96,7 +96,7 @@ def _draw(report: Report, corpus: Corpus, folder: Path) -> None:
 
 def _show(report: Report) -> None:
     """The report as tables and sentences."""
-    from fer.data.check import KINDS
+    from fer.data.report import KINDS
 
     splits = console.make_table("", *report.splits, title=report.origin)
     labels = list(dict.fromkeys(label for figures in report.splits.values() for label in figures.counts))

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from fer.data import Corpus, load
-from fer.data.check import CLEANED, KINDS, OPTIONAL, check
+from fer.data.check import check
 from fer.data.clean import read_index
+from fer.data.report import CLEANED, KINDS, OPTIONAL
 from fer.errors import UnknownNameError
 from tests.conftest import REAL_DATA
 from tests.fer import planted
