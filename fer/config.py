@@ -149,7 +149,7 @@ class RunConfig(_Checked):
     ``input_size`` 0 is the architecture's own. The first ``small_epochs`` epochs see faces reduced to ``small_size``
     pixels (progressive resizing). ``unfreeze_every`` epochs, mode ``gradual`` frees one more stage, from the head
     backwards. ``init`` names a file of starting weights; ``votes`` the FER+ votes that ``labels`` other than
-    ``fer`` need. ``batch_size`` counts the faces of all devices together.
+    ``fer`` need, ``clean`` an index of training faces to leave out. ``batch_size`` counts the faces of all devices together.
     """
 
     model: str = "custom_cnn"
@@ -168,6 +168,7 @@ class RunConfig(_Checked):
     classes: tuple[str, ...] = EMOTIONS
     labels: str = _choice(*LABELS)
     votes: str = ""
+    clean: str = ""
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     loss: Loss = Loss()

@@ -2,7 +2,10 @@
 
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,39 @@ def write_json(path: Path, value: Any) -> None:
         OutputError: as :func:`write_whole`.
     """
     write_whole(path, (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder that gets its name when the block ends well, and is gone where it does not.
+
+    Raises:
+        OutputError: there is something already, or it cannot be written.
+    """
+    refuse_used(path)
+    made = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        yield made
+        made.chmod(0o755)
+        made.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder") from error
+    finally:
+        if made:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def refuse_used(path: Path) -> None:
+    """OutputError where something other than an empty folder has the name."""
+    try:
+        used = path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir())))
+    except OSError as error:
+        raise OutputError(f"cannot look into {path}: {error.strerror}; choose another folder") from error
+    if used:
+        raise OutputError(f"{path} exists already; name a new folder")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,9 +5,9 @@ from typing import Annotated, Optional
 
 import typer
 
-from fer.cli import console, options
+from fer.cli import console, data_check, options
 
-app = typer.Typer(help="Look at a data set, or download FER-2013.")
+app = typer.Typer(help="Look at a data set, check and clean it, or download FER-2013.")
 
 
 @app.command()
@@ -40,6 +40,10 @@ def info(
         console.put(f"skipped {skip.count}: {skip.reason}, such as {skip.example}")
     if not corpus.skipped:
         console.put("nothing was skipped")
+
+
+app.command()(data_check.check)
+app.command()(data_check.clean)
 
 
 @app.command()

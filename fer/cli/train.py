@@ -34,6 +34,7 @@ def train(
     classes: Annotated[Text, typer.Option(help="Only these classes: angry,happy,…")] = None,
     labels: Annotated[Text, typer.Option(help="fer, ferplus-majority or ferplus-soft. [default: fer]")] = None,
     votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
+    clean: Annotated[Optional[Path], typer.Option(help="Leave out training faces: clean.json of fer data check.")] = None,
     class_weights: Annotated[Text, typer.Option(help="none, balanced, or a JSON file. [default: none]")] = None,
     teacher: Annotated[Optional[list[str]], typer.Option(help="Checkpoint to learn from; repeatable.")] = None,
     temperature: Annotated[Optional[float], typer.Option(help="Softens the teachers' probabilities.")] = None,
@@ -69,6 +70,7 @@ def train(
         "classes": classes and options.class_names(classes),
         "labels": labels,
         "votes": votes and str(votes),
+        "clean": clean and str(clean),
         "loss.class_weights": class_weights,
         "distillation.teachers": teacher or None,
         "distillation.temperature": temperature,
@@ -182,6 +184,12 @@ def report_run(run: Run) -> None:
         f"(95 % {console.percent(low)} to {console.percent(high)}, n {metrics['n']}), "
         f"train {console.percent(run.card.train_accuracy)}, {run.card.hardware['minutes']} min"
     )
+    if "validation/clean" in run.card.metrics:
+        cleaned = run.card.metrics["validation/clean"]
+        console.say(
+            f"on the {cleaned['n']:,} clean validation faces {console.percent(cleaned['accuracy'])}, "
+            f"on all {metrics['n']:,} {console.percent(metrics['accuracy'])}"
+        )
     console.put(str(run.folder))
 
 

@@ -125,12 +125,13 @@ class Skipped:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """A whole data set: its splits, where it came from, what was passed over, on which votes its labels rest."""
+    """A whole data set: its splits, where it came from, what was passed over, what its labels and its cleaning rest on."""
 
     origin: Path
     splits: Mapping[str, FaceSet]
     skipped: tuple[Skipped, ...] = ()
     labels_note: str = ""
+    clean_note: str = ""
 
     def split(self, name: str) -> FaceSet:
         """The faces of one split.

@@ -1,6 +1,9 @@
-"""Which labels and classes of a data set a run uses."""
+"""Which faces, labels and classes of a data set a run uses."""
+
+from pathlib import Path
 
 from fer.config import RunConfig
+from fer.data.clean import CleanIndex, read_index
 from fer.data.faceset import Corpus
 from fer.data.ferplus import apply_votes
 from fer.errors import ConfigError
@@ -9,15 +12,32 @@ from fer.errors import ConfigError
 def relabel(corpus: Corpus, config: RunConfig) -> tuple[Corpus, str]:
     """The corpus with the configured labels and classes, and a sentence on the votes used ("" for FER-2013's own labels).
 
+    With a clean index, the train split loses the faces that it names; ``clean_note`` says how many stayed.
+
     Raises:
         ConfigError: FER+ labels without a file of votes, or votes without FER+ labels.
-        DataError: the votes do not belong to the data, or a class has no face.
+        DataError: the votes or the index do not belong to the data, or a class has no face.
     """
     if config.labels != "fer" and not config.votes:
         raise ConfigError(f"labels {config.labels} need the FER+ votes; name the file with --votes fer2013new.csv")
     if config.labels == "fer" and config.votes:
         raise ConfigError(f"votes {config.votes} are not used with labels fer; add --labels ferplus-majority or ferplus-soft")
+    index = None if corpus.clean_note else clean_index(corpus, config.clean)
     note = corpus.labels_note
     if config.votes and not note:
         corpus, note = apply_votes(corpus, config.votes, config.labels)
-    return corpus.only(config.classes), note
+    corpus = corpus.only(config.classes)
+    return index.clean_train(corpus) if index else corpus, note
+
+
+def clean_index(corpus: Corpus, path: str | Path) -> CleanIndex | None:
+    """The index of a file, None for ""; to be asked before labels or classes change, after which the data look like others.
+
+    Raises:
+        DataError: no index, or one of another data set.
+    """
+    if not str(path):
+        return None
+    index = read_index(Path(path).expanduser())
+    index.refuse_other(corpus)
+    return index

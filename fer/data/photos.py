@@ -7,10 +7,13 @@ from fer.data.faceset import FaceSet
 from fer.types import IntArray
 
 
-def photo_numbers(images: torch.Tensor) -> IntArray:
-    """int64 (N,): the same number for the same photo, mirrored or not; ``images`` uint8 (N, 1, H, W)."""
+def photo_numbers(images: torch.Tensor, *, mirrored: bool = True) -> IntArray:
+    """int64 (N,): the same number for the same photo, mirrored or not; ``images`` uint8 (N, 1, H, W).
+
+    Without ``mirrored``, a photo and its mirror image are two.
+    """
     numbers: dict[bytes, int] = {}
-    return np.array([numbers.setdefault(key, len(numbers)) for key in _keys(images)], dtype=np.int64)
+    return np.array([numbers.setdefault(key, len(numbers)) for key in _keys(images, mirrored)], dtype=np.int64)
 
 
 def clean(faces: FaceSet, train: FaceSet) -> torch.Tensor:
@@ -22,5 +25,7 @@ def clean(faces: FaceSet, train: FaceSet) -> torch.Tensor:
     return torch.tensor([key not in known and len(set(key)) > 1 for key in _keys(faces.images)], dtype=torch.bool)
 
 
-def _keys(images: torch.Tensor) -> list[bytes]:
+def _keys(images: torch.Tensor, mirrored: bool = True) -> list[bytes]:
+    if not mirrored:
+        return [image.tobytes() for image in images.cpu().numpy()]
     return [min(image.tobytes(), image[..., ::-1].tobytes()) for image in images.cpu().numpy()]

@@ -19,6 +19,7 @@ from fer import checkpoint as checkpoints
 from fer.checkpoint import Card, Checkpoint
 from fer.config import RunConfig
 from fer.data import Corpus, FaceSet
+from fer.data.clean import read_index
 from fer.data.labels import relabel
 from fer.environment import device_name, versions
 from fer.errors import CheckpointError, ConfigError, InterruptedRunError, TrainingError
@@ -119,6 +120,8 @@ def train(
     corpus, labels_note = relabel(corpus, config)
     if labels_note and not continuation.resume:
         watch.on_note(labels_note)
+    if corpus.clean_note and not continuation.resume:
+        watch.on_note(corpus.clean_note)
     train_faces, validation = corpus.for_training()
     plan = make_plan(config, train_faces)
     with memory_advice(config), stop_requests() as stop:
@@ -291,7 +294,7 @@ class _Keeper:
             best.card,
             train_accuracy=_accuracy(best, train_faces, self.job.fabric, progress),
             validation_accuracy=metrics["accuracy"],
-            metrics={"validation": metrics},
+            metrics={"validation": metrics} | self._clean(table),
             hardware={**best.card.hardware, "minutes": minutes},
         )
         if self.job.fabric.is_global_zero:
@@ -300,6 +303,13 @@ class _Keeper:
             store.write_json(self.folder / store.METRICS, metrics)
         self.job.fabric.barrier()
         return Run(self.folder, self.trainer.history, table, card)
+
+    def _clean(self, table: PredictionTable) -> dict[str, Any]:
+        """Beside the figures of the whole validation split those of the faces that a clean index leaves in."""
+        if not self.job.plan.config.clean:
+            return {}
+        index = read_index(Path(self.job.plan.config.clean).expanduser())
+        return {"validation/clean": evaluate_table(table.rows(index.kept(table.split, table.names)))}
 
 
 def _command(folder: Path, corpus: Corpus, hardware: Hardware) -> str:
@@ -338,6 +348,8 @@ def _card(plan: Plan, corpus: Corpus, train_faces: FaceSet, validation: FaceSet,
     data: dict[str, Any] = {"origin": corpus.origin.name, "fingerprint": corpus.fingerprint, "splits": splits}
     if labels_note:
         data["labels"] = labels_note
+    if corpus.clean_note:
+        data["clean"] = corpus.clean_note
     if plan.trunk:
         data["pretrained"] = dict(plan.trunk.about)
     return Card(
