@@ -1,0 +1,235 @@
+"""How good a map is: by the pixels that decide, by its dependence on the weights, by its holding still.
+
+Every method stands beside a random map and a centred blob: faces are centred, so that a blob that has not looked scores well,
+and a method is worth its time only where it beats it.
+"""
+
+import copy
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from analysis.explain import METHODS, Question, explain_set
+from analysis.perturbation import MEASURES, Scores, Values
+from analysis.sampling import sample
+from analysis.significance import DRAWS, percentile_interval
+from analysis.similarity import mean_or_none, pearson, spearman
+from fer import checkpoint as checkpoints
+from fer.checkpoint import Checkpoint
+from fer.data import FaceSet
+from fer.data.preprocess import model_input, to_unit
+from fer.evaluation import judge
+from fer.types import FloatArray, Progress
+
+#: Pixels by which a face is moved to see whether its map moves along.
+SHIFT = 2
+#: Standard deviation of the centred blob in pixels of 48.
+_BLOB = 10.0
+#: Rank correlation with the maps of an untrained network above which a map is said not to depend on the weights.
+_DEPENDS_BELOW = 0.5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Values, seed: int) -> "Estimate":
+        """Mean over faces, resampled with replacement."""
+        rows = np.random.default_rng(seed).integers(0, len(values), (DRAWS, len(values)))
+        return cls(float(values.mean()), *percentile_interval(values[rows].mean(axis=1)))
+
+
+@dataclass(frozen=True)
+class Rating:
+    """One method by one measure: its mean, and how far it is better than each baseline (paired by face; > 0 is better)."""
+
+    value: Estimate
+    over_random: Estimate
+    over_blob: Estimate
+
+
+@dataclass(frozen=True)
+class Report:
+    """One method on one checkpoint.
+
+    Attributes:
+        checkpoint: its name.
+        method: explanation method.
+        ratings: measure → rating.
+        head_randomised: mean rank correlation with the maps of the same network with an untrained head, or None.
+        all_randomised: the same for a wholly untrained network (Adebayo et al. 2018, arXiv:1810.03292): near 0 is good.
+        flip: mean correlation with the map of the mirrored face, mirrored back; 1 is still.
+        shift: mean correlation with the map of the face moved by two pixels, moved back.
+        other_seed: mean correlation with the maps of another checkpoint, where one is given.
+        milliseconds: time a map.
+    """
+
+    checkpoint: str
+    method: str
+    ratings: dict[str, Rating]
+    head_randomised: float | None
+    all_randomised: float | None
+    flip: float | None
+    shift: float | None
+    other_seed: float | None
+    milliseconds: float
+
+    def wins(self, baseline: str) -> int:
+        """Measures by which it is better than ``"blob"`` or ``"random"``, the whole interval above 0."""
+        return sum((r.over_blob if baseline == "blob" else r.over_random).low > 0 for r in self.ratings.values())
+
+    @property
+    def verdict(self) -> str:
+        """What the figures say, in words."""
+        total = len(self.ratings)
+        parts = [f"beats a centred blob by {self.wins('blob')} and a random map by {self.wins('random')} of {total} measures"]
+        if self.all_randomised is not None:
+            depends = abs(self.all_randomised) < _DEPENDS_BELOW
+            parts.append(
+                "depends on the weights" if depends else "hardly depends on the weights: it shows the picture, not the model"
+            )
+        if self.flip is not None:
+            parts.append("holds still under mirroring" if self.flip > 0.8 else "moves under mirroring")
+        return "; ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "verdict": self.verdict}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: methods, how many faces (a seeded sample), seed."""
+
+    methods: tuple[str, ...]
+    faces: int = 200
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A checkpoint before the faces it is asked about: uint8 images of ``faces``, the same in 0..1, its predictions."""
+
+    checkpoint: Checkpoint
+    faces: FaceSet
+    pixels: torch.Tensor
+    targets: torch.Tensor
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, faces: FaceSet, plan: Plan) -> "Subject":
+        """A seeded sample of a split and what the checkpoint says of it; DataError where there is no face to judge."""
+        known = faces.only(checkpoint.card.classes)
+        chosen = known.select(sample(len(known), plan.faces, plan.seed))
+        predicted = judge(checkpoint, chosen.images).argmax(1).cpu()
+        return cls(checkpoint, chosen, to_unit(chosen.images.cpu()), predicted)
+
+    def maps(self, method: str, by: Checkpoint | None = None, images: torch.Tensor | None = None) -> FloatArray:
+        """float32 (N, 48, 48) for the predicted classes; of another network or other images where these are given."""
+        faces = self.faces if images is None else replace(self.faces, images=images)
+        names = tuple(self.checkpoint.card.classes[target] for target in self.targets.tolist())
+        _, heatmaps = explain_set(by or self.checkpoint, faces, Question(names, method))
+        return heatmaps.values.astype(np.float32)
+
+    def measured(self, maps: FloatArray, tick: Callable[[], None] = lambda: None) -> dict[str, Values]:
+        """Every measure of these maps: float64 (N,) each."""
+        scores, heat = Scores(self.checkpoint), torch.from_numpy(np.ascontiguousarray(maps))
+        found = {}
+        for name in MEASURES:
+            found[name] = MEASURES[name].run(scores, self.pixels, heat, self.targets).double().numpy()
+            tick()
+        return found
+
+
+def rate(
+    checkpoint: Checkpoint, faces: FaceSet, plan: Plan, other: Checkpoint | None = None, progress: Progress | None = None
+) -> tuple[Report, ...]:
+    """Measure methods on a sample of a split; maps explain the class that the checkpoint predicts.
+
+    With ``other``, a checkpoint of the same classes but of another seed, its maps are compared, too.
+
+    Raises:
+        DataError: no face of a class that the checkpoint knows.
+        UnknownNameError: no such method.
+        ConfigError: a method does not fit the network.
+    """
+    for method in plan.methods:
+        METHODS[method]
+    subject = Subject.of(checkpoint, faces, plan)
+    total, done = (len(plan.methods) + 2) * len(MEASURES), itertools.count(1)
+    tick = (lambda: progress(next(done), total)) if progress else (lambda: None)
+    count = len(subject.faces)
+    baselines = [subject.measured(maps, tick) for maps in (random_maps(count, plan.seed), blob_maps(count))]
+    untrained = [without_training(subject, whole=whole) for whole in (False, True)]
+    reports = []
+    for method in plan.methods:
+        started = time.perf_counter()
+        maps = subject.maps(method)
+        milliseconds = 1000 * (time.perf_counter() - started) / count
+        own = subject.measured(maps, tick)
+        ratings = {name: _rating(name, own[name], [b[name] for b in baselines], plan.seed) for name in MEASURES}
+        head, all_weights = (mean_or_none(spearman(maps, subject.maps(method, net))) for net in untrained)
+        still = (_flip(subject, method, maps), _shift(subject, method, maps))
+        seed = None if other is None else mean_or_none(pearson(maps, subject.maps(method, other)))
+        reports.append(Report(checkpoint.name, method, ratings, head, all_weights, *still, seed, milliseconds))
+    return tuple(reports)
+
+
+def random_maps(count: int, seed: int) -> FloatArray:
+    """Smooth noise of the fineness of a 6×6 map, float32 (N, 48, 48): what a map is that knows nothing."""
+    noise = torch.rand(count, 1, 6, 6, generator=torch.Generator().manual_seed(seed))
+    return np.asarray(F.interpolate(noise, size=(48, 48), mode="bilinear", align_corners=False)[:, 0].numpy())
+
+
+def blob_maps(count: int) -> FloatArray:
+    """A Gaussian in the middle, the same for every face, float32 (N, 48, 48): a map that only knows that faces are centred."""
+    y, x = np.mgrid[0:48, 0:48] - 23.5
+    blob = np.exp(-0.5 * (x * x + y * y) / _BLOB**2).astype(np.float32)
+    return np.repeat(blob[None], count, axis=0)
+
+
+def _rating(measure: str, own: Values, baselines: Sequence[Values], seed: int) -> Rating:
+    sign = 1 if MEASURES[measure].higher_is_better else -1
+    over = [Estimate.of(sign * (own - baseline), seed) for baseline in baselines]
+    return Rating(Estimate.of(own, seed), *over)
+
+
+def _flip(subject: Subject, method: str, maps: FloatArray) -> float | None:
+    mirrored = subject.maps(method, images=subject.faces.images.flip(-1))
+    return mean_or_none(pearson(maps, mirrored[:, :, ::-1]))
+
+
+def _shift(subject: Subject, method: str, maps: FloatArray) -> float | None:
+    moved = F.pad(subject.faces.images.float(), (SHIFT, 0, 0, 0), mode="replicate")[..., :-SHIFT].byte()
+    found = subject.maps(method, images=moved)
+    return mean_or_none(pearson(maps[:, :, :-SHIFT], found[:, :, SHIFT:]))
+
+
+def without_training(subject: Subject, *, whole: bool) -> Checkpoint:
+    """The checkpoint with an untrained head, or wholly untrained, its batch statistics those of the faces."""
+    own = subject.checkpoint
+    fresh = checkpoints.build(own.card).to(next(own.model.parameters()).device)
+    if whole:
+        _settle(fresh, model_input(subject.faces.images[:64], own.card.preprocess))
+        return replace(own, model=fresh.eval())
+    model, head = copy.deepcopy(own.model), own.card.spec.head
+    model.get_submodule(head).load_state_dict(fresh.get_submodule(head).state_dict())
+    return replace(own, model=model.eval())
+
+
+@torch.no_grad()
+def _settle(model: torch.nn.Module, inputs: torch.Tensor) -> None:
+    """Give batch norms statistics, without which little reaches the last layers of an untrained network."""
+    model.train()
+    for _ in range(20):
+        model(inputs)

@@ -1,0 +1,183 @@
+"""Does a map name the pixels that matter? Measured by taking them away, or by leaving nothing else.
+
+All work on faces of 48×48 pixels in 0..1, before they are enlarged to a network's input, so that networks of all input sizes
+are asked alike; scores are the calibrated probability of the class that the map explains.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from pytorch_grad_cam.metrics.road import ROADLeastRelevantFirst, ROADMostRelevantFirst
+from torch import nn
+
+from fer.checkpoint import Checkpoint
+from fer.data.preprocess import standardise
+from fer.registry import Registry
+
+Values = npt.NDArray[np.float64]
+
+#: Parts of the face that are taken away one after the other for deletion and insertion.
+STEPS = 16
+#: Percentiles of a map above or below which ROAD takes pixels away.
+PERCENTILES = (20, 40, 60, 80)
+#: Grey that stands for a missing pixel: the mean of the Training split.
+GREY = 0.5077
+#: Standard deviation in pixels of the blur that insertion starts from: no expression is left.
+_BLUR = 6.0
+_BATCH = 256
+
+
+class Scores(nn.Module):
+    """Calibrated probabilities float32 (N, C) of faces float32 (N, 1, 48, 48) in 0..1."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.net, self.card = checkpoint.model, checkpoint.card
+
+    @torch.no_grad()
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """In batches of bounded size."""
+        parts = [self.net(standardise(batch, self.card.preprocess)).float() for batch in torch.split(pixels, _BATCH)]
+        return (torch.cat(parts) / self.card.temperature).softmax(1)
+
+    def of(self, pixels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """float32 (N,), each face's probability of its target int64 (N,)."""
+        scores: torch.Tensor = self(pixels)
+        return scores.gather(1, targets[:, None])[:, 0]
+
+
+#: scores, faces (N, 1, 48, 48), maps float32 (N, 48, 48), targets (N,) → one value a face
+Run = Callable[[Scores, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of faithfulness: how it is taken, which way is better, what it says, where it comes from."""
+
+    run: Run
+    higher_is_better: bool
+    summary: str
+    reference: str
+
+
+MEASURES: Registry[Measure] = Registry("measure of faithfulness")
+
+
+def _measure(name: str, summary: str, reference: str, *, higher_is_better: bool) -> Callable[[Run], Run]:
+    def enter(run: Run) -> Run:
+        MEASURES.add(name, Measure(run, higher_is_better, summary, reference))
+        return run
+
+    return enter
+
+
+def ranks(maps: torch.Tensor) -> torch.Tensor:
+    """float32 (N, 48, 48) in 0..1: the share of pixels that are hotter; equal pixels in a fixed random order.
+
+    >>> ranks(torch.tensor([[[0.1, 0.9], [0.5, 0.3]]])).tolist()
+    [[[0.75, 0.0], [0.25, 0.5]]]
+    """
+    flat = maps.flatten(1)
+    # reading order would make an empty map a careful sweep from the forehead down
+    shuffle = torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(0))
+    order = shuffle[flat[:, shuffle].argsort(dim=1, descending=True, stable=True)]
+    place = torch.arange(flat.shape[1], dtype=torch.float32).expand_as(flat) / flat.shape[1]
+    return torch.empty_like(flat).scatter_(1, order, place).reshape(maps.shape)
+
+
+def curve(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor, *, insertion: bool) -> torch.Tensor:
+    """float32 (N, STEPS + 1): the score after each part, hottest pixels first, was taken away (or put in)."""
+    order = ranks(maps)[:, None]
+    start = _blurred(pixels) if insertion else pixels
+    end = pixels if insertion else torch.full_like(pixels, GREY)
+    states = [torch.where(order < step / STEPS, end, start) for step in range(STEPS + 1)]
+    found = scores.of(torch.cat(states), targets.repeat(STEPS + 1))
+    return found.reshape(STEPS + 1, len(pixels)).T
+
+
+def _blurred(pixels: torch.Tensor) -> torch.Tensor:
+    radius = int(3 * _BLUR)
+    line = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / _BLUR) ** 2)
+    line = line / line.sum()
+    padded = F.pad(pixels, (radius,) * 4, mode="replicate")
+    return F.conv2d(F.conv2d(padded, line.view(1, 1, 1, -1)), line.view(1, 1, -1, 1))
+
+
+def area(curves: torch.Tensor) -> torch.Tensor:
+    """Area under each curve (N, K) over 0..1 by the trapezoid rule."""
+    return torch.trapezoid(curves, dx=1 / (curves.shape[1] - 1), dim=1)
+
+
+@_measure(
+    "deletion",
+    "score left while the hottest pixels turn grey",
+    "Petsiuk et al. 2018 (arXiv:1806.07421)",
+    higher_is_better=False,
+)
+def deletion(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Area under the score while the hottest pixels are taken away, 0..1."""
+    return area(curve(scores, pixels, maps, targets, insertion=False))
+
+
+@_measure(
+    "insertion",
+    "score gained while the hottest pixels return to a blurred face",
+    "Petsiuk et al. 2018 (arXiv:1806.07421)",
+    higher_is_better=True,
+)
+def insertion(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Area under the score while the hottest pixels are put into a blurred face, 0..1."""
+    return area(curve(scores, pixels, maps, targets, insertion=True))
+
+
+@_measure(
+    "average drop",
+    "share of the score lost where only the hot pixels are left",
+    "Chattopadhay et al. 2018 (arXiv:1710.11063)",
+    higher_is_better=False,
+)
+def average_drop(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Loss of the score, as a share of it, when the face is faded to grey where the map is cold; gains count 0."""
+    before, after = scores.of(pixels, targets), scores.of(_faded(pixels, maps), targets)
+    return ((before - after) / before).clamp(min=0)
+
+
+@_measure(
+    "increase",
+    "faces whose score rises where only the hot pixels are left",
+    "Chattopadhay et al. 2018 (arXiv:1710.11063)",
+    higher_is_better=True,
+)
+def increase(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """1 where fading the cold pixels to grey raises the score, else 0."""
+    return (scores.of(_faded(pixels, maps), targets) > scores.of(pixels, targets)).float()
+
+
+def _faded(pixels: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+    return GREY + (pixels - GREY) * maps[:, None]
+
+
+@_measure(
+    "ROAD",
+    "score lost without the hottest rather than the coldest pixels, filled from their neighbours",
+    "Rong et al. 2022 (arXiv:2202.00449)",
+    higher_is_better=True,
+)
+def road(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean over percentiles of half (score without the coldest pixels − score without the hottest), −0.5..0.5.
+
+    The pixels are filled in by the grad-cam package; this is its ROADCombined, with all faces of a percentile in one batch.
+    """
+    found = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the filling adds a little noise
+        for percentile in PERCENTILES:
+            for sign, kind in ((-1, ROADMostRelevantFirst), (1, ROADLeastRelevantFirst)):
+                fill = kind(percentile).perturbation
+                filled = torch.stack([fill(face.cpu(), heat.cpu()) for face, heat in zip(pixels, maps, strict=True)])
+                found.append(sign * scores.of(filled.to(pixels.device), targets))
+    return torch.stack(found).sum(0) / (2 * len(PERCENTILES))
