@@ -16,5 +16,5 @@ __all__ = ["save"]
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG; OutputError where that is not possible."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120, bbox_inches="tight")
+    figure.savefig(picture, format="png", dpi=150, bbox_inches="tight")
     write_whole(path, picture.getvalue())

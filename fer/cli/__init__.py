@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "tune": "fer.cli.tune",
     "compare-modes": "fer.cli.compare_modes",
     "models": "fer.cli.models",
+    "labels": "fer.cli.labels",
     "data": "fer.cli.data",
     "zoo": "fer.cli.zoo",
     "info": "fer.cli.info",

@@ -35,6 +35,7 @@ def assemble(parts: Sequence[PredictionTable], held_out: Sequence[torch.Tensor],
         "checkpoint": f"{len(parts)} folds",
         "weights_sha256": ", ".join(part.source.get("weights_sha256", "") for part in parts),
         "data": faces.fingerprint,
+        "folds": str(len(parts)),
     }
     return PredictionTable(logits, faces.labels.cpu().numpy(), faces.names, faces.classes, faces.split, source)
 
