@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "fer.cli.evaluate",
     "predict": "fer.cli.predict",
     "explain": "fer.cli.explain",
+    "mistakes": "fer.cli.mistakes",
     "ensemble": "fer.cli.ensemble",
     "distill": "fer.cli.distill",
     "pretrain": "fer.cli.pretrain",
