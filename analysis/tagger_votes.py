@@ -74,8 +74,9 @@ class TaggerCheck:
         n: faces with votes; the others are left out of every figure here.
         without_votes: those others.
         base_rate: share of the faces whose label no tagger chose, 0..1: the precision of a random ranking.
+        flagged: those of the faces that are called wrong.
         average_precision: of the whole ranking; None where no face, or every one, is such.
-        precision: at :data:`KS`, as far as the ranking reaches, and at its end.
+        precision: at :data:`KS`, as far as the ranking reaches, at ``flagged``, and at its end.
         curve: (k, precision) at about evenly spaced k on a logarithmic axis.
         by_agreement: error rate of the model by votes of ten for the label.
         mistakes: the model's mistakes as label errors, ambiguous faces and model errors.
@@ -83,6 +84,7 @@ class TaggerCheck:
 
     n: int
     without_votes: int
+    flagged: int
     base_rate: float
     average_precision: float | None
     precision: tuple[PrecisionAt, ...]
@@ -95,13 +97,14 @@ class TaggerCheck:
         return asdict(self)
 
 
-def check(table: PredictionTable, order: IntArray, votes: IntArray) -> TaggerCheck:
+def check(table: PredictionTable, order: IntArray, votes: IntArray, flagged: int = 0) -> TaggerCheck:
     """Set a ranking and a table's mistakes beside votes.
 
     Args:
         table: N rows.
         order: int64 (N,), all rows, the most suspicious label first.
         votes: int64 (N, 10) in the order of :data:`~fer.data.ferplus.CANDIDATES`; rows of −1 where there are none.
+        flagged: how many of the ranking are called wrong; the precision of just these is reported, too.
 
     Raises:
         ValueError: no face has votes.
@@ -111,13 +114,15 @@ def check(table: PredictionTable, order: IntArray, votes: IntArray) -> TaggerChe
         raise ValueError("no face has votes")
     ranked = order[known[order]]
     hits = support(table, votes)[ranked] == 0
-    rows = np.flatnonzero(known)
+    rows, called_wrong = np.flatnonzero(known), int(known[order[:flagged]].sum())
+    lengths = {k for k in (*KS, called_wrong) if 0 < k < len(hits)} | {len(hits)}
     return TaggerCheck(
         n=len(ranked),
         without_votes=int((~known).sum()),
+        flagged=called_wrong,
         base_rate=float(hits.mean()),
         average_precision=average_precision(hits),
-        precision=tuple(precision_at(hits, k) for k in sorted({k for k in KS if k < len(hits)} | {len(hits)})),
+        precision=tuple(precision_at(hits, k) for k in sorted(lengths)),
         curve=curve(hits),
         by_agreement=by_agreement(table.rows(rows), votes[rows]),
         mistakes=mistake_kinds(table.rows(rows), votes[rows]),

@@ -105,7 +105,8 @@ function card(face) {
     about.unshift(`map for ${layer.targets[place]}, peak ${layer.peaks[place]}`);
   }
   if (haveVotes) about.unshift(votes(face));
-  return make("li", { class: "face", "data-name": face.name }, title, boxes, bars(face), ...about.map(line => make("p", { class: "words" }, line)));
+  return make("li", { class: "face", "data-name": face.name }, title, boxes,
+    make("div", { class: "about" }, bars(face), ...about.map(line => make("p", { class: "words" }, line))));
 }
 
 function votes(face) {

@@ -11,6 +11,7 @@ from fer.cli import console, options
 
 if TYPE_CHECKING:
     from analysis.label_report import LabelReport
+    from fer.data import Corpus
     from fer.types import PredictionTable
 
 app = typer.Typer(help="Find labels that are probably wrong.")
@@ -48,20 +49,25 @@ def audit(
     from analysis.label_report import LabelReport
     from analysis.pairing import paired, paired_votes
     from analysis.tagger_votes import check
+    from fer.data.ferplus import read_votes
 
     if sum(given is not None for given in (series, table, architecture)) != 1:
         from fer.errors import ConfigError
 
         raise ConfigError("give one of --series FOLDER, --table FILE.npz, or --architecture NAME to train over folds first")
-    predictions = _train(architecture, folds, assignments or [], runs, data) if architecture else _read(series, table)
     with console.progress("reading faces") as report:
         from fer.data import load
 
         corpus = load(data, report)
+    if votes:
+        read_votes(corpus, votes)  # what is wrong with them is said before anything is trained
+    predictions = _train(architecture, folds, assignments or [], runs, corpus) if architecture else _read(series, table)
     faces = paired(predictions, corpus)
     counted = None if votes is None else paired_votes(predictions, corpus, votes)
     found = audit_labels(predictions)
-    result = LabelReport(found, faces, counted, None if counted is None else check(predictions, found.order, counted))
+    result = LabelReport(
+        found, faces, counted, None if counted is None else check(predictions, found.order, counted, len(found.suspects))
+    )
     written = result.write(out, top)
     for path in written:
         console.say(str(path))
@@ -87,10 +93,9 @@ def _read(series: Path | None, table: Path | None) -> PredictionTable:
     return predictions
 
 
-def _train(architecture: str, folds: int, assignments: list[str], runs: Path, data: Path | None) -> PredictionTable:
+def _train(architecture: str, folds: int, assignments: list[str], runs: Path, corpus: Corpus) -> PredictionTable:
     """The table of a new series over folds."""
     from fer.cli.train import resolve, train_series
-    from fer.data import load
     from fer.environment import bind_threads
     from fer.errors import ConfigError
     from fer.training import out_of_fold
@@ -102,8 +107,6 @@ def _train(architecture: str, folds: int, assignments: list[str], runs: Path, da
     bind_threads()
     config = resolve(architecture, None, assignments, {})
     folder = new_folder(runs, config)
-    with console.progress("reading faces") as report:
-        corpus = load(data, report)
     train_series(config, corpus, folder, Hardware(), folds=folds)
     console.say(f"{folder}: audit it again with fer labels audit --series {folder}")
     return out_of_fold.load(folder)
@@ -129,7 +132,11 @@ def _show_check(check: Any) -> None:
     ranking = console.make_table("first k", "no tagger chose the label", "95 %", title=title)
     for at in check.precision:
         low, high = at.ci95
-        ranking.add_row(f"{at.k:,}", console.percent(at.precision), f"{console.percent(low)} to {console.percent(high)}")
+        ranking.add_row(
+            f"{at.k:,}{' (all suspects)' * (at.k == check.flagged)}",
+            console.percent(at.precision),
+            f"{console.percent(low)} to {console.percent(high)}",
+        )
     rates = console.make_table("taggers of ten for the label", "faces", "errors", "error rate", title="errors by agreement")
     for at in check.by_agreement:
         rates.add_row(at.kind, f"{at.n:,}", f"{at.errors:,}", "undefined" if at.rate is None else console.percent(at.rate))
