@@ -20,7 +20,7 @@ def commands():
 @pytest.mark.parametrize("line", commands())
 def test_every_command_and_option_exists(line, fer):
     words = line.replace("...", "").split()[1:]
-    command = words[:2] if words[0] in ("data", "zoo") else words[:1]
+    command = words[:2] if words[0] in ("data", "labels", "zoo") else words[:1]
     shown = fer(*command, "--help")
     assert shown.code == 0, shown.err
     for option in [word for word in words if word.startswith("--")]:

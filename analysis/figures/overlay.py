@@ -22,6 +22,13 @@ def overlay(image: ByteArray, heatmap: Heatmap) -> ByteArray:
     return np.asarray((grey * (1 - alpha) + colours * alpha).round().astype(np.uint8))
 
 
+def colour_table() -> ByteArray:
+    """uint8 (256, 4): colour and opacity of every value of a map in bytes, for programs that blend by themselves."""
+    colours = (colormaps[COLOUR_MAP](np.arange(256)) * 255).round()
+    colours[:, 3] = (_HOTTEST * np.arange(256)).round()
+    return np.asarray(colours.astype(np.uint8))
+
+
 def resized(heatmap: Heatmap, width: int, height: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Values of a map brought to another size: float32 (height, width), 0..1."""
     picture = Image.fromarray(np.asarray(heatmap.values), mode="F")

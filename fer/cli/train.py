@@ -88,7 +88,9 @@ def train(
 
         corpus = load(data, report)
     if folds or seeds:
-        _series(resolved, corpus, folder, hardware, folds, seeds)
+        train_series(resolved, corpus, folder, hardware, folds=folds, seeds=seeds)
+        if console.is_first_process():
+            console.put(str(folder))
         return
     from fer.cli.live import watched
 
@@ -149,7 +151,13 @@ def repeat(path: Path) -> RunConfig:
     return with_values(RunConfig(), read_recipe(str(path)), f"--config {path}")
 
 
-def _series(config: RunConfig, corpus: Any, folder: Path, hardware: Any, folds: int, seeds: int) -> None:
+def train_series(config: RunConfig, corpus: Any, folder: Path, hardware: Any, *, folds: int = 0, seeds: int = 0) -> None:
+    """Train over folds or seeds and say what came out.
+
+    Raises:
+        FerError: both or an impossible number are asked for, or a run is not possible.
+        InterruptedRunError: stopped; the message says how to go on.
+    """
     from fer.cli.live import watched
     from fer.errors import ConfigError, InterruptedRunError
     from fer.training.series import cross_validate, repeat_seeds
@@ -172,7 +180,6 @@ def _series(config: RunConfig, corpus: Any, folder: Path, hardware: Any, folds: 
     if console.is_first_process():
         for line in series.lines():
             console.say(line)
-        console.put(str(folder))
 
 
 def report_run(run: Run) -> None:

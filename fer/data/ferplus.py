@@ -20,7 +20,8 @@ from fer.types import FloatArray, IntArray
 #: What FER+ lets people vote for beside the classes of FER-2013; ``nf`` is "no face".
 OTHERS: tuple[str, ...] = ("contempt", "unknown", "nf")
 
-_CANDIDATES = EMOTIONS + OTHERS
+#: Order of the ten columns of votes.
+CANDIDATES = EMOTIONS + OTHERS
 _NAME_COLUMNS = ("file", "image name")
 _GET_IT = "get fer2013new.csv from microsoft/FERPlus on GitHub"
 _VOTE = re.compile(r"\d{1,6}(\.0*)?")  # some spreadsheets write 4.0
@@ -70,7 +71,7 @@ def apply_votes(corpus: Corpus, path: Path | str, rule: str) -> tuple[Corpus, st
         UnknownNameError: no such rule.
     """
     chosen, votes = RULES[rule], _read(Path(path).expanduser())
-    rows = _by_order(corpus, votes) if votes.in_csv_order and _is_csv(corpus) else _by_name(corpus, votes)
+    rows = _rows(corpus, votes)
     splits = {split: _relabelled(faces, rows[split], votes, chosen) for split, faces in corpus.splits.items()}
     for split, faces in splits.items():
         if not len(faces):
@@ -80,6 +81,27 @@ def apply_votes(corpus: Corpus, path: Path | str, rule: str) -> tuple[Corpus, st
     missing = f"; {without:,} have no votes in {votes.path.name}" if without else ""
     sentence = f"labels {rule} (FER+, Barsoum et al. 2016): {chosen.words}; kept {kept} images{missing}"
     return replace(corpus, splits=splits), sentence
+
+
+def read_votes(corpus: Corpus, path: Path | str) -> dict[str, IntArray]:
+    """The votes of every face: split to int64 (N, 10) in the order of :data:`CANDIDATES`; rows of −1 where there are none.
+
+    Args:
+        corpus: FER-2013 with all its faces.
+        path: as in :func:`apply_votes`.
+
+    Raises:
+        DataError: no readable FER+ csv, or not the votes of this data set.
+    """
+    votes = _read(Path(path).expanduser())
+    known = votes.counts.sum(axis=1, keepdims=True) > 0
+    counts = np.concatenate([np.where(known, votes.counts, -1), np.full((1, len(CANDIDATES)), -1)])  # row −1: none
+    return {split: counts[rows] for split, rows in _rows(corpus, votes).items()}
+
+
+def _rows(corpus: Corpus, votes: _Votes) -> dict[str, IntArray]:
+    """Row of the votes for every face, −1 for none."""
+    return _by_order(corpus, votes) if votes.in_csv_order and _is_csv(corpus) else _by_name(corpus, votes)
 
 
 def _without_single(votes: IntArray) -> IntArray:
@@ -141,13 +163,13 @@ def _read(path: Path) -> _Votes:
     except (OSError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"cannot read FER+ votes from {path}: {reason}; {_GET_IT}") from error
-    missing = [column for column in ("usage", *_CANDIDATES) if column not in header]
+    missing = [column for column in ("usage", *CANDIDATES) if column not in header]
     named = [column for column in _NAME_COLUMNS if column in header]
     if missing or not named:
         lacks = ", ".join(missing) or "neither file nor Image name"
         raise DataError(f"{path} is no FER+ csv: its columns {header[:5]} lack {lacks}; {_GET_IT}")
     names, usages = (_column(records, header.index(column)) for column in (named[0], "usage"))
-    counts = _counts(records, [header.index(column) for column in _CANDIDATES], path)
+    counts = _counts(records, [header.index(column) for column in CANDIDATES], path)
     return _Votes(path, counts, names, usages, in_csv_order=named[0] == "image name")
 
 
@@ -160,7 +182,7 @@ def _counts(records: Sequence[tuple[int, list[str]]], places: Sequence[int], pat
     problems = [
         f"line {line}: {text!r} for {candidate}"
         for (line, _), row in zip(records, texts, strict=True)
-        for candidate, text in zip(_CANDIDATES, row, strict=True)
+        for candidate, text in zip(CANDIDATES, row, strict=True)
         if not _VOTE.fullmatch(text)
     ]
     if problems:

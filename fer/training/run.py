@@ -299,7 +299,7 @@ class _Keeper:
         )
         if self.job.fabric.is_global_zero:
             card = checkpoints.save(self.folder / store.BEST, best.model.state_dict(), card)
-            table.save(self.folder / "validation.npz")
+            table.save(self.folder / store.TABLE)
             store.write_json(self.folder / store.METRICS, metrics)
         self.job.fabric.barrier()
         return Run(self.folder, self.trainer.history, table, card)

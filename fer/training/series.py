@@ -11,13 +11,14 @@ from fer.data import Corpus
 from fer.data.folds import folds as split_folds
 from fer.data.labels import relabel
 from fer.errors import ConfigError
-from fer.training import store
+from fer.training import out_of_fold, store
 from fer.training.hardware import Hardware
 from fer.training.run import Continuation, Watch, train
 
 #: Opens what is shown of one run.
 Watched = Callable[[RunConfig, Corpus, Path], AbstractContextManager[Watch]]
 
+SUMMARY = "summary.json"
 FIGURES = ("accuracy", "macro_f1", "log_loss", "ece")
 
 
@@ -68,7 +69,9 @@ def repeat_seeds(
     if count < 2:
         raise ConfigError(f"seeds={count}: two or more are needed for a deviation")
     jobs = {f"seed-{seed}": (replace(config, seed=seed), corpus) for seed in range(config.seed, config.seed + count)}
-    return _series(config, jobs, folder, watched, hardware)
+    series = _series(config, jobs, folder, watched, hardware)
+    store.write_json(folder / SUMMARY, asdict(series))
+    return series
 
 
 def cross_validate(
@@ -76,7 +79,8 @@ def cross_validate(
 ) -> Series:
     """Train on all but one of ``k`` parts of the train split and judge that part, for every part.
 
-    The parts hold all classes in the same shares; copies of one photo stay in one part.
+    The parts hold all classes in the same shares; copies of one photo stay in one part. What every run says of its part
+    is put together in ``out-of-fold.npz``, one table of the whole train split.
 
     Raises:
         DataError: more parts than the smallest class has photos.
@@ -85,11 +89,16 @@ def cross_validate(
     # once for all: the votes of a whole data set do not fit its parts
     corpus, note = relabel(corpus, config)
     faces = corpus.split("train")
-    jobs = {}
-    for number, (kept, judged) in enumerate(split_folds(faces, k, config.seed), 1):
+    jobs, parts = {}, split_folds(faces, k, config.seed)
+    for number, (kept, judged) in enumerate(parts, 1):
         splits = {"train": faces.select(kept), "validation": replace(faces.select(judged), split="validation")}
-        jobs[f"fold-{number}"] = (config, replace(corpus, splits=splits, labels_note=note))
-    return _series(config, jobs, folder, watched, hardware)
+        jobs[out_of_fold.run_name(number)] = (config, replace(corpus, splits=splits, labels_note=note))
+    held_out = [judged for _, judged in parts]
+    out_of_fold.check_finished(folder, held_out, faces)
+    series = _series(config, jobs, folder, watched, hardware)
+    out_of_fold.save(folder, held_out, faces)
+    store.write_json(folder / SUMMARY, asdict(series))
+    return series
 
 
 def _series(
@@ -114,9 +123,7 @@ def _series(
             yield replace(watch, on_start=begin)
 
     metrics = [_metrics(own, corpus, folder / name, opened, hardware) for name, (own, corpus) in jobs.items()]
-    series = Series(tuple(jobs), {figure: Spread.of([m[figure] for m in metrics]) for figure in FIGURES})
-    store.write_json(folder / "summary.json", asdict(series))
-    return series
+    return Series(tuple(jobs), {figure: Spread.of([m[figure] for m in metrics]) for figure in FIGURES})
 
 
 def _metrics(config: RunConfig, corpus: Corpus, folder: Path, watched: Watched, hardware: Hardware | None) -> dict[str, float]:

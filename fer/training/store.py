@@ -20,8 +20,10 @@ from fer.overrides import with_values
 from fer.training.trainer import Trainer
 
 LAST, PREVIOUS, BEST, CONFIG, METRICS = "last.pth", "previous.pth", "best.pth", "config.yaml", "metrics.json"
+#: The prediction table of the validation split; ``metrics.json``, written after it, says that the run is finished.
+TABLE = "validation.npz"
 _WAITING, _DAMAGED = f".{LAST}.new", "damaged.pth"
-_WRITTEN = (LAST, _WAITING, BEST, CONFIG, METRICS, "history.csv", "validation.npz", "validation.json")
+_WRITTEN = (LAST, _WAITING, BEST, CONFIG, METRICS, "history.csv", TABLE, "validation.json")
 
 
 def prepare(folder: Path, config: RunConfig) -> None:

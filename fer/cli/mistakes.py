@@ -1,0 +1,99 @@
+"""``fer mistakes``: every face of a split on one page, the wrong ones first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from fer.cli import console, options
+
+if TYPE_CHECKING:
+    from analysis.mistakes import Mistakes
+    from fer.checkpoint import Checkpoint
+    from fer.data import Corpus
+    from fer.types import PredictionTable
+
+app = typer.Typer()
+
+#: Pairs that are printed.
+_SHOWN = 12
+
+
+@app.command()
+def mistakes(
+    checkpoint: options.Checkpoint = None,
+    data: options.Data = None,
+    split: options.Split = "validation",
+    table: Annotated[
+        Optional[Path], typer.Option(help="Prediction table (.npz) of this checkpoint, instead of judging the split anew.")
+    ] = None,
+    votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
+    method: Annotated[str, typer.Option(help="Explanation method of the maps.")] = "gradcam",
+    out: Annotated[Path, typer.Option(help="Folder for mistakes.html, mistakes.json and a gallery.")] = Path("mistakes"),
+    json: options.Json = False,
+) -> None:
+    """Show what a checkpoint gets wrong: pairs of expressions, and every face with map, probabilities, name and votes.
+
+    mistakes.html opens from disk. Prints the most frequent confusions.
+    """
+    from analysis.explain import METHODS
+    from analysis.map_layers import explain_all
+    from analysis.mistakes_page import MistakesReport
+    from analysis.pairing import paired, paired_votes
+    from fer.checkpoint import load as load_checkpoint
+    from fer.data import load
+
+    METHODS[method]  # an unknown name is said before anything is done
+    model = load_checkpoint(checkpoint)
+    with console.progress("reading faces") as report:
+        corpus = load(data, report)
+    predictions = _table(model, corpus, split, table)
+    faces = paired(predictions, corpus)
+    counted = None if votes is None else paired_votes(predictions, corpus, votes)
+    targets = [predictions.classes[place] for place in predictions.predicted]
+    with console.progress("explaining faces") as report:
+        layer = explain_all(model, faces, targets, method, report)
+    page = MistakesReport(predictions, faces.images, counted, [layer])
+    for path in page.write(out):
+        console.say(str(path))
+    found = page.mistakes
+    if json:
+        console.put_json(found.to_dict())
+    else:
+        show(found, f"{model.name} on {predictions.split}")
+
+
+def _table(model: Checkpoint, corpus: Corpus, split: str, path: Path | None) -> PredictionTable:
+    from fer.errors import ConfigError
+    from fer.evaluation import evaluate_checkpoint
+    from fer.types import PredictionTable
+
+    if path is None:
+        with console.progress("judging faces") as report:
+            return evaluate_checkpoint(model, corpus.split(split), report)
+    table = PredictionTable.load(path)
+    theirs = table.source.get("weights_sha256")
+    if theirs != model.card.weights_sha256:
+        raise ConfigError(
+            f"{path} is by {table.source.get('checkpoint', 'another checkpoint')}, not by {model.name}, "
+            "whose maps would be shown; name the checkpoint of the table with --checkpoint"
+        )
+    if table.split != split:
+        raise ConfigError(f"{path} is of the {table.split} split; add --split {table.split}")
+    return table
+
+
+def show(found: Mistakes, title: str) -> None:
+    """Print the most frequent pairs as a table."""
+    low, high = found.ci95
+    pairs = console.make_table(
+        "label", "prediction", "faces", "of the label", "of all mistakes",
+        title=f"{title}: {found.wrong:,} of {found.n:,} wrong, {console.percent(found.rate)} "
+        f"(95 %: {console.percent(low)} to {console.percent(high)})",
+    )  # fmt: skip
+    for pair in found.pairs[:_SHOWN]:
+        shares = console.percent(pair.share_of_label), console.percent(pair.share_of_mistakes)
+        pairs.add_row(pair.label, pair.predicted, f"{pair.count:,}", *shares)
+    console.put_table(pairs)
