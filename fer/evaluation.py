@@ -102,7 +102,13 @@ def evaluate_checkpoint(
     unknown = sorted(set(classes or ()) - set(card.classes))
     if unknown:
         raise DataError(f"{checkpoint.name} does not know {', '.join(unknown)}; its classes: {', '.join(card.classes)}")
-    source = {"checkpoint": checkpoint.name, "weights_sha256": card.weights_sha256, "data": faces.fingerprint, "tta": tta}
+    source = {
+        "checkpoint": checkpoint.name,
+        "weights_sha256": card.weights_sha256,
+        "data": faces.fingerprint,
+        "tta": tta,
+        "temperature": repr(card.temperature),
+    }
     faces = faces.only(classes or card.classes)
     logits = judge(checkpoint, faces.images, tta=tta, progress=progress).cpu().numpy()
     labels = torch.tensor([card.classes.index(name) for name in faces.classes])[faces.labels.cpu()].numpy()

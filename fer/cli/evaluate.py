@@ -10,6 +10,19 @@ from fer.cli import console, options
 
 app = typer.Typer()
 
+_SHOWN = (
+    "top3_accuracy",
+    "macro_precision",
+    "macro_recall",
+    "macro_f1",
+    "mcc",
+    "log_loss",
+    "roc_auc",
+    "ece",
+    "adaptive_ece",
+    "brier",
+)
+
 
 @app.command()
 def evaluate(
@@ -66,7 +79,7 @@ def show(metrics: dict[str, Any], title: str) -> None:
         "accuracy", f"{console.percent(metrics['accuracy'])} (95 %: {console.percent(low)} to {console.percent(high)})"
     )
     summary.add_row("n", f"{metrics['n']:,}")
-    for key in ("top3_accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "log_loss", "roc_auc", "ece"):
+    for key in _SHOWN:
         summary.add_row(key, _number(metrics[key]))
     classes = console.make_table("class", "precision", "recall", "f1", "roc_auc", "n")
     for name, row in metrics["per_class"].items():

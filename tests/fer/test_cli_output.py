@@ -33,6 +33,8 @@ METRIC_KEYS = {
     "log_loss",
     "roc_auc",
     "ece",
+    "adaptive_ece",
+    "brier",
     "n",
     "ci95",
     "per_class",
