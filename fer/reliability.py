@@ -44,7 +44,8 @@ def sort_into_bins(confidence: Floats, right: npt.NDArray[np.bool_], edges: Floa
     bins = len(edges) - 1
     place = np.searchsorted(edges[1:-1], confidence, side="left")
     count = np.bincount(place, minlength=bins)
-    return Bins(edges, count, np.bincount(place, right, bins), np.bincount(place, confidence, bins))
+    hits, sums = (np.bincount(place, weights, bins).astype(np.float64) for weights in (right, confidence))
+    return Bins(edges, count, hits, sums)
 
 
 def equal_width(bins: int = ECE_BINS) -> Floats:

@@ -319,7 +319,7 @@ class PredictionTable:
                     tuple(meta["names"]),
                     tuple(meta["classes"]),
                     meta["split"],
-                    meta["source"],
+                    dict(meta["source"]),
                 )
         except (OSError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise DataError(f"{path} is no prediction table of fer: {error}; write it anew with fer evaluate") from error

@@ -107,7 +107,7 @@ def test_half_a_table_file_is_named(tmp_path):
 
 def test_a_table_of_other_classes_is_refused(tmp_path):
     PredictionTable(np.zeros((1, 2)), [0], ("a",), ("cat", "dog"), "test").save(tmp_path / "t.npz")
-    with pytest.raises(DataError, match="cat.*known classes: angry"):
+    with pytest.raises(DataError, match=r"cat.*known classes: angry"):
         PredictionTable.load(tmp_path / "t.npz")
 
 
