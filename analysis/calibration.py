@@ -4,12 +4,12 @@ Classes are those of the answers ("when it says fear with 70 %, how often is it 
 Gupta and Ramdas 2022 (arXiv:2107.08353): the only one that a reader of an answer can use.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from fer.calibration import halves
+from fer.calibration import fit_temperature, halves
 from fer.errors import DataError
 from fer.metrics import Probs, evaluate_table, wilson_interval
 from fer.reliability import ECE_BINS, Bins, adaptive_calibration_error, equal_width, sort_into_bins
@@ -177,6 +177,18 @@ def _temperature(text: str) -> float:
     if not 0 < value < np.inf:
         raise DataError(f"the table's temperature {text!r} is no positive number; write the table anew with fer evaluate")
     return value
+
+
+def cross_fitted(table: PredictionTable) -> PredictionTable:
+    """All faces held out: each half divided by the temperature fitted on the other, so that the ECE rests on all of them.
+
+    Raises:
+        DataError: the table has one face only.
+    """
+    one, other = two_halves(table)
+    parts = [half.cooled(fit_temperature(fitted.logits, fitted.labels)) for half, fitted in ((one, other), (other, one))]
+    logits, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("logits", "labels"))
+    return replace(table, logits=logits, labels=labels, names=one.names + other.names, source={})
 
 
 def two_halves(table: PredictionTable) -> tuple[PredictionTable, PredictionTable]:

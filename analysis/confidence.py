@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from analysis.abstention import WANTED, Abstention, RiskCoverage, abstention, risk_coverage
-from analysis.calibration import CalibrationScores, Reliability, Scaling, calibration_scores, compare_scaling, reliability
+from analysis.calibration import (
+    CalibrationScores,
+    Reliability,
+    Scaling,
+    calibration_scores,
+    compare_scaling,
+    cross_fitted,
+    reliability,
+)
 from analysis.figures import confidence_histograms, save
 from analysis.figures import reliability as reliability_figure
 from analysis.figures import risk_coverage as risk_figure
@@ -25,6 +33,7 @@ class Study:
         split: of the table.
         scores: calibration figures over all faces.
         scaling: before and after the temperature; None where :func:`~analysis.calibration.compare_scaling` cannot tell.
+        cross_fitted: over all faces, each half scaled by the temperature fitted on the other; independent of the card's.
         overall: reliability over all answers.
         by_answer: reliability of every class, by what was answered.
         histograms: of every class, by label.
@@ -36,6 +45,7 @@ class Study:
     split: str
     scores: CalibrationScores
     scaling: Scaling | None
+    cross_fitted: CalibrationScores
     overall: Reliability
     by_answer: tuple[Reliability, ...]
     histograms: tuple[Histogram, ...]
@@ -49,6 +59,7 @@ class Study:
             "split": self.split,
             **asdict(self.scores),
             "scaling": self.scaling and self.scaling.to_dict(),
+            "cross_fitted": asdict(self.cross_fitted),
             "abstention": self.abstention.to_dict(),
             "risk_coverage": self.curve.to_dict(),
             "reliability": {one.name: one.to_dict() for one in (self.overall, *self.by_answer)},
@@ -73,6 +84,7 @@ def study(table: PredictionTable, accuracy: float = WANTED) -> Study:
         abstention=abstention(table, accuracy),
         scores=calibration_scores(table),
         scaling=compare_scaling(table),
+        cross_fitted=calibration_scores(cross_fitted(table)),
         overall=reliability(table),
         by_answer=tuple(reliability(table, name) for name in table.classes),
         histograms=histograms(table),

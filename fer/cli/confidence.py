@@ -67,6 +67,7 @@ def show(found: "Study") -> None:
         scores.add_row(found.scaling.faces, "1 (raw)", *_cells(found.scaling.raw))
         scores.add_row(found.scaling.faces, f"{found.scaling.temperature:.4f}", *_cells(found.scaling.scaled))
     scores.add_row(f"whole {found.split} split", temperature, *_cells(found.scores))
+    scores.add_row(f"whole {found.split} split", "of the other half", *_cells(found.cross_fitted))
     console.put_table(scores)
     halves = console.make_table("half", "answered", "coverage", "accuracy", "95 % interval", title=_threshold(found))
     for name, kept in (("chosen on", found.abstention.fitted), ("other", found.abstention.held_out)):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from analysis.abstention import abstention, risk_coverage
-from analysis.calibration import calibration_scores, compare_scaling, reliability
+from analysis.calibration import calibration_scores, compare_scaling, cross_fitted, reliability
 from analysis.confidence import study, write
 from analysis.histograms import histograms
 from fer import checkpoint as checkpoints
@@ -26,6 +26,7 @@ def test_a_study_is_made_of_the_parts():
     table = replace(drawn(400), source={"temperature": "1.5", "checkpoint": "somebody"})
     found = study(table, 0.9)
     assert found.scores == calibration_scores(table) and found.scaling == compare_scaling(table)
+    assert found.cross_fitted == calibration_scores(cross_fitted(table))
     assert found.abstention == abstention(table, 0.9) and found.curve == risk_coverage(table)
     assert found.overall == reliability(table) and found.histograms == histograms(table)
     assert found.by_answer == tuple(reliability(table, name) for name in EMOTIONS)
@@ -83,7 +84,7 @@ def test_a_checkpoint_is_run_and_gives_what_its_table_gives(fer, checkpoint_file
 def test_people_see_calibration_before_and_after_and_the_threshold(fer, saved, tmp_path):
     out = fer("confidence", "--table", saved, "--out", tmp_path / "out", "--accuracy", "0.9").out
     found = study(PredictionTable.load(saved), 0.9)
-    for scores in (found.scores, found.scaling.raw, found.scaling.scaled):
+    for scores in (found.scores, found.scaling.raw, found.scaling.scaled, found.cross_fitted):
         assert all(f"{value:.4f}" in out for value in (scores.ece, scores.adaptive_ece, scores.brier, scores.log_loss))
     assert f'"unsure" below {found.abstention.threshold:.4f}, chosen for 90% accuracy' in out
     assert (
@@ -146,7 +147,7 @@ def test_the_default_is_as_well_calibrated_as_chance_lets_one_see():
     scaled = found.scaling.scaled
     assert found.scaling.temperature == checkpoint.card.temperature and scaled.n == 1794
     assert scaled.ece == pytest.approx(checkpoint.card.metrics["validation/held-out"]["ece"], abs=2e-3)
-    assert scaled.ece <= scaled.chance.high and scaled.adaptive_ece <= 0.03
+    assert scaled.ece <= scaled.chance.high and scaled.adaptive_ece <= 0.03 and found.cross_fitted.ece <= 0.03
     assert scaled.log_loss < found.scaling.raw.log_loss and scaled.brier < found.scaling.raw.brier
     low, high = found.abstention.held_out.interval
     assert low < 0.83 and high > 0.8 and found.abstention.held_out.coverage > 0.6

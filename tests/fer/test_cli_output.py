@@ -302,7 +302,7 @@ def test_help_lists_all_commands_and_imports_nothing_heavy(arguments):
         assert command in answer.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "explain", "models", "data", "info", "zoo"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "confidence", "predict", "explain", "models", "data", "info", "zoo"])
 def test_every_command_has_help(command, fer):
     outcome = fer(command, "--help")
     assert outcome.code == 0 and outcome.err == "" and f"fer {command}" in outcome.out
