@@ -14,7 +14,8 @@ from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupt
 from fer.evaluation import evaluate_checkpoint
-from fer.metrics import calibration_error, wilson_interval
+from fer.metrics import wilson_interval
+from fer.reliability import calibration_error
 from fer.types import FloatArray, PredictionTable, Progress
 
 

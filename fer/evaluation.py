@@ -110,6 +110,12 @@ def evaluate_checkpoint(
 def make_table(checkpoint: Checkpoint, faces: FaceSet, logits: torch.Tensor, *, tta: str = "none") -> PredictionTable:
     """The table of what a checkpoint said of faces: logits float (N, C), of classes that it knows."""
     card = checkpoint.card
-    source = {"checkpoint": checkpoint.name, "weights_sha256": card.weights_sha256, "data": faces.fingerprint, "tta": tta}
+    source = {
+        "checkpoint": checkpoint.name,
+        "weights_sha256": card.weights_sha256,
+        "data": faces.fingerprint,
+        "tta": tta,
+        "temperature": repr(card.temperature),
+    }
     labels = torch.tensor([card.classes.index(name) for name in faces.classes])[faces.labels.cpu()].numpy()
     return PredictionTable(logits.cpu().numpy(), labels, faces.names, card.classes, faces.split, source)

@@ -1,6 +1,6 @@
 """Every figure of an evaluation, as pure functions of labels and probabilities.
 
-Counting and ranking metrics are scikit-learn's; the calibration error and the interval are here.
+Counting and ranking metrics are scikit-learn's; calibration errors are those of :mod:`fer.reliability`.
 """
 
 from collections.abc import Sequence
@@ -9,13 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fer.reliability import adaptive_calibration_error, calibration_error
 from fer.types import PredictionTable
 
 Probs = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.integer[Any]]
-
-#: Bins of the expected calibration error (Guo et al. 2017).
-ECE_BINS = 15
 
 
 def evaluate_table(table: PredictionTable) -> dict[str, Any]:
@@ -33,8 +31,8 @@ def evaluate(labels: Labels, probs: Probs, classes: Sequence[str]) -> dict[str, 
 
     Returns:
         accuracy, top3_accuracy, macro_precision, macro_recall, macro_f1, mcc, log_loss, roc_auc (one against rest,
-        mean over the classes that occur), ece, n, ci95 (of the accuracy), per_class, confusion_matrix
-        (rows: label, columns: prediction).
+        mean over the classes that occur), ece, adaptive_ece, brier, n, ci95 (of the accuracy), per_class,
+        confusion_matrix (rows: label, columns: prediction). Older cards lack adaptive_ece and brier.
     """
     from sklearn import metrics as sk
 
@@ -55,6 +53,8 @@ def evaluate(labels: Labels, probs: Probs, classes: Sequence[str]) -> dict[str, 
         "log_loss": float(sk.log_loss(labels, probs / probs.sum(axis=1, keepdims=True), labels=every)),
         "roc_auc": float(np.mean(known_auc)) if known_auc else None,
         "ece": calibration_error(labels, probs),
+        "adaptive_ece": adaptive_calibration_error(labels, probs),
+        "brier": brier_score(labels, probs),
         "n": len(labels),
         "ci95": list(wilson_interval(right, len(labels))),
         "per_class": {
@@ -108,20 +108,16 @@ def top_k_accuracy(labels: Labels, probs: Probs, k: int) -> float:
     return float((best == labels[:, None]).any(axis=1).mean())
 
 
-def calibration_error(labels: Labels, probs: Probs, bins: int = ECE_BINS) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy over equal-width bins.
+def brier_score(labels: Labels, probs: Probs) -> float:
+    """Squared distance between probabilities and the label's one-hot row, summed over the classes, 0 (best) to 2.
 
-    Guo et al. 2017 (arXiv:1706.04599). Bins are open at the left and closed at the right.
+    Brier 1950, "Verification of forecasts expressed in terms of probability": the original definition; for two classes
+    it is twice the one-sided score that also goes by this name.
 
-    >>> calibration_error(np.array([0, 0]), np.array([[0.8, 0.2], [0.2, 0.8]]))  # both in one bin: |0.5 - 0.8|
-    0.3
+    >>> round(brier_score(np.array([0]), np.array([[0.7, 0.2, 0.1]])), 6)  # 0.3² + 0.2² + 0.1²
+    0.14
     """
-    confidence = probs.max(axis=1)
-    right = probs.argmax(axis=1) == labels
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
-    gap = np.abs(np.bincount(place, right, bins) - np.bincount(place, confidence, bins))
-    return round(float(gap[count > 0].sum() / len(labels)), 12)
+    return float(((probs - np.eye(probs.shape[1])[labels]) ** 2).sum(axis=1).mean())
 
 
 def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -222,7 +223,8 @@ class PredictionTable:
         names: N file names or row numbers, to find a face again.
         classes: the C class names in the order of the logits.
         split: ``"train"``, ``"validation"`` or ``"test"``.
-        source: where it comes from: checkpoint, weights sha256, data fingerprint.
+        source: where it comes from: checkpoint, weights sha256, data fingerprint, test-time augmentation, and the
+            temperature that the logits have been divided by.
     """
 
     logits: FloatArray
@@ -281,8 +283,11 @@ class PredictionTable:
         return replace(self, logits=self.logits[places], labels=self.labels[places], names=names)
 
     def cooled(self, temperature: float) -> Self:
-        """The same with all logits divided by ``temperature``."""
-        return replace(self, logits=self.logits / np.float32(temperature))
+        """The same with all logits divided by ``temperature``; a source that names one names the product."""
+        source = dict(self.source)
+        if "temperature" in source:
+            source["temperature"] = repr(float(source["temperature"]) * temperature)
+        return replace(self, logits=self.logits / np.float32(temperature), source=source)
 
     def save(self, path: Path) -> None:
         """Write ``path`` (.npz: arrays) and the same name with .json (the rest).
@@ -305,18 +310,21 @@ class PredictionTable:
         """Read what :meth:`save` wrote.
 
         Raises:
-            DataError: a file is missing, damaged or not such a table.
+            DataError: a file is missing, damaged, not such a table, or one of other classes.
         """
         try:
             meta = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                return cls(
+                table = cls(
                     arrays["logits"],
                     arrays["labels"],
                     tuple(meta["names"]),
                     tuple(meta["classes"]),
                     meta["split"],
-                    meta["source"],
+                    dict(meta["source"]),
                 )
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise DataError(f"{path} is no prediction table of fer: {error}; write it anew with fer evaluate") from error
+        if any(name not in EMOTIONS for name in table.classes):
+            raise DataError(f"{path} is a table of the classes {list(table.classes)}; known classes: {', '.join(EMOTIONS)}")
+        return table

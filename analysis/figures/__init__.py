@@ -12,9 +12,12 @@ from fer.files import write_whole
 
 __all__ = ["save"]
 
+#: Dots an inch: fine enough for print.
+DPI = 150
+
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG; OutputError where that is not possible."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=150, bbox_inches="tight")
+    figure.savefig(picture, format="png", dpi=DPI, bbox_inches="tight")
     write_whole(path, picture.getvalue())

@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "train": "fer.cli.train",
     "evaluate": "fer.cli.evaluate",
     "predict": "fer.cli.predict",
+    "confidence": "fer.cli.confidence",
     "explain": "fer.cli.explain",
     "compare": "fer.cli.compare",
     "robustness": "fer.cli.robustness",

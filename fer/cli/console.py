@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -101,3 +101,14 @@ def percent(value: float) -> str:
 def p_value(value: float | None) -> str:
     """``0.0312`` as ``0.031``, what is tiny as ``< 0.001``, None as nothing."""
     return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def with_interval(share: float, interval: Sequence[float]) -> str:
+    """``0.6612`` and its bounds as ``66.12 % (95 %: 64.55 % to 67.65 %)``."""
+    low, high = interval
+    return f"{percent(share)} (95 %: {percent(low)} to {percent(high)})"
+
+
+def number(value: float | None) -> str:
+    """Four decimals, or ``undefined``."""
+    return "undefined" if value is None else f"{value:.4f}"

@@ -1,15 +1,26 @@
 """``fer evaluate``: every figure of a checkpoint on a split."""
 
+from __future__ import annotations
+
 import time
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from fer.cli import console, options
-from fer.cli import groups as grouped
+from fer.cli import console, emotion, groups, options
+
+if TYPE_CHECKING:
+    from fer.checkpoint import Checkpoint
+    from fer.data import FaceSet
+    from fer.types import PredictionTable
 
 app = typer.Typer()
+
+_SHOWN = (
+    *("top3_accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "roc_auc"),
+    *("log_loss", "brier", "ece", "adaptive_ece"),
+)
 
 
 @app.command()
@@ -21,73 +32,98 @@ def evaluate(
     labels: Annotated[str, typer.Option(help="fer, ferplus-majority or ferplus-soft (judged by the most votes).")] = "fer",
     votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
     tta: options.Tta = "none",
-    groups: Annotated[Optional[Path], typer.Option(help="CSV with a name column and columns of groups to judge apart.")] = None,
+    group_file: Annotated[
+        Optional[Path], typer.Option("--groups", help="CSV with a name column and columns of groups to judge apart.")
+    ] = None,
     column: Annotated[Optional[str], typer.Option(help="The only column of --groups to take. [default: all]")] = None,
     clean: Annotated[
         Optional[Path],
         typer.Option(help="Also the figures of the faces that this index leaves in: clean.json of fer data check."),
     ] = None,
+    one_class: Annotated[Optional[str], typer.Option("--emotion", help="Look at the faces of this class alone.")] = None,
+    num_samples: Annotated[Optional[int], typer.Option(help="So many of them, drawn. [default: all]")] = None,
+    out: Annotated[Optional[Path], typer.Option(help="Folder for the class's histogram, gallery and numbers.")] = None,
     json: options.Json = False,
     table: Annotated[Optional[Path], typer.Option(help="Also save the prediction table here (.npz).")] = None,
 ) -> None:
-    """Run a checkpoint once over a split and print its figures."""
-    from fer.checkpoint import load as load_checkpoint
-    from fer.config import RunConfig
-    from fer.data import load
-    from fer.data.labels import clean_index, relabel
-    from fer.data.views import TTA
-    from fer.evaluation import evaluate_checkpoint
-    from fer.metrics import evaluate_table
-    from fer.overrides import with_values
+    """Run a checkpoint once over a split and print its figures.
 
-    passes = len(TTA[tta])
+    With --emotion only the faces of that class are judged: how many are recognised, and what the others are taken for.
+    """
+    from fer.checkpoint import load as load_checkpoint
+    from fer.data import load
+    from fer.data.labels import clean_index
+    from fer.errors import ConfigError
+    from fer.metrics import evaluate_table
+
+    if not one_class and (num_samples is not None or out):
+        raise ConfigError("--num-samples and --out belong to --emotion; name a class with it")
+    if one_class and (group_file or clean):
+        raise ConfigError("--emotion looks at one class alone; leave out --groups and --clean")
     model = load_checkpoint(checkpoint)
+    chosen = None if classes is None else options.class_names(classes)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     index = clean_index(corpus, clean or "")
+    faces = _labelled(corpus, labels, votes).split(split)
+    title = f"{model.name} on {split}" + (f", {tta}" if tta != "none" else "")
+    if one_class:
+        faces, available = emotion.sampled(faces, one_class, chosen or model.card.classes, num_samples)
+        predictions = _judged(model, faces, chosen, tta, table)
+        look = emotion.look(predictions, faces, available, out)
+        console.put_json(look.to_dict()) if json else emotion.show(look, title)
+        return
+    grouped = groups.read(group_file, column, faces.names)
+    predictions = _judged(model, faces, chosen, tta, table)
+    metrics = evaluate_table(predictions) | groups.judged(predictions, grouped)
+    cleaned = evaluate_table(predictions.rows(index.kept(split, predictions.names))) if index else None
+    if json:
+        console.put_json(metrics | ({"clean": {**cleaned, "index_sha256": index.sha256}} if index and cleaned else {}))
+    else:
+        show(metrics, title, cleaned)
+
+
+def _labelled(corpus: Any, labels: str, votes: Path | None) -> Any:
+    from fer.config import RunConfig
+    from fer.data.labels import relabel
+    from fer.overrides import with_values
+
     settings = with_values(RunConfig(), {"labels": labels, "votes": str(votes) if votes else ""}, "command line")
     corpus, note = relabel(corpus, settings)
     if note:
         console.say(note)
-    faces = corpus.split(split)
-    group_file = grouped.read(groups, column, faces.names)
+    return corpus
+
+
+def _judged(model: Checkpoint, faces: FaceSet, classes: list[str] | None, tta: str, table: Path | None) -> PredictionTable:
+    """One pass over the faces; the table is saved where a path is given."""
+    from fer.data.views import TTA
+    from fer.evaluation import evaluate_checkpoint
+
+    passes = len(TTA[tta])
     with console.progress("judging faces") as report:
         started = time.perf_counter()
-        chosen = None if classes is None else options.class_names(classes)
-        predictions = evaluate_checkpoint(model, faces, report, chosen, tta=tta)
+        predictions = evaluate_checkpoint(model, faces, report, classes, tta=tta)
     if passes > 1:
         milliseconds = 1000 * (time.perf_counter() - started) / len(predictions)
         console.say(f"--tta {tta}: {passes} passes a face, {milliseconds:.2f} ms a face")
     if table:
         predictions.save(table)
-    metrics = evaluate_table(predictions) | grouped.judged(predictions, group_file)
-    cleaned = evaluate_table(predictions.rows(index.kept(split, predictions.names))) if index else None
-    if json:
-        console.put_json(metrics | ({"clean": {**cleaned, "index_sha256": index.sha256}} if index and cleaned else {}))
-    else:
-        show(metrics, f"{model.name} on {split}" + (f", {tta}" if passes > 1 else ""), cleaned)
+    return predictions
 
 
 def show(metrics: dict[str, Any], title: str, cleaned: dict[str, Any] | None = None) -> None:
     """Print the figures as two tables, those of clean faces beside the others where there are any."""
     shown = [metrics] if cleaned is None else [metrics, cleaned]
     summary = console.make_table("figure", *(["value"] if cleaned is None else ["all faces", "clean faces"]), title=title)
-    summary.add_row("accuracy", *(_accuracy(each) for each in shown))
+    summary.add_row("accuracy", *(console.with_interval(each["accuracy"], each["ci95"]) for each in shown))
     summary.add_row("n", *(f"{each['n']:,}" for each in shown))
-    for key in ("top3_accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "log_loss", "roc_auc", "ece"):
-        summary.add_row(key, *(_number(each[key]) for each in shown))
+    for key in _SHOWN:
+        summary.add_row(key, *(console.number(each[key]) for each in shown))
     classes = console.make_table("class", "precision", "recall", "f1", "roc_auc", "n")
     for name, row in metrics["per_class"].items():
-        classes.add_row(name, *(_number(row[key]) for key in ("precision", "recall", "f1", "roc_auc")), f"{row['n']:,}")
+        figures = (console.number(row[key]) for key in ("precision", "recall", "f1", "roc_auc"))
+        classes.add_row(name, *figures, f"{row['n']:,}")
     console.put_table(summary)
     console.put_table(classes)
-    grouped.show(metrics.get("groups", []))
-
-
-def _accuracy(metrics: dict[str, Any]) -> str:
-    low, high = metrics["ci95"]
-    return f"{console.percent(metrics['accuracy'])} (95 %: {console.percent(low)} to {console.percent(high)})"
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
+    groups.show(metrics.get("groups", []))

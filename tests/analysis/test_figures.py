@@ -173,6 +173,12 @@ def test_a_figure_is_written_as_a_picture(tmp_path):
         assert picture.format == "PNG" and min(picture.size) > 300
 
 
+def test_a_picture_has_150_dots_an_inch(tmp_path):
+    save(Figure(figsize=(4, 2)), tmp_path / "empty.png")
+    with Image.open(tmp_path / "empty.png") as picture:
+        assert picture.info["dpi"] == pytest.approx((150, 150), abs=0.1)
+
+
 def test_a_figure_that_cannot_be_written_is_an_expected_error(tmp_path):
     with pytest.raises(OutputError, match="nowhere"):
         save(Figure(), tmp_path / "nowhere" / "c.png")

@@ -25,8 +25,8 @@ from fer.types import PredictionTable
 from tests import fakes
 
 FIGURES = [
-    "accuracy", "top3_accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "log_loss", "roc_auc", "ece", "n",
-    "ci95", "per_class", "confusion_matrix",
+    "accuracy", "top3_accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "log_loss", "roc_auc", "ece",
+    "adaptive_ece", "brier", "n", "ci95", "per_class", "confusion_matrix",
 ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from fer.calibration import COLDEST, HOTTEST, fit_temperature, halves
 from fer.errors import DataError
-from fer.metrics import calibration_error
+from fer.reliability import calibration_error
 from fer.types import PredictionTable, softmax
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 import fer as package
 from fer import checkpoint as checkpoints
+from fer.cli import COMMANDS
 from fer.emotions import EMOTIONS
 from fer.models import MODELS
 from fer.samples import sample_path
@@ -33,6 +34,8 @@ METRIC_KEYS = {
     "log_loss",
     "roc_auc",
     "ece",
+    "adaptive_ece",
+    "brier",
     "n",
     "ci95",
     "per_class",
@@ -300,9 +303,7 @@ def test_help_lists_all_commands_and_imports_nothing_heavy(arguments):
         assert command in answer.stdout
 
 
-@pytest.mark.parametrize(
-    "command", ["train", "evaluate", "predict", "explain", "compare", "robustness", "models", "data", "info", "zoo"]
-)
+@pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_has_help(command, fer):
     outcome = fer(command, "--help")
     assert outcome.code == 0 and outcome.err == "" and f"fer {command}" in outcome.out

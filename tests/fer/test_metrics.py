@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer.emotions import EMOTIONS
-from fer.metrics import calibration_error, evaluate, top_k_accuracy, wilson_interval
+from fer.metrics import brier_score, evaluate, top_k_accuracy, wilson_interval
 
 
 def random_case(n=400, c=7, seed=3):
@@ -40,17 +40,6 @@ def slow_figures(labels, probs):
     }  # fmt: skip
 
 
-def slow_ece(labels, probs, bins=15):
-    total = 0.0
-    for b in range(bins):
-        low, high = b / bins, (b + 1) / bins
-        rows = [i for i in range(len(labels)) if low < probs[i].max() <= high]
-        if rows:
-            accuracy = np.mean([probs[i].argmax() == labels[i] for i in rows])
-            total += len(rows) / len(labels) * abs(accuracy - np.mean([probs[i].max() for i in rows]))
-    return total
-
-
 def test_all_figures_equal_plain_loops():
     labels, probs = random_case()
     figures = evaluate(labels, probs, EMOTIONS)
@@ -58,18 +47,19 @@ def test_all_figures_equal_plain_loops():
         np.testing.assert_allclose(figures[key], expected, rtol=1e-9, err_msg=key)
 
 
-def test_calibration_error_equals_plain_loops():
+def test_the_brier_score_is_that_of_scikit_learn():
+    from sklearn.metrics import brier_score_loss
+
     labels, probs = random_case()
-    assert calibration_error(labels, probs) == pytest.approx(slow_ece(labels, probs), abs=1e-9)
+    expected = brier_score_loss(labels, probs, labels=list(range(7)), scale_by_half=False)
+    assert brier_score(labels, probs) == pytest.approx(expected, abs=1e-12)
+    assert evaluate(labels, probs, EMOTIONS)["brier"] == brier_score(labels, probs)
 
 
-def test_calibration_error_of_one_bin_by_hand():
-    probs = np.array([[0.9, 0.1]] * 4)
-    assert calibration_error(np.array([0, 0, 0, 1]), probs) == pytest.approx(0.9 - 0.75)
-
-
-def test_calibration_error_takes_certainty():
-    assert calibration_error(np.array([0, 1]), np.eye(2)) == 0
+def test_the_brier_score_lies_between_certainty_right_and_certainty_wrong():
+    assert brier_score(np.array([0, 1]), np.eye(2)) == 0
+    assert brier_score(np.array([1, 0]), np.eye(2)) == 2
+    assert brier_score(np.array([0]), np.full((1, 7), 1 / 7)) == pytest.approx(6 / 7)
 
 
 def test_top_3_by_hand():
@@ -90,8 +80,8 @@ def test_every_promised_key_is_there_and_plain():
 
     figures = evaluate(*random_case(), EMOTIONS)
     assert list(figures) == [
-        "accuracy", "top3_accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "log_loss", "roc_auc", "ece", "n",
-        "ci95", "per_class", "confusion_matrix",
+        "accuracy", "top3_accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "log_loss", "roc_auc", "ece",
+        "adaptive_ece", "brier", "n", "ci95", "per_class", "confusion_matrix",
     ]  # fmt: skip
     assert json.loads(json.dumps(figures)) == figures
     low, high = figures["ci95"]

@@ -98,6 +98,25 @@ def test_missing_or_damaged_table_files_are_named(tmp_path):
         PredictionTable.load(tmp_path / "t.npz")
 
 
+def test_half_a_table_file_is_named(tmp_path):
+    table().save(tmp_path / "t.npz")
+    (tmp_path / "t.npz").write_bytes((tmp_path / "t.npz").read_bytes()[:-40])
+    with pytest.raises(DataError, match=r"t\.npz"):
+        PredictionTable.load(tmp_path / "t.npz")
+
+
+def test_a_table_of_other_classes_is_refused(tmp_path):
+    PredictionTable(np.zeros((1, 2)), [0], ("a",), ("cat", "dog"), "test").save(tmp_path / "t.npz")
+    with pytest.raises(DataError, match=r"cat.*known classes: angry"):
+        PredictionTable.load(tmp_path / "t.npz")
+
+
+def test_a_table_that_names_its_temperature_names_the_product_when_it_is_cooled_again():
+    hot = PredictionTable([[2.0, 4.0]], [0], ("a",), ("fear", "sad"), "test", {"temperature": "2.0"})
+    assert hot.cooled(0.5).source["temperature"] == "1.0" and hot.cooled(0.5).logits.tolist() == [[4.0, 8.0]]
+    assert "temperature" not in table().cooled(2.0).source
+
+
 def test_a_missing_folder_is_named_when_saving(tmp_path):
     with pytest.raises(OutputError, match="nowhere"):
         table().save(tmp_path / "nowhere" / "t.npz")
