@@ -87,11 +87,9 @@ def _table(model: Checkpoint, corpus: Corpus, split: str, path: Path | None) -> 
 
 def show(found: Mistakes, title: str) -> None:
     """Print the most frequent pairs as a table."""
-    low, high = found.ci95
     pairs = console.make_table(
         "label", "prediction", "faces", "of the label", "of all mistakes",
-        title=f"{title}: {found.wrong:,} of {found.n:,} wrong, {console.percent(found.rate)} "
-        f"(95 %: {console.percent(low)} to {console.percent(high)})",
+        title=f"{title}: {found.wrong:,} of {found.n:,} wrong, {console.with_interval(found.rate, found.ci95)}",
     )  # fmt: skip
     for pair in found.pairs[:_SHOWN]:
         shares = console.percent(pair.share_of_label), console.percent(pair.share_of_mistakes)

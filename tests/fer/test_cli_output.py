@@ -237,7 +237,9 @@ def test_explain_writes_into_the_working_folder_by_default(fer, checkpoint_file,
 def test_explaining_a_data_set_gives_a_gallery(fer, checkpoint_file, fake_zip, tmp_path):
     outcome = fer("explain", "--checkpoint", checkpoint_file, "--data", fake_zip, "--out", tmp_path / "out")
     assert outcome.code == 0 and outcome.err == ""
-    assert outcome.out.split() == [str(tmp_path / "out" / name) for name in ("gallery-validation.png", "explanations.json")]
+    tables, pictures = ("predictions.npz", "heatmaps.npz"), ("gallery", "unsure", "averages")
+    names = [*tables, *(f"{name}-validation.png" for name in pictures), "averages.json", "explanations.json"]
+    assert outcome.out.split() == [str(tmp_path / "out" / name) for name in names]
     faces = json.loads((tmp_path / "out" / "explanations.json").read_text(encoding="utf-8"))["faces"]
     assert {face["truth"] for face in faces} == set(EMOTIONS)
 
