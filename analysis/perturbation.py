@@ -36,7 +36,7 @@ class Scores(nn.Module):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        self.net, self.card = checkpoint.model, checkpoint.card
+        self.net, self.card = checkpoint.runner, checkpoint.card
 
     @torch.no_grad()
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
