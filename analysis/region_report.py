@@ -112,7 +112,7 @@ def _strays(
 ) -> list[tuple[str, FloatArray | ByteArray]]:
     table, heatmaps = tables
     rows = [table.names.index(stray.name) for stray in report.background.worst]
-    captions = [f"{stray.share:.0%}: {stray.label}, answer {stray.predicted}" for stray in report.background.worst]
+    captions = [f"{stray.share:.0%} of the map\n{stray.label}, answer {stray.predicted}" for stray in report.background.worst]
     return [(caption, overlay(rgb(images[row]), heatmaps[row])) for caption, row in zip(captions, rows, strict=True)]
 
 

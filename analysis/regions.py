@@ -179,12 +179,16 @@ _MORE = {1: "more", -1: "LESS", 0: "not clearly more", None: "(too few faces to 
 
 @dataclass(frozen=True)
 class Stray:
-    """A face whose map lies on the background: file name, true and answered class, share of the map."""
+    """A face whose map lies on the background.
+
+    ``share`` is that of the map, ``strength`` the map's raw peak over the median one: a faint map says little, wherever it lies.
+    """
 
     name: str
     label: str
     predicted: str
     share: float
+    strength: float | None
 
 
 @dataclass(frozen=True)
@@ -206,21 +210,23 @@ class Background:
     worst: tuple[Stray, ...]
 
     @classmethod
-    def of(cls, table: PredictionTable, shares: Shares) -> Self:
-        """Over all faces of a table."""
+    def of(cls, table: PredictionTable, shares: Shares, peaks: npt.NDArray[np.floating]) -> Self:
+        """Over all faces of a table; peaks float (N,) are those of the raw maps."""
         lift = shares.lift[:, BACKGROUND]
         own = {name: lift[table.labels == c] for c, name in enumerate(table.classes)}
         means = {name: Mean.of(values) for name, values in own.items()}
         flagged = tuple(name for name, mean in means.items() if mean.ci95 and mean.n >= FEW and mean.ci95[0] > BACKGROUND_LIFT)
         order = np.argsort(-np.nan_to_num(lift, nan=-1), kind="stable")
-        worst = [_stray(table, shares, int(i)) for i in order[:_LISTED] if lift[i] > BACKGROUND_LIFT]
+        worst = [_stray(table, shares, peaks, int(i)) for i in order[:_LISTED] if lift[i] > BACKGROUND_LIFT]
         counts = {name: int((values > BACKGROUND_LIFT).sum()) for name, values in own.items()}
         return cls(float(shares.area[:, BACKGROUND].mean()), means, counts, flagged, tuple(worst))
 
 
-def _stray(table: PredictionTable, shares: Shares, row: int) -> Stray:
+def _stray(table: PredictionTable, shares: Shares, peaks: npt.NDArray[np.floating], row: int) -> Stray:
     label, answer = (table.classes[places[row]] for places in (table.labels, table.predicted))
-    return Stray(table.names[row], label, answer, float(shares.mass[row, BACKGROUND]))
+    median = float(np.median(peaks))
+    strength = float(peaks[row]) / median if median > 0 else None
+    return Stray(table.names[row], label, answer, float(shares.mass[row, BACKGROUND]), strength)
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,7 +300,7 @@ def look(table: PredictionTable, heatmaps: HeatmapTable, covered: Covered, label
         area=dict(zip(REGIONS, shares.area.mean(axis=0).tolist(), strict=True)),
         groups=tuple(groups),
         verdicts=tuple(verdicts),
-        background=Background.of(table, shares),
+        background=Background.of(table, shares, heatmaps.peaks),
     )
 
 

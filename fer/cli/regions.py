@@ -122,7 +122,8 @@ def _show_background(found: RegionReport) -> None:
         f"{strays:,} of {found.n:,} faces; {classes}; {found.empty:,} empty maps"
     )
     for stray in seen.worst:
-        console.put(f"  {console.percent(stray.share)}  {stray.name}  {stray.label}, answered {stray.predicted}")
+        strength = "" if stray.strength is None else f", peak {stray.strength:.2f} of the median map's"
+        console.put(f"  {console.percent(stray.share)}  {stray.name}  {stray.label}, answered {stray.predicted}{strength}")
 
 
 def _count(group: Group) -> str:
