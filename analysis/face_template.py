@@ -23,12 +23,12 @@ Labels = npt.NDArray[np.int8]
 Points = npt.NDArray[np.float64]
 
 #: Names of the regions; a label map holds positions in this tuple.
-REGIONS: tuple[str, ...] = ("brows", "eyes", "nose", "mouth", "cheeks", "forehead/chin", "background")
+REGIONS: tuple[str, ...] = ("brows", "eyes", "nose", "mouth", "cheeks", "forehead", "chin", "background")
 BACKGROUND = REGIONS.index("background")
 
 #: One colour a region, told apart also by people with colour-vision deficiency (after Okabe and Ito 2008).
 REGION_COLOURS: dict[str, str] = dict(
-    zip(REGIONS, ("#e69f00", "#56b4e9", "#009e73", "#d55e00", "#f0e442", "#cc79a7", "#999999"), strict=True)
+    zip(REGIONS, ("#e69f00", "#56b4e9", "#009e73", "#d55e00", "#f0e442", "#cc79a7", "#0072b2", "#999999"), strict=True)
 )
 
 #: float64 (5, 2): left eye, right eye, tip of the nose, left and right corner of the mouth of the template.
@@ -41,7 +41,7 @@ _BROWS = ((0, 11.0), (8, 10.4), (14.0, 11.4), (16.0, 14.4), (9, 14.5), (3.6, 15.
 _NOSE = ((0, 15.4), (3.6, 15.4), (3.2, 18.0), (3.8, 21.5), (6.8, 26.5), (7.2, 30.4), (4.5, 32.6), (0, 32.6))
 _MOUTH = ((0, 33.5), (6.5, 33.3), (10.5, 34.4), (10.8, 37.0), (8.4, 41.4), (4.5, 44.2), (0, 44.4))
 _EYE_CENTRE, _EYE_HALF_AXES = (9.0, 17.3), (5.9, 2.9)
-#: Above this the rest of the face is forehead, below the next one, between the lines of the jaw, it is chin.
+#: Above the first of these heights the rest of the face is forehead, below the second it is chin.
 _TEMPLE, _CHIN = 14.5, 40.5
 
 
@@ -64,7 +64,7 @@ def label_at(points: npt.ArrayLike) -> Labels:
     """
     where = np.asarray(points, dtype=np.float64)
     y = where[:, 1]
-    rest = np.where((y < _TEMPLE) | (y > _CHIN), REGIONS.index("forehead/chin"), REGIONS.index("cheeks"))
+    rest = np.select([y < _TEMPLE, y > _CHIN], [REGIONS.index("forehead"), REGIONS.index("chin")], REGIONS.index("cheeks"))
     found = np.where(_both(_FACE).contains_points(where), rest, BACKGROUND)
     # later ones lie above earlier ones
     for name, half in (("brows", _BROWS), ("nose", _NOSE), ("mouth", _MOUTH)):
@@ -131,3 +131,15 @@ def regions_of(face: Face) -> Labels:
     corner, side = (face.box.x1, face.box.y1), (face.box.width, face.box.height)
     inside = (np.asarray(face.landmarks, dtype=np.float64) - corner + 0.5) / side * FACE_SIZE - 0.5
     return regions_from_landmarks(inside)
+
+
+def regions_of_crops(landmarks: npt.ArrayLike) -> Labels:
+    """int8 (N, 48, 48) of faces of 48×48 by landmarks (N, 5, 2) in pixels of each; the template where a face's are NaN.
+
+    Raises:
+        DataError: they have another shape, or a face's points are all one.
+    """
+    points = np.asarray(landmarks, dtype=np.float64)
+    if points.ndim != 3 or points.shape[1:] != ANCHORS.shape:
+        raise DataError(f"landmarks {points.shape} are not five points x, y a face: (faces, 5, 2)")
+    return np.stack([template() if np.isnan(face).all() else regions_from_landmarks(face) for face in points])

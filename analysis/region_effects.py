@@ -5,12 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
-from torchvision.transforms.v2.functional import gaussian_blur
 
 from analysis.face_template import REGIONS
-from analysis.perturbation import GREY, Scores
+from analysis.perturbation import GREY, Scores, blurred
 from fer.registry import Registry
-from fer.types import IntArray, Progress
+from fer.types import Progress
 
 Values = npt.NDArray[np.float64]
 #: Faces float32 (N, 1, 48, 48) in 0..1 → the same shape, from which covered pixels are taken.
@@ -18,19 +17,13 @@ Cover = Callable[[torch.Tensor], torch.Tensor]
 
 COVERS: Registry[Cover] = Registry("cover")
 
-#: Standard deviation in pixels of the blur that leaves skin but no expression; the kernel reaches three of them.
-_BLUR, _KERNEL = 6.0, 37
-
 
 @COVERS.register("grey")
 def _grey(pixels: torch.Tensor) -> torch.Tensor:
     return torch.full_like(pixels, GREY)
 
 
-@COVERS.register("blurred")
-def _blurred(pixels: torch.Tensor) -> torch.Tensor:
-    blurred: torch.Tensor = gaussian_blur(pixels, [_KERNEL, _KERNEL], [_BLUR, _BLUR])
-    return blurred
+COVERS.add("blurred", blurred)
 
 
 def occlusion_effects(
@@ -54,7 +47,7 @@ def occlusion_effects(
         progress: told regions done and all.
 
     Returns:
-        float64 (N, 7), −1..1, > 0 where the region speaks for the target; 0 where a face has no pixel of the region.
+        float64 (N, 8), −1..1, > 0 where the region speaks for the target; 0 where a face has no pixel of the region.
 
     Raises:
         UnknownNameError: no such cover.
@@ -68,19 +61,3 @@ def occlusion_effects(
         if progress:
             progress(region + 1, len(REGIONS))
     return torch.stack(effects, dim=1).double().numpy()
-
-
-def balanced(labels: IntArray, size: int, seed: int) -> IntArray:
-    """Rows int64 in rising order, at most ``size``: as equally many of every class as there are, drawn with a seed.
-
-    >>> balanced(np.array([0, 0, 0, 0, 1]), 3, seed=0).tolist()[-1]
-    4
-    """
-    rng = np.random.default_rng(seed)
-    queues = [list(rng.permutation(np.flatnonzero(labels == c))) for c in np.unique(labels)]
-    chosen: list[int] = []
-    while len(chosen) < size and any(queues):
-        for queue in queues:
-            if queue and len(chosen) < size:
-                chosen.append(int(queue.pop()))
-    return np.array(sorted(chosen), dtype=np.int64)

@@ -4,24 +4,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from analysis.averages import Average, averages
 from analysis.explain.heatmaps import HeatmapTable
-from analysis.face_template import template
+from analysis.face_template import Labels, regions_of_crops, template
 from analysis.figures import regions as figures
 from analysis.figures import save
 from analysis.figures.gallery import rgb
 from analysis.figures.overlay import overlay
 from analysis.perturbation import Scores
-from analysis.region_effects import balanced, occlusion_effects
-from analysis.regions import Covered, RegionReport, look
+from analysis.region_effects import occlusion_effects
+from analysis.regions import Covered, RegionReport, check_tables, look
+from analysis.sampling import balanced
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import to_unit
 from fer.errors import ConfigError, DataError
 from fer.files import make_folder, write_json
-from fer.types import ByteArray, FloatArray, PredictionTable, Progress
+from fer.types import ByteArray, FloatArray, IntArray, PredictionTable, Progress
 
 #: Single faces that the template is drawn over.
 _FITTED = 33
@@ -37,14 +39,25 @@ class Plan:
 
 
 def load_tables(folder: Path) -> tuple[PredictionTable, HeatmapTable]:
-    """The tables of one pass, as ``fer explain --data`` writes them; DataError where they are missing or damaged."""
-    return PredictionTable.load(folder / "predictions.npz"), HeatmapTable.load(folder / "heatmaps.npz")
+    """The tables of one pass, as ``fer explain --data`` writes them.
+
+    Raises:
+        DataError: they are missing or damaged, of different faces, or the maps explain another class than the answer.
+    """
+    table, heatmaps = PredictionTable.load(folder / "predictions.npz"), HeatmapTable.load(folder / "heatmaps.npz")
+    check_tables(table, heatmaps)
+    return table, heatmaps
 
 
 def cover_sample(
-    checkpoint: Checkpoint, faces: FaceSet, heatmaps: HeatmapTable, plan: Plan, progress: Progress | None = None
+    checkpoint: Checkpoint,
+    faces: FaceSet,
+    targets: IntArray,
+    plan: Plan,
+    labels: Labels | None = None,
+    progress: Progress | None = None,
 ) -> Covered:
-    """Effects of covering each region of a sample; faces row by row with the heatmaps, whose classes are asked about.
+    """Effects of covering each region of a sample; targets int64 (N,) are the classes asked about, labels as in :func:`look`.
 
     Raises:
         ConfigError: no face is asked for.
@@ -53,8 +66,9 @@ def cover_sample(
     if plan.faces < 1:
         raise ConfigError(f"--faces {plan.faces}: cover the regions of one face or more")
     rows = balanced(faces.labels.cpu().numpy(), plan.faces, plan.seed)
-    pixels, targets = to_unit(faces.images[rows].cpu()), torch.from_numpy(heatmaps.targets[rows])
-    effects = occlusion_effects(Scores(checkpoint), pixels, targets, template(), plan.cover, progress)
+    regions = template() if labels is None else labels if labels.ndim == 2 else labels[rows]
+    pixels, asked = to_unit(faces.images[rows].cpu()), torch.from_numpy(targets[rows])
+    effects = occlusion_effects(Scores(checkpoint), pixels, asked, regions, plan.cover, progress)
     return Covered(rows, effects, plan.cover)
 
 
@@ -63,18 +77,30 @@ def study(
     faces: FaceSet,
     tables: tuple[PredictionTable, HeatmapTable],
     plan: Plan = Plan(),
+    landmarks: npt.ArrayLike | None = None,
     progress: Progress | None = None,
 ) -> RegionReport:
     """Where a checkpoint looks, from tables of one pass over these very faces.
 
+    Args:
+        checkpoint: that made the tables.
+        faces: row by row with them.
+        tables: predictions and their heatmaps.
+        plan: which regions are covered.
+        landmarks: (N, 5, 2) as :func:`analysis.face_template.regions_of_crops` takes them; the template without.
+        progress: told regions done and all.
+
     Raises:
-        DataError: the tables are of other faces than one another.
+        DataError: tables, faces and landmarks do not belong together, or maps explain another class than the answer.
         ConfigError, UnknownNameError: as :func:`cover_sample`.
     """
     table, heatmaps = tables
-    if len(table) != len(heatmaps) or len(table) != len(faces):
-        raise DataError(f"{len(table):,} predictions, {len(heatmaps):,} maps and {len(faces):,} faces do not belong together")
-    return look(table, heatmaps, cover_sample(checkpoint, faces, heatmaps, plan, progress))
+    labels = None if landmarks is None else regions_of_crops(landmarks)
+    check_tables(table, heatmaps)
+    counts = {"predictions": len(table), "faces": len(faces), "landmarks": len(table) if labels is None else len(labels)}
+    if len(set(counts.values())) > 1:
+        raise DataError(f"{', '.join(f'{n:,} {what}' for what, n in counts.items())} do not belong together")
+    return look(table, heatmaps, cover_sample(checkpoint, faces, heatmaps.targets, plan, labels, progress), labels)
 
 
 def write(report: RegionReport, tables: tuple[PredictionTable, HeatmapTable], images: ByteArray, out: Path) -> list[Path]:

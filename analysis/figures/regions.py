@@ -14,7 +14,9 @@ from matplotlib.patches import Patch
 
 from analysis.averages import RIGHT, WRONG, Average
 from analysis.face_template import REGION_COLOURS, REGIONS, Labels, label_at, template
-from analysis.regions import Group, Mean, RegionReport, Verdict
+from analysis.means import Mean
+from analysis.region_verdicts import Verdict
+from analysis.regions import Group, RegionReport
 from fer.types import ByteArray, FloatArray
 
 _COLOURS = ListedColormap(list(REGION_COLOURS.values()))
@@ -38,7 +40,8 @@ def draw_outlines(ax: Axes, face: FloatArray | ByteArray, title: str) -> Axes:
     """A face, grey (48, 48) or RGB (48, 48, 3), with the edges of the regions in their colours; grey ones are stretched."""
     ax.imshow(face, cmap="gray")
     labels = _fine()
-    for place, colour in enumerate(REGION_COLOURS.values()):
+    # small regions last: neighbours share an edge, and the later line hides the earlier one
+    for place, colour in reversed(list(enumerate(REGION_COLOURS.values()))):
         ax.contour(labels == place, levels=[0.5], colors=colour, linewidths=0.8, extent=(-0.5, 47.5, -0.5, 47.5))
     ax.set_title(title, fontsize=7, pad=2)
     return _bare(ax)
@@ -70,7 +73,7 @@ def template_figure(face: FloatArray | None, title: str) -> Figure:
         Patch(color=colour, label=f"{name} {share:.1%}")
         for (name, colour), share in zip(REGION_COLOURS.items(), area, strict=True)
     ]
-    fig.legend(handles=patches, loc="outside lower center", ncols=4 if face is not None else 3, fontsize=7)
+    fig.legend(handles=patches, loc="outside lower center", ncols=4 if face is not None else 2, fontsize=7)
     fig.suptitle(title, fontsize=9)
     return fig
 

@@ -11,7 +11,8 @@ from fer.cli import console, options
 
 if TYPE_CHECKING:
     from analysis.explain import HeatmapTable
-    from analysis.regions import Group, Mean, RegionReport
+    from analysis.means import Mean
+    from analysis.regions import Group, RegionReport
     from fer.checkpoint import Checkpoint
     from fer.data import Corpus
     from fer.types import PredictionTable
@@ -31,7 +32,9 @@ def regions(
     method: Annotated[
         Optional[str], typer.Option("--method", "-m", help="Explanation method. [default: that of --from, or gradcam]")
     ] = None,
-    faces: Annotated[int, typer.Option(help="Faces whose regions are covered, as many of every class as there are.")] = 500,
+    faces: Annotated[
+        int, typer.Option(min=1, help="Faces whose regions are covered, as many of every class as there are.")
+    ] = 500,
     cover: Annotated[
         str, typer.Option(help="How a region is covered: grey (the mean of the Training split) or blurred.")
     ] = "grey",
@@ -44,12 +47,9 @@ def regions(
     from analysis.region_report import Plan, study, write
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
-    from fer.errors import ConfigError
     from fer.files import make_folder
 
     COVERS[cover]  # what is unknown or impossible is said before anything is done
-    if faces < 1:
-        raise ConfigError(f"--faces {faces}: name 1 or more")
     model = load_checkpoint(checkpoint)
     tables = _saved(source, model, split, method) if source else None
     with console.progress("reading faces") as report:
@@ -61,7 +61,7 @@ def regions(
         tables[1].save(out / "heatmaps.npz")
     judged = paired(tables[0], corpus)
     with console.progress("covering regions") as report:
-        found = study(model, judged, tables, Plan(faces, cover), report)
+        found = study(model, judged, tables, Plan(faces, cover), progress=report)
     for path in write(found, tables, judged.images.cpu().numpy()[:, 0], out):
         console.say(str(path))
     console.put_json(found.to_dict()) if json else show(found)

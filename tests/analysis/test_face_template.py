@@ -13,6 +13,7 @@ from analysis.face_template import (
     label_at,
     regions_from_landmarks,
     regions_of,
+    regions_of_crops,
     similarity,
     template,
 )
@@ -26,17 +27,17 @@ def test_every_pixel_has_one_region_and_every_region_some_pixels():
     labels = template()
     assert labels.shape == (48, 48) and labels.dtype == np.int8
     counts = np.bincount(labels.ravel(), minlength=len(REGIONS))
-    assert counts.sum() == 48 * 48 and len(counts) == len(REGIONS) and (counts >= 100).all()
+    assert counts.sum() == 48 * 48 and len(counts) == len(REGIONS) and (counts >= 60).all()
     assert len(set(REGION_COLOURS.values())) == len(REGIONS)
 
 
 @pytest.mark.parametrize(
     ("region", "pieces"),
-    [("brows", 1), ("eyes", 2), ("nose", 1), ("mouth", 1), ("forehead/chin", 2), ("background", 2)],
+    [("brows", 1), ("eyes", 2), ("nose", 1), ("mouth", 1), ("cheeks", 1), ("forehead", 1), ("chin", 1), ("background", 2)],
 )
 def test_a_region_is_of_one_piece_or_one_on_each_side(region, pieces):
-    _, found = ndimage.label(template() == REGIONS.index(region))
-    assert found == pieces
+    marked, _ = ndimage.label(template() == REGIONS.index(region))
+    assert (np.bincount(marked.ravel())[1:] > 2).sum() == pieces  # a pixel of cheek lies between eye and nose
 
 
 @pytest.mark.parametrize(("anchor", "region"), zip(range(5), ["eyes", "eyes", "nose", "mouth", "mouth"], strict=True))
@@ -80,8 +81,8 @@ def test_the_templates_own_points_give_the_template():
 
 
 def test_a_shift_by_whole_pixels_shifts_the_regions():
-    found = regions_from_landmarks(ANCHORS + (3, -2))
-    np.testing.assert_array_equal(found[:46, 3:], template()[2:, :45])
+    found = regions_from_landmarks(ANCHORS + np.array((3, -2)))
+    assert (found[:46, 3:] == template()[2:, :45]).mean() > 0.999  # pixels on an edge may fall to either side
 
 
 def test_a_face_turned_by_a_quarter_turns_the_regions():
@@ -110,31 +111,47 @@ def test_landmarks_that_are_none_are_an_expected_error(landmarks):
 def test_a_face_without_landmarks_has_the_template_one_with_them_its_own():
     image, box = np.zeros((96, 96, 3), dtype=np.uint8), Box(100, 50, 196, 146)
     assert regions_of(Face(image, box, 1.0, "haar")) is template()
-    landmarks = ((ANCHORS + (3, -2) + 0.5) * 2 - 0.5) + (100, 50)
+    landmarks = ((ANCHORS + np.array((3, -2)) + 0.5) * 2 - 0.5) + np.array((100, 50))
     found = regions_of(Face(image, box, 1.0, "other", landmarks.astype(np.float32)))
-    assert (found == regions_from_landmarks(ANCHORS + (3, -2))).mean() > 0.99
+    assert (found == regions_from_landmarks(ANCHORS + np.array((3, -2)))).mean() > 0.99
+
+
+def test_faces_of_a_set_follow_their_landmarks_and_those_without_have_the_template():
+    found = regions_of_crops(np.stack([ANCHORS + 4, np.full((5, 2), np.nan)]))
+    assert found.shape == (2, 48, 48)
+    np.testing.assert_array_equal(found[0], regions_from_landmarks(ANCHORS + 4))
+    np.testing.assert_array_equal(found[1], template())
+    assert (found[0] != found[1]).mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    "landmarks", [ANCHORS, np.zeros((3, 4, 2)), np.zeros((1, 5, 2))], ids=["one face", "four", "one point"]
+)
+def test_landmarks_of_a_set_that_are_none_are_an_expected_error(landmarks):
+    with pytest.raises(DataError, match="five"):
+        regions_of_crops(landmarks)
+
+
+def test_half_of_the_points_missing_is_an_expected_error():
+    landmarks = ANCHORS.copy()
+    landmarks[3:] = np.nan
+    with pytest.raises(DataError, match="five"):
+        regions_of_crops(landmarks[None])
 
 
 @pytest.mark.realdata
 def test_the_eyes_of_real_faces_lie_in_the_eyes():
-    """OpenCV's own eye detector (Haar, Lienhart 2002) on enlarged faces, half of the picture each."""
+    """OpenCV's own eye detector on the upper part of enlarged faces; pairs side by side and neither too near nor too far."""
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_eye.xml")
-    images = load(REAL_DATA).split("validation").images[::12, 0].numpy()
-    centres = []
-    for image in images:
-        found = cascade.detectMultiScale(
-            cv2.resize(image, (192, 192), interpolation=cv2.INTER_CUBIC), 1.05, 6, minSize=(28, 28)
-        )
-        if len(found) == 2:
-            centres += [((x + w / 2) / 4 - 0.5, (y + h / 2) / 4 - 0.5) for x, y, w, h in found]
-    points = np.array(centres)
-    assert len(points) > 60
-    for anchor, side in ((ANCHORS[0], points[:, 0] < 23.6), (ANCHORS[1], points[:, 0] > 23.6)):
-        np.testing.assert_allclose(np.median(points[side], axis=0), anchor, atol=1.5)
-    print(
-        len(points),
-        (label_at(points) == REGIONS.index("eyes")).mean(),
-        np.median(points[points[:, 0] < 23.6], 0),
-        np.median(points[points[:, 0] > 23.6], 0),
-    )
-    assert (label_at(points) == REGIONS.index("eyes")).mean() > 0.7
+    pairs = []
+    for image in load(REAL_DATA).split("validation").images[::6, 0].numpy():
+        large = cv2.resize(image, (192, 192), interpolation=cv2.INTER_CUBIC)
+        found = cascade.detectMultiScale(large[:120], 1.05, 6, minSize=(28, 28))
+        eyes = sorted(((x + w / 2) / 4 - 0.5, (y + h / 2) / 4 - 0.5) for x, y, w, h in found)
+        if len(eyes) == 2 and abs(eyes[0][1] - eyes[1][1]) < 5 and 12 < eyes[1][0] - eyes[0][0] < 26:
+            pairs.append(eyes)
+    points = np.array(pairs)
+    assert len(points) > 300
+    np.testing.assert_allclose(np.median(points, axis=0), ANCHORS[:2], atol=1)
+    inside = (label_at(points.reshape(-1, 2)) == REGIONS.index("eyes")).mean()
+    assert inside > 0.7  # docs/regions.md: 74 %
