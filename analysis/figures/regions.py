@@ -2,21 +2,25 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
+from contourpy import LineType, contour_generator
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from analysis.averages import RIGHT, WRONG, Average
-from analysis.face_template import REGION_COLOURS, REGIONS, Labels, label_at, template
+from analysis.face_template import REGION_COLOURS, REGIONS, Labels, Points, label_at, template
 from analysis.means import Mean
 from analysis.region_verdicts import Verdict
 from analysis.regions import Group, RegionReport
+from fer.data.faceset import FACE_SIZE
 from fer.types import ByteArray, FloatArray
 
 _COLOURS = ListedColormap(list(REGION_COLOURS.values()))
@@ -39,20 +43,26 @@ def draw_template(ax: Axes, face: FloatArray | None = None, labels: Labels | Non
 def draw_outlines(ax: Axes, face: FloatArray | ByteArray, title: str) -> Axes:
     """A face, grey (48, 48) or RGB (48, 48, 3), with the edges of the regions in their colours; grey ones are stretched."""
     ax.imshow(face, cmap="gray")
-    labels = _fine()
-    # small regions last: neighbours share an edge, and the later line hides the earlier one
-    for place, colour in reversed(list(enumerate(REGION_COLOURS.values()))):
-        ax.contour(labels == place, levels=[0.5], colors=colour, linewidths=0.8, extent=(-0.5, 47.5, -0.5, 47.5))
+    for colour, lines in _outlines():
+        ax.add_collection(LineCollection(lines, colors=colour, linewidths=0.8))
     ax.set_title(title, fontsize=7, pad=2)
     return _bare(ax)
 
 
 @cache
-def _fine() -> Labels:
-    """The template ten times finer, for smooth edges."""
-    steps = (np.arange(480) + 0.5) / 10 - 0.5
+def _outlines() -> tuple[tuple[str, list[Points]], ...]:
+    """Colour and lines float (K, 2) of each region of the template, ten times finer than its pixels.
+
+    Small regions come last: neighbours share an edge, and the later line hides the earlier one.
+    """
+    steps = (np.arange(10 * FACE_SIZE) + 0.5) / 10 - 0.5
     x, y = np.meshgrid(steps, steps)
-    return label_at(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(x.shape)
+    labels = label_at(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(x.shape)
+    found = []
+    for place, colour in enumerate(REGION_COLOURS.values()):
+        lines = contour_generator(x, y, labels == place, line_type=LineType.Separate).lines(0.5)
+        found.append((colour, cast(list[Points], lines)))
+    return tuple(reversed(found))
 
 
 def _bare(ax: Axes) -> Axes:
