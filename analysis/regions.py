@@ -93,11 +93,14 @@ class RegionReport:
 
 
 def check_tables(table: PredictionTable, heatmaps: HeatmapTable) -> None:
-    """DataError where maps are of other faces or classes, or explain another class than each face's answer."""
+    """DataError where maps are of other faces or classes, or explain anything but each face's answer at the usual layers."""
     if table.names != heatmaps.names or table.classes != heatmaps.classes:
         raise DataError(
             "the predictions and the heatmaps are of different faces or classes; write both with fer explain --data"
         )
+    if (heatmaps.contrasts >= 0).any() or heatmaps.layers:
+        kind = f"layers {', '.join(heatmaps.layers)}" if heatmaps.layers else "a contrast of two classes"
+        raise DataError(f"the heatmaps are of {kind}; write them with fer explain --data without --against and --layer")
     other = np.flatnonzero(heatmaps.targets != table.predicted)
     if len(other):
         target = table.classes[heatmaps.targets[other[0]]]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from operator import eq
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -93,18 +92,20 @@ def explain_set(
     check(checkpoint, question)
     aim = make_aim(checkpoint, len(faces), question.target, question.against)
     parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-    targets: list[int] = []
+    asked: list[torch.Tensor] = []
     for start in range(0, len(faces), BATCH):
         here = aim.part(start, start + BATCH)
         maps = _maps(checkpoint, faces.images[start : start + BATCH], here, question.method, question.layers)
         values = _face_sized(maps.values, faces.images.shape[-1]).half()
         parts.append((maps.logits.float() / checkpoint.card.temperature, values, maps.peaks))
-        targets += here.classes(maps.logits).tolist()
+        asked.append(torch.stack([here.classes(maps.logits), here.contrasts(maps.logits)]))
         if progress:
             progress(min(start + BATCH, len(faces)), len(faces))
     logits, values, peaks = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
     table = make_table(checkpoint, faces, logits)
-    return table, HeatmapTable(values.numpy(), peaks.numpy(), np.array(targets), table.classes, question.method, table.names)
+    targets, against = torch.cat(asked, dim=1).cpu().numpy()
+    about = (table.classes, question.method, table.names)
+    return table, HeatmapTable(values.numpy(), peaks.numpy(), targets, *about, against, tuple(question.layers))
 
 
 def check(checkpoint: Checkpoint, question: Question) -> None:

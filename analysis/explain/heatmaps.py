@@ -26,6 +26,8 @@ class HeatmapTable:
         classes: names of the classes.
         method: name of the explanation method.
         names: N names of the faces.
+        against: int64 (N,), the class that each target is set against, -1 for none; all none where not given.
+        layers: the modules that were read; those that the architecture declares where empty.
     """
 
     values: npt.NDArray[np.float16]
@@ -34,17 +36,20 @@ class HeatmapTable:
     classes: tuple[str, ...]
     method: str
     names: tuple[str, ...]
+    against: IntArray | None = None
+    layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, dtype in (("values", np.float16), ("peaks", np.float32), ("targets", np.int64)):
+        if self.against is None:
+            object.__setattr__(self, "against", np.full(len(self.values), -1))
+        for name, dtype in (("values", np.float16), ("peaks", np.float32), ("targets", np.int64), ("against", np.int64)):
             value = np.asarray(getattr(self, name), dtype=dtype)
             value.setflags(write=False)
             object.__setattr__(self, name, value)
         n = len(self.values)
-        if self.values.ndim != 3 or any(len(part) != n for part in (self.peaks, self.targets, self.names)):
-            raise ValueError(
-                f"{self.values.shape} maps, {len(self.peaks)} peaks, {len(self.targets)} targets, {len(self.names)} names"
-            )
+        counts = {name: len(getattr(self, name)) for name in ("peaks", "targets", "names", "against")}
+        if self.values.ndim != 3 or set(counts.values()) != {n}:
+            raise ValueError(f"{self.values.shape} maps, " + ", ".join(f"{count} {name}" for name, count in counts.items()))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -52,14 +57,26 @@ class HeatmapTable:
     def __getitem__(self, row: int) -> Heatmap:
         """The heatmap of one face."""
         values = self.values[row].astype(np.float32)
-        return Heatmap(values, float(self.peaks[row]), self.classes[self.targets[row]], self.method)
+        other = self.contrasts[row]
+        against = self.classes[other] if other >= 0 else ""
+        return Heatmap(values, float(self.peaks[row]), self.classes[self.targets[row]], self.method, against)
+
+    @property
+    def contrasts(self) -> IntArray:
+        """:attr:`against` once it is filled in."""
+        return np.asarray(self.against)
 
     def save(self, path: Path) -> None:
         """Write one .npz; OutputError where the folder is missing or not writable."""
-        about = {"classes": self.classes, "method": self.method, "names": self.names}
+        about = {"classes": self.classes, "method": self.method, "names": self.names, "layers": self.layers}
         content = io.BytesIO()
         np.savez_compressed(
-            content, values=self.values, peaks=self.peaks, targets=self.targets, about=np.array(json.dumps(about))
+            content,
+            values=self.values,
+            peaks=self.peaks,
+            targets=self.targets,
+            against=self.contrasts,
+            about=np.array(json.dumps(about)),
         )
         write_whole(path, content.getvalue())
 
@@ -69,7 +86,8 @@ class HeatmapTable:
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
                 about: dict[str, Any] = json.loads(str(arrays["about"]))
-                parts = (arrays["values"], arrays["peaks"], arrays["targets"])
-            return cls(*parts, tuple(about["classes"]), about["method"], tuple(about["names"]))
+                values, peaks, targets, against = (arrays[name] for name in ("values", "peaks", "targets", "against"))
+            classes, names, layers = (tuple(about[name]) for name in ("classes", "names", "layers"))
+            return cls(values, peaks, targets, classes, about["method"], names, against, layers)
         except (OSError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise DataError(f"{path} holds no heatmaps of fer: {error}; write them anew with fer explain --data") from error

@@ -61,6 +61,10 @@ class Aim:
         """
         return chosen(self.target, logits)
 
+    def contrasts(self, logits: torch.Tensor) -> torch.Tensor:
+        """int64 (N,), the class that it is set against, -1 for none."""
+        return chosen(self.against, logits) if self.against is not None else torch.full_like(self.classes(logits), -1)
+
     def weights(self, logits: torch.Tensor) -> torch.Tensor:
         """float32 (N, C): the explained score is the sum of the logits under these weights.
 

@@ -249,3 +249,16 @@ def test_saved_tables_are_those_that_are_read(checkpoint_file, fake_folder, tmp_
     other.save(tmp_path / "heatmaps.npz")
     with pytest.raises(DataError, match="21 of 21"):
         load_tables(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "question, told",
+    [(Question(against="top2"), "a contrast of two classes"), (Question(layers=("block2",)), "layers block2")],
+    ids=["contrast", "layers"],
+)
+def test_maps_of_another_question_are_not_judged(checkpoint_file, fake_folder, tmp_path, question, told):
+    table, heatmaps = explain_set(checkpoints.load(checkpoint_file), load(fake_folder).split("validation"), question)
+    table.save(tmp_path / "predictions.npz")
+    heatmaps.save(tmp_path / "heatmaps.npz")
+    with pytest.raises(DataError, match=told):
+        load_tables(tmp_path)

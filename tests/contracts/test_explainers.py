@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.explain import METHODS, Question, explain, explain_set
+from analysis.explain import METHODS, HeatmapTable, Question, explain, explain_set
 from fer.checkpoint import Card, Checkpoint
 from fer.data import FaceSet
 from fer.emotions import EMOTIONS
@@ -293,6 +293,20 @@ def test_a_split_is_explained_as_its_faces_are_one_by_one(method):
     for row, alone in enumerate(explain(checkpoint, faces.images, method=method)):
         np.testing.assert_allclose(heatmaps[row].values, alone.values, atol=2e-3)  # half precision
         assert heatmaps[row].target == alone.target and heatmaps[row].peak == pytest.approx(alone.peak, rel=1e-3)
+
+
+@pytest.mark.parametrize("against", [None, "top2", "fear", ["fear", "sad", "fear"]])
+@pytest.mark.parametrize("layers", [(), ("conv1", "conv2")])
+def test_a_saved_table_tells_what_was_asked(against, layers, tmp_path):
+    faces = FaceSet(random_faces(3), torch.tensor([0, 3, 6]), ("a", "b", "c"), "validation")
+    question = Question("happy", against=against, layers=layers)
+    _, heatmaps = explain_set(random_checkpoint("gradcam"), faces, question)
+    heatmaps.save(tmp_path / "heatmaps.npz")
+    loaded = HeatmapTable.load(tmp_path / "heatmaps.npz")
+    alone = explain(random_checkpoint("gradcam"), faces.images, "happy", against=against, layers=layers)
+    assert [loaded[row].against for row in range(3)] == [heatmap.against for heatmap in alone]
+    assert (loaded.contrasts >= 0).all() == (against is not None)
+    assert loaded.layers == layers and [loaded[row].target for row in range(3)] == ["happy"] * 3
 
 
 @every_method
