@@ -48,7 +48,7 @@ def first_filters(checkpoint: Checkpoint) -> tuple[FilterBank, ...]:
 
     >>> from fer.checkpoint import load
     >>> [(bank.layer, bank.weights.shape) for bank in first_filters(load("baseline"))]
-    [('conv1', (32, 3, 3))]
+    [('conv1.0', (32, 3, 3))]
     """
     return tuple(_bank(*network) for network in _networks(checkpoint))
 
