@@ -12,6 +12,9 @@ from fer.errors import ConfigError
 from fer.models.ensemble import DEFAULT_MEMBERS, Ensemble, member_input
 from fer.types import FloatArray, Preprocess
 
+#: Norm of a filter that hardly answers, in parts of the strongest.
+_FAINT = 0.1
+
 
 @dataclass(frozen=True, eq=False)
 class FilterBank:
@@ -35,12 +38,30 @@ class FilterBank:
         """float32 (F,), Euclidean norms, falling."""
         return np.asarray(np.sqrt((self.weights.astype(np.float64) ** 2).sum(axis=(1, 2))), dtype=np.float32)
 
+    @property
+    def brightness(self) -> FloatArray:
+        """float32 (F,), 0..1: share of a filter's squared weights that answers to even brightness; 0: to differences alone."""
+        weights = self.weights.reshape(len(self.weights), -1).astype(np.float64)
+        even, squares = weights.sum(axis=1) ** 2 / weights.shape[1], (weights**2).sum(axis=1)
+        return np.asarray(np.divide(even, squares, out=np.zeros_like(even), where=squares > 0), dtype=np.float32)
+
+    def summary(self) -> dict[str, Any]:
+        """Statistics of all filters; ``faint`` are those whose norm is below a tenth of the strongest."""
+        norms, brightness = self.norms, self.brightness
+        figures = {
+            "strongest": float(norms[0]),
+            "median": float(np.median(norms)),
+            "weakest": float(norms[-1]),
+            "faint": int((norms < _FAINT * norms[0]).sum()),
+            "brightness": float(np.median(brightness)),
+        }
+        return {"member": self.member, "layer": self.layer, "n": len(norms), "size": list(self.weights.shape[1:])} | figures
+
     def to_dict(self, shown: int) -> dict[str, Any]:
-        """Plain JSON form: all norms, and the ``shown`` strongest filters to four decimals."""
+        """Plain JSON form: the summary, all norms, and the ``shown`` strongest filters to four decimals."""
         values = [[[round(float(v), 4) for v in row] for row in one] for one in self.weights[:shown]]
-        norms = [round(float(norm), 4) for norm in self.norms]
-        about = {"member": self.member, "layer": self.layer, "n": len(self.weights), "size": list(self.weights.shape[1:])}
-        return about | {"places": list(self.places), "norms": norms, "filters": values}
+        norms, brightness = ([round(float(v), 4) for v in one] for one in (self.norms, self.brightness))
+        return self.summary() | {"places": list(self.places), "norms": norms, "brightnesses": brightness, "filters": values}
 
 
 def first_filters(checkpoint: Checkpoint) -> tuple[FilterBank, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.depth import Depth, by_depth
+from analysis.depth import METHOD, Depth, by_depth
 from analysis.embedding import Embedding, embed, extremes, perplexity_for
 from analysis.features import FeatureTable, extract, last_layers
 from analysis.figures import depth as depth_figure
@@ -21,6 +21,9 @@ from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.files import make_folder, write_json
 from fer.types import ByteArray, Progress
+
+#: What tells features.json from the results of other commands.
+KIND = "features"
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,11 @@ class Learnt:
     of: int
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain JSON; points, filters and maps have files of their own."""
+        """The figures as plain JSON; points, filters and maps have files of their own, named after what is in them."""
         table = self.features.table
         faces = [{"name": table.names[row], "class": table.classes[table.labels[row]]} for row in self.rim]
-        peaks = [
-            {key: one[key] for key in ("layer", "name", "target", "peak")} for one in self.depth.to_dict(table)["maps"]
-        ]  # fmt: skip
         return {
+            "kind": KIND,
             "source": dict(table.source),
             "split": table.split,
             "n": len(table),
@@ -71,8 +72,8 @@ class Learnt:
             "dimensions": self.features.values.shape[1],
             "map": self.embedding.to_dict() | {"rim": faces},
             "separation": self.separation.to_dict(),
-            "filters": [{"member": bank.member, "layer": bank.layer, "n": len(bank.weights)} for bank in self.filters],
-            "depth": {"layers": list(self.depth.layers), "peaks": peaks},
+            "filters": [bank.summary() for bank in self.filters],
+            "depth": self.depth.measured(),
         }
 
 
@@ -99,7 +100,8 @@ def study(
     pixels = np.asarray(faces.images.cpu().flatten(1).numpy() / 255, dtype=np.float32)
     separation = separate(features.table, features.values, {"map": embedding.points, "pixels": pixels})
     rim = extremes(embedding.points, features.table.labels)
-    depth = by_depth(checkpoint, faces, features.table)
+    note(f"{METHOD} at every depth")
+    depth = by_depth(checkpoint, faces, features.table, progress)
     return Learnt(features, embedding, rim, separation, filters, depth, faces.images.cpu().numpy()[:, 0], of)
 
 

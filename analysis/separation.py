@@ -30,6 +30,20 @@ class Share:
 
 
 @dataclass(frozen=True)
+class ClassSeparation:
+    """One class: ``n`` faces, ``votes`` among their neighbours in the features, mean ``silhouette``; None where undefined."""
+
+    n: int
+    votes: Share | None
+    silhouette: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON form."""
+        votes = {"accuracy": None, "ci95": None} if self.votes is None else self.votes.to_dict()
+        return {"n": self.n, **votes, "silhouette": self.silhouette}
+
+
+@dataclass(frozen=True)
 class Mingling:
     """Faces of one class among whose neighbours another class has the most: how many, and what share of the class, 0..1."""
 
@@ -50,7 +64,7 @@ class Separation:
         votes: answers of the neighbours by space: in the features, on the map, ...
         most_frequent: share of the largest class, what answering it always would reach.
         silhouette: mean over all faces, -1..1 (Rousseeuw 1987); None where fewer than two classes occur.
-        by_class: its mean over the faces of each class; None for a class without faces.
+        by_class: votes in the features and silhouettes of the faces of each class.
         confusion: counts by label (rows) and vote in the features (columns).
         classes: names of both.
         mingling: the off-diagonal entries of ``confusion`` that are not 0, the most frequent first.
@@ -62,7 +76,7 @@ class Separation:
     votes: Mapping[str, Share]
     most_frequent: float
     silhouette: float | None
-    by_class: Mapping[str, float | None]
+    by_class: Mapping[str, ClassSeparation]
     confusion: tuple[tuple[int, ...], ...]
     classes: tuple[str, ...]
     mingling: tuple[Mingling, ...]
@@ -76,9 +90,8 @@ class Separation:
             "votes": {space: share.to_dict() for space, share in self.votes.items()},
             "most_frequent": self.most_frequent,
             "silhouette": self.silhouette,
-            "silhouette_by_class": dict(self.by_class),
+            "per_class": {name: one.to_dict() for name, one in self.by_class.items()},
             "confusion_matrix": [list(row) for row in self.confusion],
-            "classes": list(self.classes),
             "mingling": [vars(pair) for pair in self.mingling],
         }
 
@@ -104,7 +117,7 @@ def separate(table: PredictionTable, features: FloatArray, spaces: Mapping[str, 
         {name: _share(answer == labels) for name, answer in voted.items()},
         float(np.bincount(labels).max() / n),
         None if by_face is None else float(by_face.mean()),
-        {name: _mean(by_face, labels == c) for c, name in enumerate(classes)},
+        {name: _of_class(voted["features"], by_face, labels, c) for c, name in enumerate(classes)},
         tuple(tuple(int(count) for count in row) for row in confusion),
         classes,
         _mingling(confusion, classes),
@@ -129,8 +142,12 @@ def _share(right: npt.NDArray[np.bool_]) -> Share:
     return Share(float(right.mean()), (low, high))
 
 
-def _mean(values: FloatArray | None, where: npt.NDArray[np.bool_]) -> float | None:
-    return None if values is None or not where.any() else float(values[where].mean())
+def _of_class(voted: IntArray, silhouettes: FloatArray | None, labels: IntArray, c: int) -> ClassSeparation:
+    own = labels == c
+    if not own.any():
+        return ClassSeparation(0, None, None)
+    mean = None if silhouettes is None else float(silhouettes[own].mean())
+    return ClassSeparation(int(own.sum()), _share(voted[own] == c), mean)
 
 
 def _mingling(confusion: IntArray, classes: tuple[str, ...]) -> tuple[Mingling, ...]:

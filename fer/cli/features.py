@@ -43,7 +43,7 @@ def features(
     plan = Plan(faces, perplexity, seed)
     check(model, looked_at, plan)
     make_folder(out)  # what cannot be written is said before the long work
-    with console.progress("judging faces") as report:
+    with console.progress("working") as report:
         learnt = study(model, looked_at, plan, report, console.say)
     written = write(learnt, out)
     if json:
@@ -57,7 +57,7 @@ def features(
 
 
 def show(learnt: Learnt) -> None:
-    """Print the figures as two tables: right answers by space, and the classes that mingle."""
+    """Print the figures as tables: right answers by space and by class, the classes that mingle, the maps by depth."""
     found, made, table = learnt.separation, learnt.embedding, learnt.features.table
     title = f"{table.source['checkpoint']} on {found.n:,} of {learnt.of:,} faces of {table.split}"
     figures = console.make_table("figure", "value", title=title)
@@ -66,12 +66,20 @@ def show(learnt: Learnt) -> None:
         figures.add_row(f"{found.k} neighbours, {space}", console.with_interval(share.accuracy, share.ci95))
     figures.add_row("most frequent class", console.percent(found.most_frequent))
     figures.add_row("silhouette", console.number(found.silhouette))
-    for name, value in found.by_class.items():
-        figures.add_row(f"  {name}", console.number(value))
     figures.add_row(f"trustworthiness ({made.neighbours})", console.number(made.trustworthiness))
     figures.add_row(f"KL divergence (perplexity {made.perplexity:g})", console.number(made.kl_divergence))
     console.put_table(figures)
+    classes = console.make_table("class", "faces", f"{found.k} neighbours, features", "silhouette")
+    for name, one in found.by_class.items():
+        votes = "undefined" if one.votes is None else console.with_interval(one.votes.accuracy, one.votes.ci95)
+        classes.add_row(name, f"{one.n:,}", votes, console.number(one.silhouette))
+    console.put_table(classes)
     pairs = console.make_table("label", "neighbours", "faces", "of the label")
     for pair in found.mingling[:_PAIRS]:
         pairs.add_row(pair.label, pair.neighbours, f"{pair.count:,}", console.percent(pair.share))
     console.put_table(pairs)
+    depths = console.make_table("layer", "faces", "entropy of the map", "area of its half")
+    for spread in learnt.depth.spreads:
+        area = "undefined" if spread.half_area is None else console.percent(spread.half_area)
+        depths.add_row(spread.layer, f"{spread.n:,}", console.number(spread.entropy), area)
+    console.put_table(depths)

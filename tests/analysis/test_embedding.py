@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
-from scipy.stats import entropy
+from scipy.stats import binomtest, entropy
+from sklearn.metrics import recall_score
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -162,7 +163,7 @@ def test_silhouettes_are_means_over_all_and_over_every_class():
     assert found.silhouette == pytest.approx(by_face.mean(), abs=1e-5)
     for c, name in enumerate(EMOTIONS):
         expected = by_face[labels == c].mean() if c < 3 else None
-        assert found.by_class[name] == (None if expected is None else pytest.approx(expected, abs=1e-5))
+        assert found.by_class[name].silhouette == (None if expected is None else pytest.approx(expected, abs=1e-5))
 
 
 def test_shares_confusion_and_mingling_of_a_toy():
@@ -177,6 +178,9 @@ def test_shares_confusion_and_mingling_of_a_toy():
     assert found.model.accuracy == pytest.approx(10 / 12)
     assert found.votes["features"].accuracy == found.votes["mirrored"].accuracy == pytest.approx(11 / 12)
     assert [row[:2] for row in found.confusion[:2]] == [(6, 0), (1, 5)]
+    one = found.by_class["disgust"]
+    assert (one.n, one.votes.accuracy) == (6, pytest.approx(5 / 6))
+    assert one.votes.ci95 == pytest.approx(proportion_interval(5, 6), abs=1e-6)
     assert found.mingling == (Mingling("disgust", "angry", 1, pytest.approx(1 / 6)),)
     low, high = found.votes["features"].ci95
     assert low == pytest.approx(0.6461, abs=1e-3) and high == pytest.approx(0.9851, abs=1e-3)  # Wilson, 11 of 12
@@ -190,13 +194,28 @@ def test_neighbours_are_fewer_where_faces_are():
 def test_one_class_alone_has_no_silhouette():
     values, _ = blobs(12)
     found = separate(table_of(np.full(12, 3)), values, {})
-    assert found.silhouette is None and set(found.by_class.values()) == {None}
+    assert found.silhouette is None and {one.silhouette for one in found.by_class.values()} == {None}
+    assert found.by_class["happy"].n == 12 and found.by_class["happy"].votes.accuracy == 1
+    assert found.by_class["sad"].n == 0 and found.by_class["sad"].votes is None
     assert found.votes["features"].accuracy == 1 and found.mingling == ()
 
 
 def test_one_face_has_no_neighbours():
     with pytest.raises(DataError, match="no neighbours"):
         separate(table_of(np.array([3])), np.zeros((1, 4), dtype=np.float32), {})
+
+
+def proportion_interval(right: int, n: int) -> tuple[float, float]:
+    """Wilson's, by scipy."""
+    found = binomtest(right, n).proportion_ci(method="wilson")
+    return found.low, found.high
+
+
+def test_recalls_of_the_votes_are_those_of_scikit_learn():
+    values, labels = blobs(70, classes=7, apart=1.0)
+    found = separate(table_of(labels), values, {})
+    expected = recall_score(labels, votes(values, labels, 10), average=None)
+    assert [one.votes.accuracy for one in found.by_class.values()] == pytest.approx(list(expected))
 
 
 # the pictures

@@ -20,7 +20,7 @@ FILES = ("features.npz", "features.json", "map.json", "filters.json", "depth.jso
 
 def test_all_is_written_and_named(fer, checkpoint_file, fake_folder, tmp_path):
     outcome = fer("features", "--checkpoint", checkpoint_file, "--data", fake_folder, "--out", tmp_path / "out")
-    assert outcome.code == 0 and outcome.err == "t-SNE of 21 faces\n"
+    assert outcome.code == 0 and outcome.err == "t-SNE of 21 faces\nlayercam at every depth\n"
     for name in FILES:
         assert str(tmp_path / "out" / name) in outcome.out.splitlines()
     for name in PICTURES:
@@ -44,9 +44,12 @@ def test_the_numbers_are_those_of_the_table(fer, checkpoint_file, fake_folder, t
     points = json.loads((tmp_path / "map.json").read_text(encoding="utf-8"))
     assert [point["name"] for point in points] == list(expected.names)
     assert [point["label"] for point in points] == [point["name"].split("/")[-2] for point in points]
-    maps = json.loads((tmp_path / "depth.json").read_text(encoding="utf-8"))["maps"]
-    assert content["depth"]["peaks"] == [{key: one[key] for key in ("layer", "name", "target", "peak")} for one in maps]
+    depth = json.loads((tmp_path / "depth.json").read_text(encoding="utf-8"))
+    assert content["kind"] == "features" and content["depth"] == depth["layers"]
+    assert [layer["layer"] for layer in depth["layers"]] == ["block1", "block2", "block3"]
+    assert {layer["n"] + layer["empty"] for layer in depth["layers"]} == {21}
     (bank,) = json.loads((tmp_path / "filters.json").read_text(encoding="utf-8"))
+    assert content["filters"] == [{key: bank[key] for key in content["filters"][0]}]
     assert bank["layer"] == "block1.0" and bank["n"] == 32 and np.array(bank["filters"]).shape == (32, 3, 3)
 
 
@@ -111,5 +114,5 @@ def test_the_shipped_networks_features_hold_more_than_pixels(fer, tmp_path):
     found = json.loads(outcome.out)["separation"]
     assert found["votes"]["features"]["accuracy"] > found["votes"]["pixels"]["accuracy"] + 0.2
     assert found["votes"]["features"]["accuracy"] > found["most_frequent"] + 0.2
-    silhouettes = found["silhouette_by_class"]
+    silhouettes = {name: one["silhouette"] for name, one in found["per_class"].items()}
     assert set(sorted(silhouettes, key=silhouettes.get)[-2:]) == {"happy", "surprise"}

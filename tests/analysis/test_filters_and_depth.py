@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import entropy, norm, sem
 from torch import nn
 
-from analysis.depth import by_depth
+from analysis.depth import by_depth, spread
 from analysis.explain import explain
 from analysis.explain.question import stages
 from analysis.figures import depth as depth_figure
@@ -16,7 +17,7 @@ from fer.data import FaceSet
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
 from fer.models import MODELS
-from fer.types import PredictionTable
+from fer.types import Heatmap, PredictionTable
 from tests.contracts.test_explainers import random_checkpoint, random_faces
 
 
@@ -102,9 +103,56 @@ def test_maps_by_depth_are_those_of_each_face_at_each_layer():
     written = found.to_dict(table)
     assert len(written["maps"]) == 18 and [face["name"] for face in written["faces"]] == ["7", "8", "9", "10", "11", "13"]
     assert written["maps"][0]["peak"] == found.heatmaps[0][0].peak
-    axes = np.array(depth_figure.figure(found, table, faces.images.numpy()[:, 0], "title").axes).reshape(4, 7)
-    assert axes[0, 5].get_title() == "sad\nno hit" and not axes[0, 5].images
-    assert axes[2, 0].get_title() == f"peak {found.heatmaps[1][0].peak:.2g}"
+    *axes, below = depth_figure.figure(found, table, faces.images.numpy()[:, 0], "title").axes
+    grid = np.array(axes).reshape(7, 4)
+    assert not any(ax.images for ax in grid[5]) and "sad\nno hit" in [text.get_text() for text in grid[5, 0].texts]
+    assert grid[0, 2].get_title() == f"peak {found.heatmaps[1][0].peak:.2g}"
+    assert [line.get_ydata()[0] for line in below.lines if len(line.get_ydata()) == 1] == [s.half_area for s in found.spreads]
+
+
+def map_of(values: list[float], peak: float = 1.0) -> Heatmap:
+    return Heatmap(np.array(values, dtype=np.float32).reshape(2, -1), peak, "sad", "layercam")
+
+
+def test_how_far_maps_spread_in_toys():
+    even, point, halves = map_of([1] * 8), map_of([0] * 7 + [1]), map_of([1, 0, 1, 0, 1, 0, 1, 0])
+    found = spread("conv", [even, point, halves, map_of([0] * 8, 0.0)])
+    assert (found.n, found.empty) == (3, 1)
+    assert found.entropy == pytest.approx((1 + 0 + np.log(4) / np.log(8)) / 3)
+    assert found.half_area == pytest.approx((4 / 8 + 1 / 8 + 2 / 8) / 3)
+    expected = norm.interval(0.95, found.half_area, sem([4 / 8, 1 / 8, 2 / 8]))
+    assert found.half_area_ci95 == pytest.approx(expected, abs=1e-6)
+
+
+def test_entropy_is_scipys():
+    values = np.random.default_rng(0).random((3, 12))
+    found = spread("conv", [map_of(list(one)) for one in values])
+    expected = [entropy(one) / np.log(12) for one in values.astype(np.float32)]
+    assert found.entropy == pytest.approx(np.mean(expected), abs=1e-6)
+    assert found.entropy_ci95 == pytest.approx(norm.interval(0.95, np.mean(expected), sem(expected)), abs=1e-6)
+
+
+def test_empty_maps_have_no_spread():
+    found = spread("conv", [map_of([0] * 8, 0.0)])
+    assert (found.n, found.empty, found.entropy, found.half_area, found.half_area_ci95) == (0, 1, None, None, None)
+
+
+def test_brightness_is_the_share_of_a_filter_that_is_even():
+    even, edge, mixed = np.ones((3, 3)), np.array([[1, 0, -1]] * 3), np.eye(3)
+    bank = FilterBank("conv", np.array([even, edge, mixed, 0 * even], dtype=np.float32), (0, 1, 2, 3))
+    assert bank.brightness == pytest.approx([1, 0, 9 / 9 / 3, 0], abs=1e-6)
+    found = bank.summary()
+    assert (found["strongest"], found["weakest"], found["faint"]) == (3, 0, 1)
+    assert found["median"] == pytest.approx((np.sqrt(6) + np.sqrt(3)) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "architecture, first, last",
+    [("convnext_tiny", "features.2.0", "features"), ("ensemble", "members.0.conv1", "members.1.block3"), ("vit", "1", "7")],
+)
+def test_stages_have_maps_of_places_in_the_order_of_depth(architecture, first, last):
+    names = stages(random_checkpoint("layercam", architecture))
+    assert first in names[0] and last in names[-1], names
 
 
 def test_without_any_hit_there_are_layers_and_no_maps():

@@ -5,11 +5,13 @@ import pytest
 import torch
 from torch import nn
 
+from analysis.depth import by_depth
 from analysis.features import extract, last_layers
 from analysis.filters import first_filters
 from fer.data import FaceSet
 from fer.data.preprocess import standardise
 from fer.evaluation import evaluate_checkpoint
+from fer.models import MODELS
 from fer.models.ensemble import DEFAULT_MEMBERS, Ensemble, member_input
 from tests.contracts.test_models import as_checkpoint, every_form
 
@@ -54,6 +56,23 @@ def test_a_filter_is_the_gradient_of_an_answer_in_the_pixels_it_sees(name, varia
             assert gradient.abs().sum() == pytest.approx(float(np.abs(bank.weights[rank]).sum()), rel=1e-4)
         assert sorted(bank.places) == list(range(layer.out_channels))
         assert (np.diff(bank.norms) <= 0).all()
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_maps_by_depth_exist_at_every_stage(name):
+    """Of the small forms; the answers are made the labels, so that there is a hit."""
+    checkpoint, seen = as_checkpoint(name, "small"), faces(3)
+    answers = extract(checkpoint, seen).table.predicted
+    told: list[tuple[int, int]] = []
+    seen = FaceSet(seen.images, torch.from_numpy(answers.copy()), seen.names, "validation")
+    found = by_depth(checkpoint, seen, extract(checkpoint, seen).table, lambda *now: told.append(now))
+    assert len(found.layers) >= 2 and told[-1] == (len(found.layers), len(found.layers))
+    assert [spread.layer for spread in found.spreads] == list(found.layers)
+    assert {row is None for row in found.rows} == {False, True} or len(set(answers)) == 7
+    for line, spread in zip(found.heatmaps, found.spreads, strict=True):
+        assert [heatmap is None for heatmap in line] == [row is None for row in found.rows]
+        assert spread.n + spread.empty == 3
+    assert any(spread.n for spread in found.spreads)
 
 
 @every_form
