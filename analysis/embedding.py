@@ -85,7 +85,7 @@ def embed(values: FloatArray, perplexity: float | None = None, seed: int = 0) ->
     start[:, : components.shape[1]] = components[:, :2]
     start *= 1e-4 / start[:, 0].std()  # what init="pca" does, also where there is one component only
     tsne = TSNE(perplexity=perplexity, init=start.astype(np.float32), learning_rate="auto", random_state=seed)
-    with threadpool_limits(1):  # the same map on every machine; beside other work several threads are slower, too
+    with threadpool_limits(1):  # the same map with any number of cores; beside other work several threads are slower, too
         points = tsne.fit_transform(components.astype(np.float32))
     near = min(_NEIGHBOURS, (n - 1) // 2)
     trust = float(trustworthiness(values, points, n_neighbors=near))

@@ -85,7 +85,7 @@ def _networks(checkpoint: Checkpoint) -> Iterator[tuple[nn.Module, Preprocess, s
 
 
 def _bank(model: nn.Module, preprocess: Preprocess, prefix: str, member: str) -> FilterBank:
-    # modules stand in the order in which they are used, at least the first of them (tests/analysis/test_filters.py)
+    # modules stand in the order in which they are used, at least the first of them (tests/contracts/test_features.py)
     name, layer = next(((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)), ("", None))
     if layer is None:
         raise ConfigError(f"the network {member or 'given'} has no convolution and so no filters; choose another checkpoint")
