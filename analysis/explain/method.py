@@ -125,14 +125,21 @@ def register_method(
     return enter
 
 
-def unit(raw: torch.Tensor) -> torch.Tensor:
-    """Each map's range stretched to 0..1; the small number that the grad-cam package adds keeps flat maps flat.
+#: A map is a sum of some hundred float32 products; differences below this part of its values say nothing.
+_ROUNDING = 1e-6
 
+
+def unit(raw: torch.Tensor) -> torch.Tensor:
+    """Each map's range stretched to 0..1, as in the grad-cam package; flat maps stay flat, rounding apart.
+
+    >>> unit(torch.tensor([[[0.5, 0.5 + 1e-7]]])).tolist()
+    [[[0.0, 0.0]]]
     >>> unit(torch.tensor([[[0.0, 2.0], [1.0, 4.0]]])).round(decimals=4).tolist()
     [[[0.0, 0.5], [0.25, 1.0]]]
     """
     shifted = raw - raw.amin(dim=(1, 2), keepdim=True)
-    return shifted / (1e-7 + shifted.amax(dim=(1, 2), keepdim=True))
+    span, size = (values.amax(dim=(1, 2), keepdim=True) for values in (shifted, raw.abs()))
+    return torch.where(span > _ROUNDING * size, shifted / (1e-7 + span), 0.0)
 
 
 def finished(raw: Sequence[torch.Tensor], size: int, logits: torch.Tensor) -> Maps:

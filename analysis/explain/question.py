@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from analysis.explain.method import untouched
 from fer.checkpoint import Checkpoint
+from fer.models.ensemble import Ensemble
+from fer.types import Preprocess
 
 #: The method used where none is named.
 DEFAULT_METHOD = "gradcam"
@@ -42,18 +45,25 @@ def questions(
     return tuple(replace(q, layers=(place,)) for q in asked for place in places) if places else tuple(asked)
 
 
-@torch.no_grad()
 def stages(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Modules from early to late whose maps show what a network sees at every depth: the last one of each map size.
 
-    Where all maps have one size, as in a transformer, some of its blocks at even distances.
+    Where all maps have one size, as in a transformer, some of its blocks at even distances; of an ensemble, those of its
+    members, one member after the other.
 
     >>> from fer.checkpoint import load
     >>> stages(load("custom_cnn"))
     ('block1', 'block2', 'block3')
     """
     model, card = checkpoint.model, checkpoint.card
-    outputs = _map_sizes(model, torch.zeros(1, card.preprocess.channels, card.preprocess.size, card.preprocess.size))
+    if not isinstance(model, Ensemble):
+        return _stages(model, card.preprocess)
+    members = enumerate(zip(model.members, model.inputs, strict=True))
+    return tuple(f"members.{i}.{name}" for i, (member, own) in members for name in _stages(member, own))
+
+
+def _stages(model: nn.Module, preprocess: Preprocess) -> tuple[str, ...]:
+    outputs = _map_sizes(model, torch.zeros(1, preprocess.channels, preprocess.size, preprocess.size))
     last = {size: name for name, size in outputs.items()}
     if len(last) > 1:
         return tuple(last.values())
@@ -66,24 +76,20 @@ def stages(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 
 def _map_sizes(model: nn.Module, inputs: torch.Tensor) -> dict[str, int]:
-    """Side of the maps that each module gives, in the order in which they are done; not 1×1 maps, nor modules used twice."""
+    """Side of the maps that each module gives, in the order in which they are done.
+
+    Left out are 1×1 maps, maps whose channels stand last (inside ConvNeXt's blocks), and modules used twice.
+    """
     found: list[tuple[str, int]] = []
 
     def note(name: str, output: object) -> None:
-        if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[-1] > 1:
+        if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[-1] == output.shape[-2] > 1:
             found.append((name, output.shape[-1]))
 
-    handles = [
-        module.register_forward_hook(lambda _m, _i, output, name=name: note(name, output))
-        for name, module in model.named_modules()
-        if name
-    ]
-    was_training = model.training
-    try:
-        model.eval()(inputs.to(next(model.parameters()).device))
-    finally:
-        model.train(was_training)
-        for handle in handles:
-            handle.remove()
+    with untouched(model), torch.no_grad():
+        for name, module in model.named_modules():
+            if name:
+                module.register_forward_hook(lambda _m, _i, output, name=name: note(name, output))
+        model(inputs.to(next(model.parameters()).device))
     names = [name for name, _ in found]
     return {name: size for name, size in found if names.count(name) == 1}

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "explain": "fer.cli.explain",
     "faithfulness": "fer.cli.faithfulness",
     "regions": "fer.cli.regions",
+    "features": "fer.cli.features",
     "compare": "fer.cli.compare",
     "robustness": "fer.cli.robustness",
     "mistakes": "fer.cli.mistakes",
