@@ -84,7 +84,7 @@ def extract(checkpoint: Checkpoint, faces: FaceSet, progress: Progress | None = 
     """
     faces = faces.only(checkpoint.card.classes)
     layers = last_layers(checkpoint)
-    with untouched(checkpoint.model), _inputs_kept(layers) as kept:
+    with untouched(checkpoint.runner), _inputs_kept(layers) as kept:
         table = make_table(checkpoint, faces, judge(checkpoint, faces.images, progress=progress))
     if any(sum(map(len, parts)) != len(faces) for parts in kept):
         raise ConfigError(f"the last layer of {checkpoint.name} is not used once a face; choose another checkpoint")
@@ -104,7 +104,7 @@ def _heads(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 
 def _last_linear(checkpoint: Checkpoint, head: str) -> nn.Linear:
-    found = [module for module in checkpoint.model.get_submodule(head).modules() if isinstance(module, nn.Linear)]
+    found = [module for module in checkpoint.runner.get_submodule(head).modules() if isinstance(module, nn.Linear)]
     if not found:
         raise ConfigError(f"{checkpoint.name} has no linear layer in its head {head!r}; choose another checkpoint")
     return found[-1]

@@ -19,6 +19,7 @@ from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
 from fer.models import MODELS
 from fer.models.ensemble import Ensemble
+from tests.conftest import unpacked
 from tests.contracts.test_explainers import _HOOKS, Failing, in_a_mixed_state, random_faces, state_of
 
 every_pair = pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def checkpoint_of(architecture: str) -> Checkpoint:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
     net.train()(model_input(random_faces(8), preprocess))
-    return Checkpoint(net.eval(), Card(architecture, "small", EMOTIONS, preprocess), architecture)
+    return unpacked(Checkpoint(net.eval(), Card(architecture, "small", EMOTIONS, preprocess), architecture))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from fer.emotions import EMOTIONS
 from fer.errors import ConfigError, DataError
 from fer.models import MODELS
 from tests.analysis.tables import all_right
+from tests.conftest import unpacked
 from tests.contracts.test_explainers import in_a_mixed_state, random_checkpoint, random_faces, replace_head, state_of
 
 
@@ -67,14 +68,14 @@ def test_an_ensembles_features_are_those_of_its_members_side_by_side():
 def test_of_a_transformer_no_more_is_kept_than_the_class_token():
     checkpoint = random_checkpoint("rollout")
     with _inputs_kept(last_layers(checkpoint)) as kept:
-        checkpoint.model(model_input(random_faces(3), checkpoint.card.preprocess))
+        checkpoint.runner(model_input(random_faces(3), checkpoint.card.preprocess))
     ((tokens,),) = kept
     assert tokens.untyped_storage().nbytes() == 3 * 192 * 4
 
 
 @pytest.mark.parametrize("broken", [False, True])
 def test_the_model_is_left_as_it_was_also_after_an_error(broken):
-    checkpoint = random_checkpoint("gradcam")
+    checkpoint = unpacked(random_checkpoint("gradcam"))
     in_a_mixed_state(checkpoint.model)
     if broken:
         last_layers(checkpoint)[0].weight = nn.Parameter(torch.zeros(7, 3))
