@@ -107,7 +107,7 @@ class MistakesReport:
 
 
 def browser(level: int) -> str:
-    """The browser of faces as a part of a page with faces.css, faces.js and the two blocks of data; headings from this level."""
+    """The browser of faces as a part of a page that has faces.css, faces.js and both blocks of data; headings from a level."""
     return fill(resource("faces.html"), {"level": str(level)})
 
 

@@ -25,9 +25,9 @@ def fill(template: str, parts: Mapping[str, str]) -> str:
 
 
 def embedded(value: Any) -> str:
-    """JSON that cannot end the script element it stands in, whatever a file is called.
+    r"""JSON that cannot end the script element it stands in, whatever a file is called.
 
     >>> embedded("</script>")
-    '"\\\\u003c/script>"'
+    '"\\u003c/script>"'
     """
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -76,6 +76,7 @@ function draw() {
   const start = page * PER_PAGE;
   const few = shown.slice(start, start + PER_PAGE);
   element("faces").replaceChildren(...few.map(card));
+  element("faces").scrollTop = 0;
   element("nothing").hidden = few.length > 0;
   element("nothing").textContent = numbers.wrong || element("verdict").value !== "wrong"
     ? "No face is like this; change the filters." : "No face is judged wrong; show all, or the right ones.";
@@ -210,6 +211,7 @@ function browse() {
   const turns = { first: () => 0, previous: () => page - 1, next: () => page + 1, last: () => pages() - 1 };
   for (const [id, target] of Object.entries(turns)) element(id).addEventListener("click", () => turnTo(target()));
   // a page that has more than the browser keeps its keys for itself while the focus is elsewhere
+  if (stored.dataset.part) element("faces").tabIndex = 0; // there the list scrolls by itself
   const listening = stored.dataset.part ? element("browser") : document;
   listening.addEventListener("keydown", event => {
     if (event.altKey || event.ctrlKey || event.metaKey || event.target.matches("select, input")) return;

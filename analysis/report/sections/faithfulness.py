@@ -1,0 +1,54 @@
+"""How far the maps can be believed, where ``fer faithfulness`` measured it."""
+
+from analysis.faithfulness import Report
+from analysis.report.material import Material
+from analysis.report.section import Section, Table, section
+from fer.words import number
+
+
+@section("faithfulness", "Faithfulness of the maps", needs="--with faithfulness.json")
+def faithfulness(material: Material) -> Section | None:
+    """Every method beside a random map and a centred blob."""
+    if "faithfulness" not in material.extras:
+        return None
+    reports: tuple[Report, ...] = material.extras["faithfulness"]
+    tables = [table for report in reports for table in _tables(report)]
+    verdicts = [f"{report.method} on {report.checkpoint} {report.verdict}." for report in reports]
+    return Section(
+        {"reports": [report.to_dict() | {"wins": _wins(report)} for report in reports]},
+        (
+            "A faithful map names the pixels that the answer rests on. Faces are centred, so that a blob in the middle that "
+            "has not looked scores well, too: a method is worth its time only where it beats that.",
+            *verdicts,
+            *tables,
+        ),
+    )
+
+
+def _wins(report: Report) -> dict[str, int]:
+    """Measures won, and of how many: what the verdict says in words."""
+    return {"blob": report.wins("blob"), "random": report.wins("random"), "of": len(report.ratings)}
+
+
+def _tables(report: Report) -> tuple[Table, Table]:
+    rows = tuple(
+        (name, *(cell for e in (r.value, r.over_blob, r.over_random) for cell in (number(e.mean), _between(e.low, e.high))))
+        for name, r in report.ratings.items()
+    )
+    columns = ("measure", "mean", "95 %", "better than a blob by", "95 %", "better than a random map by", "95 %")
+    still = {
+        "untrained head": report.head_randomised,
+        "wholly untrained network": report.all_randomised,
+        "mirrored face": report.flip,
+        "moved face": report.shift,
+        "another seed": report.other_seed,
+    }
+    alike = tuple((words, number(value)) for words, value in still.items() if value is not None)
+    return (
+        Table(f"{report.method} on {report.checkpoint}: faithfulness", columns, rows),
+        Table(f"{report.method} on {report.checkpoint}: likeness of maps", ("with the maps of", "correlation"), alike),
+    )
+
+
+def _between(low: float, high: float) -> str:
+    return f"{number(low)} to {number(high)}"
