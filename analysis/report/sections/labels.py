@@ -21,7 +21,7 @@ def labels(material: Material) -> Section | None:
     found = audit(material.table)
     checked = check(material.table, found.order, material.votes, len(found.suspects))
     return Section(
-        LabelReport(found, material.faces, material.votes, checked).to_dict(),
+        LabelReport(found, material.faces, material.votes, checked).to_dict() | {"shown": len(found.suspects[:_SHOWN])},
         (
             f"Confident learning calls {len(found.suspects):,} of {found.n:,} labels suspect and estimates "
             f"{percent(found.noise_rate)} of the labels to be wrong. Ten people voted on each face for FER+: of "

@@ -8,10 +8,9 @@ from fer.words import percent, with_interval
 
 #: Pairs in the table; all of them are in the list beside the faces.
 _PAIRS = 12
-_KEYS = (
-    "A pair, or the choices above the faces, choose which are shown. The keys work while the focus is in this part of the page."
-)
-_NO_SCRIPT = "The faces need scripts; all of their numbers are in report.json."
+_WORDS = """<p>A pair, or the choices above the faces, say which are shown. The keys work while the focus is in this part.</p>
+<noscript><p>The faces need scripts; all of their numbers are in report.json.</p></noscript>
+"""
 
 
 @section("mistakes", "Mistakes")
@@ -40,8 +39,6 @@ def mistakes(material: Material) -> Section:
                 f"The surest mistakes of the most frequent confusions ({material.question}): {material.about}.",
                 faces=True,
             ),
-            Markup(
-                f'<div class="screen">\n<h3>All faces</h3>\n<p>{_KEYS}</p>\n<noscript><p>{_NO_SCRIPT}</p></noscript>\n{browser(level=4)}</div>\n'
-            ),
+            Markup(f'<div class="screen">\n<h3>All faces</h3>\n{_WORDS}{browser(level=4)}</div>\n'),
         ),
     )

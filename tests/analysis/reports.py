@@ -1,0 +1,78 @@
+"""Material for reports without a pass of a model, and what a reader sees of a page."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from analysis.explain import HeatmapTable
+from analysis.report.material import Material
+from fer import checkpoint as checkpoints
+from fer.data import Corpus, FaceSet
+from fer.data.ferplus import CANDIDATES
+from fer.types import PredictionTable
+from tests import fakes
+
+
+def material_of(table: PredictionTable, checkpoint_file: Path, *, votes: bool = False, **extras: object) -> Material:
+    """Fake faces for a table, with maps of noise for the answers."""
+    rng = np.random.default_rng(3)
+    n = len(table)
+    images = np.stack([fakes.fake_face(table.classes[label], row) for row, label in enumerate(table.labels)])
+    faces = FaceSet(
+        torch.from_numpy(images)[:, None], torch.from_numpy(table.labels.copy()), table.names, table.split, table.classes
+    )
+    values, peaks = rng.random((n, 48, 48)), rng.random(n)
+    heatmaps = HeatmapTable(values, peaks, table.predicted, table.classes, "gradcam", table.names)
+    counts = rng.multinomial(10, np.ones(len(CANDIDATES)) / len(CANDIDATES), n) if votes else None
+    corpus = Corpus(Path("fakes.zip"), {table.split: faces})
+    return Material(checkpoints.load(checkpoint_file), corpus, table, heatmaps, faces, counts, extras)
+
+
+class Seen(HTMLParser):
+    """Words of every section by its id, headings in order, tags with attributes, and the data blocks."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words: dict[str, str] = {}
+        self.headings: list[tuple[int, str]] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.blocks: dict[str, str] = {}
+        self._section, self._block, self._heading = "", "", 0
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        if tag == "section":
+            self._section = attributes["id"]
+        if tag in ("script", "style"):
+            self._block = attributes.get("id", tag)
+        if re.fullmatch("h[1-6]", tag):
+            self._heading = int(tag[1])
+            self.headings.append((self._heading, ""))
+        if attributes.get("alt"):
+            self._say(attributes["alt"])
+
+    def handle_data(self, data):
+        if self._block:
+            self.blocks[self._block] = self.blocks.get(self._block, "") + data
+            return
+        if self._heading:
+            level, text = self.headings.pop()
+            self.headings.append((level, text + data))
+        self._say(data)
+
+    def handle_endtag(self, tag):
+        if tag == "section":
+            self._section = ""
+        if tag in ("script", "style"):
+            self._block = ""
+        if re.fullmatch("h[1-6]", tag):
+            self._heading = 0
+
+    def _say(self, text):
+        if self._section:
+            self.words[self._section] = self.words.get(self._section, "") + text.replace("\u00a0", " ") + " "
