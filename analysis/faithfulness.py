@@ -27,12 +27,23 @@ from fer.data.preprocess import model_input, to_unit
 from fer.evaluation import judge
 from fer.types import FloatArray, Progress
 
+#: Methods that are measured where none is named.
+DEFAULT_METHODS = ("gradcam", "layercam", "hirescam")
 #: Pixels by which a face is moved to see whether its map moves along.
 SHIFT = 2
 #: Standard deviation of the centred blob in pixels of 48.
 _BLOB = 10.0
 #: Rank correlation with the maps of an untrained network above which a map is said not to depend on the weights.
 _DEPENDS_BELOW = 0.5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: methods, how many faces (a seeded sample), seed."""
+
+    methods: tuple[str, ...]
+    faces: int = 100
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,7 @@ class Report:
         shift: mean correlation with the map of the face moved by two pixels, moved back.
         other_seed: mean correlation with the maps of another checkpoint, where one is given.
         milliseconds: time a map.
+        n: faces asked about.
     """
 
     checkpoint: str
@@ -84,15 +96,22 @@ class Report:
     shift: float | None
     other_seed: float | None
     milliseconds: float
+    n: int
+
+    @property
+    def name(self) -> str:
+        """Checkpoint and method in one."""
+        return f"{self.checkpoint} {self.method}"
 
     def wins(self, baseline: str) -> int:
-        """Measures by which it is better than ``"blob"`` or ``"random"``, the whole interval above 0."""
-        return sum((r.over_blob if baseline == "blob" else r.over_random).low > 0 for r in self.ratings.values())
+        """Measures of rank by which it is better than ``"blob"`` or ``"random"``, the whole interval above 0."""
+        ranked = [rating for name, rating in self.ratings.items() if MEASURES[name].ranks]
+        return sum((rating.over_blob if baseline == "blob" else rating.over_random).low > 0 for rating in ranked)
 
     @property
     def verdict(self) -> str:
         """What the figures say, in words."""
-        total = len(self.ratings)
+        total = sum(MEASURES[name].ranks for name in self.ratings)
         parts = [f"beats a centred blob by {self.wins('blob')} and a random map by {self.wins('random')} of {total} measures"]
         if self.all_randomised is not None:
             depends = abs(self.all_randomised) < _DEPENDS_BELOW
@@ -108,13 +127,10 @@ class Report:
         return {**asdict(self), "verdict": self.verdict}
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is measured: methods, how many faces (a seeded sample), seed."""
-
-    methods: tuple[str, ...]
-    faces: int = 200
-    seed: int = 0
+def to_dict(reports: Sequence[Report], plan: Plan, split: str, n: int) -> dict[str, Any]:
+    """All reports and what was measured on, as plain JSON values."""
+    measures = {name: {k: v for k, v in asdict(MEASURES[name]).items() if k != "run"} for name in MEASURES}
+    return {"split": split, "n": n, **asdict(plan), "measures": measures, "reports": [report.to_dict() for report in reports]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +197,7 @@ def rate(
         head, all_weights = (mean_or_none(spearman(maps, subject.maps(method, net))) for net in untrained)
         still = (_flip(subject, method, maps), _shift(subject, method, maps))
         seed = None if other is None else mean_or_none(pearson(maps, subject.maps(method, other)))
-        reports.append(Report(checkpoint.name, method, ratings, head, all_weights, *still, seed, milliseconds))
+        reports.append(Report(checkpoint.name, method, ratings, head, all_weights, *still, seed, milliseconds, count))
     return tuple(reports)
 
 

@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.explain import explain
+from analysis.explain import BATCH, HeatmapTable, explain
 from analysis.figures.overlay import resized
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
-from fer.types import ByteArray, Heatmap, Progress
+from fer.types import ByteArray, Heatmap, PredictionTable, Progress
 
 #: Side of a stored map: that of the largest map that the networks for 48 pixels give before it is enlarged.
 SIDE = 12
-#: Faces that are explained at once.
-BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,22 +71,21 @@ def _bytes(heatmap: Heatmap) -> ByteArray:
     return np.asarray((255 * resized(heatmap, SIDE, SIDE)).round().astype(np.uint8))
 
 
-def explain_all(
-    checkpoint: Checkpoint, faces: FaceSet, targets: Sequence[str], method: str, progress: Progress | None = None
+def own_layer(heatmaps: HeatmapTable) -> MapLayer:
+    """The maps of all faces of a split, as one pass gave them."""
+    return layer_of(f"{heatmaps.method} for the prediction", range(len(heatmaps)), (heatmaps[i] for i in range(len(heatmaps))))
+
+
+def contrast_layer(
+    checkpoint: Checkpoint, faces: FaceSet, table: PredictionTable, method: str, progress: Progress | None = None
 ) -> MapLayer:
-    """Maps of all faces of a set, each for its target, made in batches.
-
-    Raises:
-        UnknownNameError: no such method or class.
-    """
-    return layer_of(f"{method} for the prediction", range(len(faces)), _maps(checkpoint, faces, targets, method, progress))
-
-
-def _maps(
-    checkpoint: Checkpoint, faces: FaceSet, targets: Sequence[str], method: str, progress: Progress | None
-) -> Iterable[Heatmap]:
-    for start in range(0, len(faces), BATCH):
-        batch: torch.Tensor = faces.images[start : start + BATCH]
-        yield from explain(checkpoint, batch, list(targets[start : start + BATCH]), method)
+    """Why each wrong answer and not the label: maps of the mistakes alone, row by row with ``faces``."""
+    rows = np.flatnonzero(table.predicted != table.labels).tolist()
+    found: list[Heatmap] = []
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
+        answers, labels = ([table.classes[which[i]] for i in part] for which in (table.predicted, table.labels))
+        found += explain(checkpoint, faces.images[torch.tensor(part)], answers, method, against=labels)
         if progress:
-            progress(start + len(batch), len(faces))
+            progress(start + len(part), len(rows))
+    return layer_of(f"{method}: why not the label", rows, found)

@@ -56,10 +56,20 @@ Run = Callable[[Scores, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of faithfulness: how it is taken, which way is better, what it says, where it comes from."""
+    """A measure of faithfulness.
+
+    Attributes:
+        run: takes it.
+        higher_is_better: which way is better.
+        ranks: True where only the order of a map's pixels counts. The others favour maps that are warm over much of the
+            face, whatever it is, and are no part of a verdict.
+        summary: what it says, in one line.
+        reference: the paper.
+    """
 
     run: Run
     higher_is_better: bool
+    ranks: bool
     summary: str
     reference: str
 
@@ -67,12 +77,15 @@ class Measure:
 MEASURES: Registry[Measure] = Registry("measure of faithfulness")
 
 
-def _measure(name: str, summary: str, reference: str, *, higher_is_better: bool) -> Callable[[Run], Run]:
+def _enter(name: str, measure: Callable[[Run], Measure]) -> Callable[[Run], Run]:
     def enter(run: Run) -> Run:
-        MEASURES.add(name, Measure(run, higher_is_better, summary, reference))
+        MEASURES.add(name, measure(run))
         return run
 
     return enter
+
+
+_PETSIUK, _CHATTOPADHAY = "Petsiuk et al. 2018 (arXiv:1806.07421)", "Chattopadhay et al. 2018 (arXiv:1710.11063)"
 
 
 def ranks(maps: torch.Tensor) -> torch.Tensor:
@@ -86,7 +99,7 @@ def ranks(maps: torch.Tensor) -> torch.Tensor:
     shuffle = torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(0))
     order = shuffle[flat[:, shuffle].argsort(dim=1, descending=True, stable=True)]
     place = torch.arange(flat.shape[1], dtype=torch.float32).expand_as(flat) / flat.shape[1]
-    return torch.empty_like(flat).scatter_(1, order, place).reshape(maps.shape)
+    return torch.empty(flat.shape).scatter_(1, order, place).reshape(maps.shape)
 
 
 def curve(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor, *, insertion: bool) -> torch.Tensor:
@@ -112,46 +125,26 @@ def area(curves: torch.Tensor) -> torch.Tensor:
     return torch.trapezoid(curves, dx=1 / (curves.shape[1] - 1), dim=1)
 
 
-@_measure(
-    "deletion",
-    "score left while the hottest pixels turn grey",
-    "Petsiuk et al. 2018 (arXiv:1806.07421)",
-    higher_is_better=False,
-)
+@_enter("deletion", lambda run: Measure(run, False, True, "score left while the hottest pixels turn grey", _PETSIUK))
 def deletion(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Area under the score while the hottest pixels are taken away, 0..1."""
     return area(curve(scores, pixels, maps, targets, insertion=False))
 
 
-@_measure(
-    "insertion",
-    "score gained while the hottest pixels return to a blurred face",
-    "Petsiuk et al. 2018 (arXiv:1806.07421)",
-    higher_is_better=True,
-)
+@_enter("insertion", lambda run: Measure(run, True, True, "score while the hottest pixels return to a blurred face", _PETSIUK))
 def insertion(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Area under the score while the hottest pixels are put into a blurred face, 0..1."""
     return area(curve(scores, pixels, maps, targets, insertion=True))
 
 
-@_measure(
-    "average drop",
-    "share of the score lost where only the hot pixels are left",
-    "Chattopadhay et al. 2018 (arXiv:1710.11063)",
-    higher_is_better=False,
-)
+@_enter("average drop", lambda run: Measure(run, False, False, "score lost where cold pixels fade to grey", _CHATTOPADHAY))
 def average_drop(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Loss of the score, as a share of it, when the face is faded to grey where the map is cold; gains count 0."""
     before, after = scores.of(pixels, targets), scores.of(_faded(pixels, maps), targets)
     return ((before - after) / before).clamp(min=0)
 
 
-@_measure(
-    "increase",
-    "faces whose score rises where only the hot pixels are left",
-    "Chattopadhay et al. 2018 (arXiv:1710.11063)",
-    higher_is_better=True,
-)
+@_enter("increase", lambda run: Measure(run, True, False, "faces whose score rises where cold pixels fade", _CHATTOPADHAY))
 def increase(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """1 where fading the cold pixels to grey raises the score, else 0."""
     return (scores.of(_faded(pixels, maps), targets) > scores.of(pixels, targets)).float()
@@ -161,11 +154,11 @@ def _faded(pixels: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
     return GREY + (pixels - GREY) * maps[:, None]
 
 
-@_measure(
+@_enter(
     "ROAD",
-    "score lost without the hottest rather than the coldest pixels, filled from their neighbours",
-    "Rong et al. 2022 (arXiv:2202.00449)",
-    higher_is_better=True,
+    lambda run: Measure(
+        run, True, True, "score lost without the hottest rather than the coldest pixels", "Rong et al. 2022 (arXiv:2202.00449)"
+    ),
 )
 def road(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Mean over percentiles of half (score without the coldest pixels − score without the hottest), −0.5..0.5.

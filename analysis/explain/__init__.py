@@ -7,8 +7,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-# importing these enters their methods in the registry
-from analysis.explain import attribution, head, package, rollout  # noqa: F401
+# importing these enters their methods in the registry, the default first
+from analysis.explain import head  # noqa: F401
+
+# isort: split
+from analysis.explain import attribution, package, rollout  # noqa: F401
 from analysis.explain.heatmaps import HeatmapTable
 from analysis.explain.method import METHODS, Aim, Choice, Layers, Maps, chosen, untouched
 from analysis.explain.question import DEFAULT_METHOD, OWN_PREDICTION, Name, Question

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "predict": "fer.cli.predict",
     "confidence": "fer.cli.confidence",
     "explain": "fer.cli.explain",
+    "faithfulness": "fer.cli.faithfulness",
     "compare": "fer.cli.compare",
     "robustness": "fer.cli.robustness",
     "mistakes": "fer.cli.mistakes",

@@ -27,7 +27,7 @@ def compare(
         Optional[list[Path]], typer.Option(help="Table saved by fer evaluate --table, instead of a pass; repeatable.")
     ] = None,
     maps: Annotated[int, typer.Option(min=0, help="Faces whose maps are compared; 0: none.")] = 256,
-    method: Annotated[str, typer.Option(help="Explanation method: gradcam.")] = "gradcam",
+    method: options.Method = "gradcam",
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and of the sample of faces.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the pictures, compare.json and disagreements.json.")] = Path(
         "comparison"

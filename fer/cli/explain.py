@@ -33,12 +33,15 @@ def explain(
     ] = None,
     detector: options.Detector = "haar",
     out: Annotated[Path, typer.Option(help="Folder for the pictures and explanations.json.")] = Path("explanations"),
+    list_methods: Annotated[bool, typer.Option("--list", help="List the methods and leave.")] = False,
 ) -> None:
     """Show where the network looks: one PNG a face, or the maps of a whole data set, and the numbers as JSON.
 
-    Methods: gradcam, gradcam++, layercam, hirescam, xgradcam, eigencam, scorecam, ablationcam, finercam,
-    integrated-gradients, occlusion, and rollout for vit. Prints the paths of what was written.
+    Without --method: gradcam. Prints the paths of what was written.
     """
+    if list_methods:
+        show_methods()
+        return
     from analysis.explain.question import DEFAULT_METHOD, questions
     from analysis.gallery import explain_split
     from analysis.pictures import explain_pictures
@@ -65,6 +68,17 @@ def explain(
             console.say(note)
     for path in written:
         console.put(str(path))
+
+
+def show_methods() -> None:
+    """Print every method with what it does and costs."""
+    from analysis.explain import METHODS
+
+    table = console.make_table("method", "what it shows", "passes a face", "every class has its own map", "reference")
+    for name in METHODS:
+        entry = METHODS[name]
+        table.add_row(name, entry.summary, entry.passes, "yes" if entry.follows_target else "no", entry.reference)
+    console.put_table(table)
 
 
 def folders(asked: Sequence["Question"]) -> list[str]:

@@ -12,7 +12,6 @@ from fer.cli import console, options
 if TYPE_CHECKING:
     from analysis.mistakes import Mistakes
     from fer.checkpoint import Checkpoint
-    from fer.data import Corpus
     from fer.types import PredictionTable
 
 app = typer.Typer()
@@ -27,10 +26,10 @@ def mistakes(
     data: options.Data = None,
     split: options.Split = "validation",
     table: Annotated[
-        Optional[Path], typer.Option(help="Prediction table (.npz) of this checkpoint, instead of judging the split anew.")
+        Optional[Path], typer.Option(help="Prediction table (.npz) of this checkpoint; its answers are shown.")
     ] = None,
     votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
-    method: Annotated[str, typer.Option(help="Explanation method of the maps.")] = "gradcam",
+    method: options.Method = "gradcam",
     out: Annotated[Path, typer.Option(help="Folder for mistakes.html, mistakes.json and a gallery.")] = Path("mistakes"),
     json: options.Json = False,
 ) -> None:
@@ -38,24 +37,33 @@ def mistakes(
 
     mistakes.html opens from disk. Prints the most frequent confusions.
     """
-    from analysis.explain import METHODS
-    from analysis.map_layers import explain_all
+    from analysis.explain import METHODS, Question, explain_set
+    from analysis.map_layers import contrast_layer, own_layer
     from analysis.mistakes_page import MistakesReport
     from analysis.pairing import paired, paired_votes
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
+    from fer.data.ferplus import read_votes
 
     METHODS[method]  # an unknown name is said before anything is done
     model = load_checkpoint(checkpoint)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
-    predictions = _table(model, corpus, split, table)
-    faces = paired(predictions, corpus)
+    if votes:
+        read_votes(corpus, votes)  # a file that does not fit is said before the long part
+    if table:
+        predictions = _table(model, split, table)
+        faces = paired(predictions, corpus)
+        asked = Question([predictions.classes[place] for place in predictions.predicted], method)
+    else:
+        faces, asked = corpus.split(split).only(model.card.classes), Question(method=method)
+    with console.progress("judging and explaining faces") as report:
+        judged, heatmaps = explain_set(model, faces, asked, report)
+    predictions = predictions if table else judged
     counted = None if votes is None else paired_votes(predictions, corpus, votes)
-    targets = [predictions.classes[place] for place in predictions.predicted]
-    with console.progress("explaining faces") as report:
-        layer = explain_all(model, faces, targets, method, report)
-    page = MistakesReport(predictions, faces.images, counted, [layer])
+    with console.progress("explaining mistakes") as report:
+        layers = [own_layer(heatmaps), contrast_layer(model, faces, predictions, method, report)]
+    page = MistakesReport(predictions, faces.images, counted, layers)
     for path in page.write(out):
         console.say(str(path))
     found = page.mistakes
@@ -65,14 +73,10 @@ def mistakes(
         show(found, f"{model.name} on {predictions.split}")
 
 
-def _table(model: Checkpoint, corpus: Corpus, split: str, path: Path | None) -> PredictionTable:
+def _table(model: Checkpoint, split: str, path: Path) -> PredictionTable:
     from fer.errors import ConfigError
-    from fer.evaluation import evaluate_checkpoint
     from fer.types import PredictionTable
 
-    if path is None:
-        with console.progress("judging faces") as report:
-            return evaluate_checkpoint(model, corpus.split(split), report)
     table = PredictionTable.load(path)
     theirs = table.source.get("weights_sha256")
     if theirs != model.card.weights_sha256:

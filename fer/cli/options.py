@@ -16,8 +16,9 @@ Data = Annotated[
 Detector = Annotated[str, typer.Option("--detector", help="Face detector: haar, or none for faces already cut out.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Methods = Annotated[
-    Optional[list[str]], typer.Option("--method", "-m", help="Explanation method; repeatable. [default: gradcam]")
+    Optional[list[str]], typer.Option("--method", "-m", help="Explanation method, see fer explain --list; repeatable.")
 ]
+Method = Annotated[str, typer.Option("--method", "-m", help="Explanation method, see fer explain --list.")]
 Split = Annotated[str, typer.Option("--split", help="validation (PublicTest), test (PrivateTest) or train.")]
 Tta = Annotated[
     str, typer.Option("--tta", help="Average over views of a face: none, flip (2 passes), tencrop (10), multicrop (20).")

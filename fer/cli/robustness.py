@@ -23,7 +23,7 @@ def robustness(
     corruption: Annotated[Optional[list[str]], typer.Option(help="Only this one; repeatable. [default: all]")] = None,
     faces: Annotated[int, typer.Option(min=1, help="Faces judged, a seeded sample.")] = 1000,
     maps: Annotated[int, typer.Option(min=0, help="Faces whose maps are compared; 0: none.")] = 64,
-    method: Annotated[str, typer.Option(help="Explanation method: gradcam.")] = "gradcam",
+    method: options.Method = "gradcam",
     seed: Annotated[int, typer.Option(min=0, help="Of the samples and of the noise.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the pictures and robustness.json.")] = Path("robustness"),
     json: options.Json = False,

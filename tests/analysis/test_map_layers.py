@@ -2,18 +2,18 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from analysis.explain import explain
+from analysis.explain import BATCH, explain, explain_set
 from analysis.figures.overlay import colour_table, overlay
-from analysis.map_layers import BATCH, MapLayer, explain_all, layer_of
+from analysis.map_layers import MapLayer, contrast_layer, layer_of, own_layer
 from fer import checkpoint as checkpoints
-from fer.data import FaceSet, load
+from fer.data import FaceSet
 from fer.emotions import EMOTIONS
-from fer.errors import UnknownNameError
 from fer.types import Heatmap
 from tests import fakes
 
@@ -53,27 +53,40 @@ def test_parts_that_do_not_belong_together_are_refused():
         MapLayer("a question", (1, 2), ("sad",), (0.1,), np.zeros((1, 12, 12), np.uint8))
 
 
-def test_all_faces_are_explained_as_if_one_by_one(checkpoint_file):
-    """Over two batches, each face for its own target."""
-    checkpoint = checkpoints.load(checkpoint_file)
+@pytest.fixture
+def faces():
     count = BATCH + 3
     images = torch.stack([torch.from_numpy(fakes.fake_face(EMOTIONS[i % 7], i))[None] for i in range(count)])
-    faces = FaceSet(images, torch.zeros(count, dtype=torch.int64), tuple(map(str, range(count))), "train")
-    targets, told = [EMOTIONS[i % 3] for i in range(count)], []
-    layer = explain_all(checkpoint, faces, targets, "gradcam", lambda done, total: told.append((done, total)))
-    assert layer.rows == tuple(range(count)) and list(layer.targets) == targets
-    assert told == [(BATCH, count), (count, count)]
-    for row in (0, BATCH - 1, BATCH, count - 1):
-        (alone,) = explain(checkpoint, images[row : row + 1], targets[row], "gradcam")
-        expected = layer_of("", [0], [alone])
-        np.testing.assert_allclose(layer.values[row].astype(int), expected.values[0], atol=2)
-        assert layer.peaks[row] == pytest.approx(alone.peak, rel=1e-3)
+    return FaceSet(images, torch.arange(count) % 7, tuple(map(str, range(count))), "validation")
 
 
-def test_an_unknown_method_is_named(checkpoint_file, fake_folder):
-    faces = load(fake_folder).split("test")
-    with pytest.raises(UnknownNameError, match="lime"):
-        explain_all(checkpoints.load(checkpoint_file), faces, ["sad"] * len(faces), "lime")
+def test_the_maps_of_one_pass_become_a_layer_of_all_faces(checkpoint_file, faces):
+    _, heatmaps = explain_set(checkpoints.load(checkpoint_file), faces)
+    layer = own_layer(heatmaps)
+    assert layer.title == "gradcam for the prediction" and layer.rows == tuple(range(len(faces)))
+    expected = layer_of("", range(len(faces)), [heatmaps[i] for i in range(len(faces))])
+    assert layer.targets == expected.targets and np.array_equal(layer.values, expected.values)
+
+
+def test_the_mistakes_alone_are_set_against_their_labels(checkpoint_file, faces):
+    checkpoint, told = checkpoints.load(checkpoint_file), []
+    table, _ = explain_set(checkpoint, faces)
+    layer = contrast_layer(checkpoint, faces, table, "gradcam", lambda *now: told.append(now))
+    wrong = [i for i in range(len(faces)) if table.predicted[i] != table.labels[i]]
+    assert layer.title == "gradcam: why not the label" and layer.rows == tuple(wrong) and told[-1] == (len(wrong), len(wrong))
+    for row in wrong[:: len(wrong) // 5]:
+        answer, label = EMOTIONS[table.predicted[row]], EMOTIONS[table.labels[row]]
+        (alone,) = explain(checkpoint, faces.images[row : row + 1], answer, against=label)
+        small = layer.heatmap(row)
+        assert small.target == answer and small.peak == pytest.approx(alone.peak, rel=1e-3)
+        np.testing.assert_allclose(small.values, layer_of("", [row], [alone]).heatmap(row).values, atol=0.01)
+
+
+def test_without_mistakes_there_is_an_empty_layer(checkpoint_file, faces):
+    checkpoint = checkpoints.load(checkpoint_file)
+    table, _ = explain_set(checkpoint, faces)
+    right = replace(table, labels=table.predicted)
+    assert contrast_layer(checkpoint, faces, right, "gradcam").rows == ()
 
 
 def test_the_colour_table_blends_as_the_overlay_does():

@@ -1,0 +1,246 @@
+"""Measures of faithfulness against loops written out by hand, the package, and evidence planted where it must be found."""
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pytorch_grad_cam.metrics.road import ROADCombined
+from scipy import stats
+from torch import nn
+
+from analysis.faithfulness import Estimate, Plan, Rating, Report, Subject, blob_maps, random_maps, rate, without_training
+from analysis.perturbation import GREY, MEASURES, PERCENTILES, STEPS, Scores, ranks
+from fer import checkpoint as checkpoints
+from fer.checkpoint import Card, Checkpoint
+from fer.data import FaceSet
+from fer.emotions import EMOTIONS
+from fer.types import Preprocess
+
+HAPPY = EMOTIONS.index("happy")
+#: A square whose brightness alone decides.
+TOP, LEFT, SIDE = 6, 30, 8
+
+
+class Square(nn.Module):
+    """Logit of happy: brightness of one square; all others 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, len(EMOTIONS))
+        with torch.no_grad():
+            self.head.weight.zero_()[HAPPY] = 6.0
+            self.head.bias.zero_()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(x[:, :, TOP : TOP + SIDE, LEFT : LEFT + SIDE].mean(dim=(1, 2, 3))[:, None])
+
+
+def square_checkpoint(temperature: float = 1.0) -> Checkpoint:
+    card = Card("baseline", "small", EMOTIONS, Preprocess(mean=(GREY,), std=(0.25,)), temperature=temperature)
+    return Checkpoint(Square().eval(), card, "square")
+
+
+def some_faces(n: int = 4) -> torch.Tensor:
+    faces = torch.rand(n, 1, 48, 48, generator=torch.Generator().manual_seed(1))
+    faces[..., TOP : TOP + SIDE, LEFT : LEFT + SIDE] = 0.9
+    return faces
+
+
+def knowing_maps(n: int) -> np.ndarray:
+    maps = np.zeros((n, 48, 48), np.float32)
+    maps[:, TOP : TOP + SIDE, LEFT : LEFT + SIDE] = 1
+    return maps
+
+
+def probability(checkpoint: Checkpoint, face: np.ndarray) -> float:
+    """Of happy, straight from the square: independent of the code under test."""
+    z = 6 * (face[TOP : TOP + SIDE, LEFT : LEFT + SIDE].mean() - GREY) / 0.25 / checkpoint.card.temperature
+    return float(np.exp(z) / (np.exp(z) + len(EMOTIONS) - 1))
+
+
+def by_loop(checkpoint: Checkpoint, face: np.ndarray, heat: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:
+    """Trapezoid area of the score while ``start`` turns into ``end``, hottest pixels first."""
+    order, current, found = np.argsort(-heat.ravel(), kind="stable"), start.copy(), []
+    for step in range(STEPS + 1):
+        count = step * heat.size // STEPS
+        current.ravel()[order[:count]] = end.ravel()[order[:count]]
+        found.append(probability(checkpoint, current))
+    return sum((a + b) / 2 for a, b in itertools.pairwise(found)) / STEPS
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_deletion_equals_a_loop(temperature):
+    checkpoint, faces = square_checkpoint(temperature), some_faces()
+    maps = np.random.default_rng(2).permuted(np.tile(np.linspace(0, 1, 48 * 48), (4, 1)), axis=1).reshape(4, 48, 48)
+    found = MEASURES["deletion"].run(Scores(checkpoint), faces, torch.tensor(maps), torch.full((4,), HAPPY))
+    for face, heat, value in zip(faces.numpy()[:, 0], maps, found, strict=True):
+        assert float(value) == pytest.approx(by_loop(checkpoint, face, heat, face, np.full_like(face, GREY)), abs=1e-4)
+
+
+def test_insertion_equals_a_loop_from_a_blurred_face():
+    from scipy.ndimage import gaussian_filter
+
+    checkpoint, faces = square_checkpoint(), some_faces()
+    maps = np.random.default_rng(3).permuted(np.tile(np.linspace(0, 1, 48 * 48), (4, 1)), axis=1).reshape(4, 48, 48)
+    found = MEASURES["insertion"].run(Scores(checkpoint), faces, torch.tensor(maps), torch.full((4,), HAPPY))
+    for face, heat, value in zip(faces.numpy()[:, 0], maps, found, strict=True):
+        blurred = gaussian_filter(face, 6.0, mode="nearest", truncate=3.0)
+        assert float(value) == pytest.approx(by_loop(checkpoint, face, heat, blurred, face), abs=1e-3)
+
+
+def test_average_drop_and_increase_are_those_of_the_faded_face():
+    checkpoint, faces = square_checkpoint(), some_faces()
+    faces[0, :, TOP : TOP + SIDE, LEFT : LEFT + SIDE] = 0.1  # fading its dark square to grey raises the score
+    maps = torch.rand(4, 48, 48, generator=torch.Generator().manual_seed(4))
+    scores, targets = Scores(checkpoint), torch.full((4,), HAPPY)
+    drop, rise = (MEASURES[name].run(scores, faces, maps, targets) for name in ("average drop", "increase"))
+    for i, (face, heat) in enumerate(zip(faces.numpy()[:, 0], maps.numpy(), strict=True)):
+        before, after = probability(checkpoint, face), probability(checkpoint, GREY + (face - GREY) * heat)
+        assert float(drop[i]) == pytest.approx(max(0, before - after) / before, abs=1e-4)
+        assert float(rise[i]) == float(after > before)
+    assert rise.tolist() == [1, 0, 0, 0]
+
+
+def test_road_is_the_packages(monkeypatch):
+    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)  # the noise that it fills in with
+    checkpoint, faces = square_checkpoint(), some_faces(3)
+    maps = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(5))
+    scores = Scores(checkpoint)
+    expected = ROADCombined(percentiles=list(PERCENTILES))(faces, maps.numpy(), [lambda probs: probs[HAPPY]] * 3, scores)
+    found = MEASURES["ROAD"].run(scores, faces, maps, torch.full((3,), HAPPY))
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
+    assert np.abs(expected).max() > 1e-4
+
+
+def test_equal_pixels_are_not_taken_in_reading_order():
+    order = ranks(torch.zeros(1, 48, 48))[0]
+    assert sorted(order.flatten().tolist()) == pytest.approx([i / 2304 for i in range(2304)])
+    assert abs(float(order[:24].mean()) - 0.5) < 0.05
+
+
+@pytest.mark.parametrize("name", [name for name in MEASURES if MEASURES[name].ranks])
+def test_the_map_that_knows_is_better_than_blob_and_chance_and_its_opposite_worse(name):
+    faces = FaceSet((some_faces(12) * 255).byte(), torch.full((12,), HAPPY), tuple(map(str, range(12))), "validation")
+    subject = Subject.of(square_checkpoint(), faces, Plan(("gradcam",), 12))
+    assert subject.targets.tolist() == [HAPPY] * 12
+    sign = 1 if MEASURES[name].higher_is_better else -1
+    knowing, opposite, blob, chance = (
+        sign * subject.measured(maps)[name]
+        for maps in (knowing_maps(12), 1 - knowing_maps(12), blob_maps(12), random_maps(12, 0))
+    )
+    assert (knowing > blob + 0.05).all() and (knowing >= chance).all() and knowing.mean() > chance.mean() + 0.05
+    assert opposite.mean() < min(blob.mean(), chance.mean())
+
+
+def test_the_blob_is_centred_and_knows_no_face():
+    maps = blob_maps(3)
+    assert maps.shape == (3, 48, 48) and maps.max() <= 1 and (maps[0] == maps[2]).all()
+    np.testing.assert_allclose(maps[0], maps[0][::-1, ::-1], atol=1e-6)
+    assert np.unravel_index(maps[0].argmax(), (48, 48)) in [(23, 23), (23, 24), (24, 23), (24, 24)]
+
+
+def test_intervals_are_those_of_scipys_bootstrap():
+    values = np.random.default_rng(6).gamma(2.0, size=80)
+    found = Estimate.of(values, seed=0)
+    expected = stats.bootstrap((values,), np.mean, n_resamples=5000, method="percentile", rng=1).confidence_interval
+    assert found.mean == pytest.approx(values.mean())
+    assert found.low == pytest.approx(expected.low, abs=0.03) and found.high == pytest.approx(expected.high, abs=0.03)
+
+
+@pytest.fixture
+def faces(fake_folder):
+    from fer.data import load
+
+    return load(fake_folder).split("validation")
+
+
+def test_a_report_compares_with_both_baselines_face_by_face(checkpoint_file, faces):
+    checkpoint, told = checkpoints.load(checkpoint_file), []
+    plan = Plan(("gradcam",), 10, seed=3)
+    (report,) = rate(checkpoint, faces, plan, checkpoint, lambda *now: told.append(now))
+    assert told[-1][0] == told[-1][1] == 3 * len(MEASURES)
+    subject = Subject.of(checkpoint, faces, plan)
+    own, blob, chance = (subject.measured(m) for m in (subject.maps("gradcam"), blob_maps(10), random_maps(10, 3)))
+    for name, rating in report.ratings.items():
+        sign = 1 if MEASURES[name].higher_is_better else -1
+        assert rating.value.mean == pytest.approx(own[name].mean())
+        assert rating.over_blob.mean == pytest.approx(sign * (own[name] - blob[name]).mean(), abs=1e-9)
+        assert rating.over_random.mean == pytest.approx(sign * (own[name] - chance[name]).mean(), abs=1e-9)
+    assert report.n == 10 and report.other_seed == pytest.approx(1.0)
+
+
+def test_randomising_touches_what_it_says_and_not_the_checkpoint(checkpoint_file, faces):
+    checkpoint = checkpoints.load(checkpoint_file)
+    before = {name: value.clone() for name, value in checkpoint.model.state_dict().items()}
+    subject = Subject.of(checkpoint, faces, Plan(("gradcam",), 5))
+    head, whole = (without_training(subject, whole=whole).model.state_dict() for whole in (False, True))
+    weights = [name for name, value in before.items() if value.ndim > 1]
+    assert {name for name in weights if not torch.equal(head[name], before[name])} == {
+        n for n in weights if n.startswith("head")
+    }
+    assert all(not torch.equal(whole[name], before[name]) for name in weights)
+    assert all(torch.equal(value, before[name]) for name, value in checkpoint.model.state_dict().items())
+
+
+def verdict_of(**changes: float | None) -> str:
+    better, worse = Estimate(0.1, 0.05, 0.15), Estimate(0.0, -0.05, 0.05)
+    ratings = {name: Rating(better, better, worse) for name in MEASURES}
+    ratings["ROAD"] = Rating(better, better, better)
+    report = Report("net", "gradcam", ratings, 0.1, 0.1, 0.9, 0.9, None, 1.0, 10)
+    return replace(report, **changes).verdict
+
+
+def test_the_verdict_counts_what_lies_above_zero_with_its_whole_interval():
+    assert verdict_of() == (
+        "beats a centred blob by 1 and a random map by 3 of 3 measures; depends on the weights; holds still under mirroring"
+    )
+    assert "shows the picture, not the model" in verdict_of(all_randomised=0.7)
+    assert "moves under mirroring" in verdict_of(flip=0.5)
+    assert "mirroring" not in verdict_of(flip=None)
+
+
+def test_the_command_writes_what_it_prints(fer, checkpoint_file, fake_folder, tmp_path):
+    out = tmp_path / "out"
+    outcome = fer(
+        "faithfulness",
+        checkpoint_file,
+        "-d",
+        fake_folder,
+        "-m",
+        "gradcam",
+        "-m",
+        "layercam",
+        "--faces",
+        6,
+        "--out",
+        out,
+        "--json",
+    )
+    assert outcome.code == 0
+    content = json.loads(outcome.out)
+    assert content == json.loads((out / "faithfulness.json").read_text(encoding="utf-8"))
+    assert [report["method"] for report in content["reports"]] == ["gradcam", "layercam"] and content["n"] == 6
+    with Image.open(out / "faithfulness.png") as picture:
+        assert min(picture.size) > 300
+    printed = fer("faithfulness", checkpoint_file, "-d", fake_folder, "--faces", 4, "--out", out).out
+    assert "of 3 measures" in printed and "hirescam" in printed
+
+
+REFUSED = {
+    "unknown method": (["-m", "lime"], "unknown explanation method 'lime'"),
+    "method for another network": (["-m", "rollout"], "another --method"),
+    "one face": (["--faces", 1], "--faces"),
+    "unknown split": (["--split", "holdout"], "unknown split 'holdout'"),
+    "unknown checkpoint": (["nobody"], "nobody"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_measured_is_one_line(case, fer, checkpoint_file, fake_folder, tmp_path):
+    arguments, words = REFUSED[case]
+    outcome = fer("faithfulness", checkpoint_file, "-d", fake_folder, *arguments, "--out", tmp_path / "out")
+    assert outcome.code == 2 and outcome.out == "" and len(outcome.err.splitlines()) == 1 and words in outcome.err
