@@ -2,14 +2,19 @@
 
 from typing import Any
 
+Schema = dict[str, Any]
+
 _TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "null": type(None)}
 _WORDS = {"$schema", "title", "description", "$defs"}
+_KEYWORDS = {
+    *("type", "required", "properties", "additionalProperties", "items", "minItems", "maxItems", "minimum", "maximum"),
+    *("const", "enum", "anyOf", "$ref"),
+}
 
 
-def check(value: Any, schema: dict[str, Any], root: dict[str, Any], place: str = "") -> list[str]:
+def check(value: Any, schema: Schema, root: Schema, place: str = "") -> list[str]:
     """What is wrong with a value, one line each."""
-    known = {"type", "required", "properties", "additionalProperties", "items", "minItems", "maxItems", "minimum", "maximum"}
-    assert set(schema) <= known | _WORDS | {"const", "enum", "anyOf", "$ref"}, f"{place}: {set(schema) - known}"
+    assert set(schema) <= _KEYWORDS | _WORDS, f"{place}: {set(schema) - _KEYWORDS}"
     if "$ref" in schema:
         return check(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root, place)
     if "anyOf" in schema:
@@ -17,23 +22,27 @@ def check(value: Any, schema: dict[str, Any], root: dict[str, Any], place: str =
         return [] if [] in tried else tried[0]
     if "type" in schema and (not isinstance(value, _TYPES[schema["type"]]) or isinstance(value, bool)):
         return [f"{place} is {value!r}, no {schema['type']}"]
-    wrong = []
-    if "const" in schema and value != schema["const"]:
-        wrong.append(f"{place} is not {schema['const']!r}")
-    if "enum" in schema and value not in schema["enum"]:
-        wrong.append(f"{place} is none of {schema['enum']}")
-    if isinstance(value, dict):
-        wrong += _object(value, schema, root, place)
-    if isinstance(value, list):
-        if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
-            wrong.append(f"{place} has {len(value)} items")
-        wrong += [line for i, item in enumerate(value) for line in check(item, schema.get("items", {}), root, f"{place}[{i}]")]
+    return [*_one_of(value, schema, place), *_size(value, schema, place), *_inside(value, schema, root, place)]
+
+
+def _one_of(value: Any, schema: Schema, place: str) -> list[str]:
+    allowed = [schema["const"]] if "const" in schema else schema.get("enum", [value])
+    return [] if value in allowed else [f"{place} is none of {allowed}"]
+
+
+def _size(value: Any, schema: Schema, place: str) -> list[str]:
+    if isinstance(value, list) and not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
+        return [f"{place} has {len(value)} items"]
     if isinstance(value, int | float) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
-        wrong.append(f"{place} is {value}")
-    return wrong
+        return [f"{place} is {value}"]
+    return []
 
 
-def _object(value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], place: str) -> list[str]:
+def _inside(value: Any, schema: Schema, root: Schema, place: str) -> list[str]:
+    if isinstance(value, list):
+        return [line for i, item in enumerate(value) for line in check(item, schema.get("items", {}), root, f"{place}[{i}]")]
+    if not isinstance(value, dict):
+        return []
     wrong = [f"{place} lacks {key}" for key in schema.get("required", []) if key not in value]
     named, others = schema.get("properties", {}), schema.get("additionalProperties", {})
     for key, item in value.items():

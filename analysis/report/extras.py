@@ -1,118 +1,129 @@
 """Results of other commands that a report can show: files of JSON, each recognised by what is in it."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.compare import Comparison, Pair, RecallDelta, Score
-from analysis.faithfulness import Estimate, Rating
-from analysis.faithfulness import Report as FaithfulnessReport
-from analysis.robustness import Condition, Robustness, Stress
+from analysis.report import readers
+from fer.checkpoint import Checkpoint
 from fer.data import Corpus
-from fer.data.clean import CleanIndex, read_index
+from fer.data.clean import read_index
 from fer.errors import ConfigError, DataError
 
-_KNOWN = "faithfulness.json, regions.json, robustness.json, compare.json, report.json or clean.json of fer data check"
+_KNOWN = (
+    "faithfulness.json, regions.json, features.json, robustness.json, compare.json, label-audit.json, "
+    "report.json or clean.json of fer data check, or a folder with such files"
+)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: the keys that tell it, and how its values are read; KeyError and the like where they are damaged."""
+    """A kind of file: the keys that tell it, how it is read (KeyError and the like where it is damaged), pictures beside it."""
 
     keys: frozenset[str]
     read: Callable[[Mapping[str, Any]], Any]
-
-
-def _robustness(content: Mapping[str, Any]) -> Robustness:
-    plain = {key: content[key] for key in ("checkpoint", "split", "n", "maps", "method", "seed", "map_floor")}
-    stresses = tuple(Stress(**{**stress, "condition": Condition(**stress["condition"])}) for stress in content["stresses"])
-    return Robustness(**plain, clean=Condition(**content["clean"]), stresses=stresses)
-
-
-def _comparison(content: Mapping[str, Any]) -> Comparison:
-    plain = {key: content[key] for key in ("split", "n", "draws", "seed")}
-    return Comparison(**plain, models=tuple(Score(**model) for model in content["models"]), pairs=_pairs(content["pairs"]))
-
-
-def _pairs(pairs: Sequence[Mapping[str, Any]]) -> tuple[Pair, ...]:
-    classes = ({name: RecallDelta(**row) for name, row in pair["per_class"].items()} for pair in pairs)
-    return tuple(Pair(**{**pair, "per_class": rows}) for pair, rows in zip(pairs, classes, strict=True))
-
-
-def _faithfulness(content: Mapping[str, Any]) -> tuple[FaithfulnessReport, ...]:
-    return tuple(_method(one) for one in content["reports"])
-
-
-def _method(content: Mapping[str, Any]) -> FaithfulnessReport:
-    ratings = {
-        name: Rating(**{part: Estimate(**estimate) for part, estimate in rating.items()})
-        for name, rating in content["ratings"].items()
-    }
-    plain = {key: value for key, value in content.items() if key not in ("ratings", "verdict")}
-    return FaithfulnessReport(**plain, ratings=ratings)
-
-
-def _data_check(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    for split in content["splits"]:
-        for counts in content["kinds"].values():
-            int(counts[split])
-    return content
+    pictures: tuple[str, ...] = ()
 
 
 #: Kind → how it is told and read. A clean index says by itself what it is.
 KINDS: dict[str, Kind] = {
-    "faithfulness": Kind(frozenset({"reports"}), _faithfulness),
-    "regions": Kind(frozenset({"regions"}), dict),
-    "robustness": Kind(frozenset({"clean", "stresses", "map_floor"}), _robustness),
-    "comparison": Kind(frozenset({"models", "pairs", "draws"}), _comparison),
-    "data_check": Kind(frozenset({"origin", "fingerprint", "splits", "kinds", "leaks"}), _data_check),
+    "faithfulness": Kind(frozenset({"reports", "measures"}), readers.faithfulness),
+    "regions": Kind(
+        frozenset({"groups", "verdicts", "background"}), readers.Regions.of, ("region-effects.png", "background.png")
+    ),
+    "features": Kind(
+        frozenset({"map", "separation", "filters"}),
+        readers.Features.of,
+        ("map.png", "right.png", "neighbours.png", "filters.png", "depth.png"),
+    ),
+    "robustness": Kind(frozenset({"clean", "stresses", "map_floor"}), readers.robustness),
+    "comparison": Kind(frozenset({"models", "pairs", "draws"}), readers.comparison),
+    "label_audit": Kind(frozenset({"suspects", "noise_rate", "ranking"}), readers.Labels.of),
+    "data_check": Kind(frozenset({"origin", "fingerprint", "splits", "kinds", "leaks"}), readers.data_check),
 }
 CLEAN_INDEX = "clean_index"
 
 
-def read_extras(paths: Sequence[Path]) -> dict[str, Any]:
-    """Kind → value of each file, of every kind at most one.
+@dataclass(frozen=True, eq=False)
+class Extra:
+    """One file.
+
+    Attributes:
+        kind: key of :data:`KINDS`, or :data:`CLEAN_INDEX`.
+        path: where it was.
+        value: what was read.
+        content: the file's own JSON.
+        pictures: PNG files that the command wrote beside it, by name; those that are there.
+    """
+
+    kind: str
+    path: Path
+    value: Any
+    content: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Mapping[str, readers.Png] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> list[Mapping[str, str]]:
+        """What it says of the tables that it was made of, of every one."""
+        named = self.content.get("sources", {})
+        return [*named.values(), *([self.content["source"]] if "source" in self.content else [])]
+
+    @property
+    def checkpoints(self) -> set[str]:
+        """Names of the checkpoints it speaks of, as far as it names them."""
+        parts = [self.content, *self.sources, *self.content.get("reports", ())]
+        return {part["checkpoint"] for part in parts if part.get("checkpoint")}
+
+
+def read_extras(paths: Sequence[Path]) -> dict[str, Extra]:
+    """Kind → file, of every kind at most one; of a folder all that a report can show.
 
     Raises:
         ConfigError: two files of one kind.
-        DataError: a file cannot be read, is of no known kind, or is damaged.
+        DataError: a file cannot be read, is of no known kind, or is damaged; a folder holds none that is known.
     """
-    found: dict[str, Any] = {}
-    for path in paths:
-        kind, value = read_extra(path)
-        if kind in found:
-            raise ConfigError(f"{path} is a second {kind.replace('_', ' ')}; a report shows one, name one of them")
-        found[kind] = value
+    found: dict[str, Extra] = {}
+    for extra in (extra for path in paths for extra in _in(path)):
+        if extra.kind in found:
+            first, what = found[extra.kind].path, extra.kind.replace("_", " ")
+            raise ConfigError(f"{extra.path} is a second {what} beside {first}; a report shows one, name one of them")
+        found[extra.kind] = extra
     return found
 
 
-def read_extra(path: Path) -> tuple[str, Any]:
-    """Kind and value of one file; the errors of :func:`read_extras`."""
+def _in(path: Path) -> Iterator[Extra]:
+    if not path.is_dir():
+        yield read_extra(path)
+        return
+    known = [one for one in sorted(path.glob("*.json")) if _kind(_json(one))]
+    if not known:
+        raise DataError(f"{path} holds nothing that a report can show; name {_KNOWN}")
+    yield from map(read_extra, known)
+
+
+def read_extra(path: Path) -> Extra:
+    """One file; the errors of :func:`read_extras`."""
     content = _json(path)
+    name = _kind(content)
+    if name is None:
+        raise DataError(f"{path} is nothing that a report can show; name {_KNOWN}")
+    if name == CLEAN_INDEX:
+        return Extra(name, path, read_index(path))
+    kind = KINDS[name]
+    try:
+        extra = Extra(name, path, kind.read(content), content, readers.pictures(path.parent, kind.pictures))
+        sorted(extra.checkpoints)  # reads what it says of itself
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} is a damaged {name.replace('_', ' ')} result: {error!r}; write it anew") from error
+    return extra
+
+
+def _kind(content: Mapping[str, Any]) -> str | None:
     if "left_out" in content:
-        index: CleanIndex = read_index(path)
-        return CLEAN_INDEX, index
-    for name, kind in KINDS.items():
-        if kind.keys <= set(content):
-            try:
-                return name, kind.read(content)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise DataError(f"{path} is a damaged {name} result: {error!r}; write it anew") from error
-    raise DataError(f"{path} is nothing that a report can show; name {_KNOWN}")
-
-
-def refuse_other(extras: Mapping[str, Any], corpus: Corpus) -> None:
-    """DataError where a check or a clean index is of another data set."""
-    if CLEAN_INDEX in extras:
-        extras[CLEAN_INDEX].refuse_other(corpus)
-    theirs, ours = extras.get("data_check", {}).get("fingerprint", corpus.fingerprint), corpus.fingerprint
-    if theirs != ours:
-        raise DataError(
-            f"the check was made of other data (fingerprint {theirs[:12]}, {corpus.origin} has {ours[:12]}); "
-            "make it anew with fer data check"
-        )
+        return CLEAN_INDEX
+    return next((name for name, kind in KINDS.items() if kind.keys <= set(content)), None)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -122,6 +133,27 @@ def _json(path: Path) -> dict[str, Any]:
         raise DataError(f"cannot read {path}: {error.strerror}; name {_KNOWN}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no JSON: {error}; name {_KNOWN}") from error
-    if isinstance(content, list):
-        content = {"reports": content} if content and all("ratings" in one for one in content) else {}
     return content if isinstance(content, dict) else {}
+
+
+def refuse_other_checkpoint(extras: Mapping[str, Extra], checkpoint: Checkpoint) -> None:
+    """ConfigError where a file speaks of other checkpoints only; by their weights where it knows them, else by name."""
+    for extra in extras.values():
+        weights = {source["weights_sha256"] for source in extra.sources if source.get("weights_sha256")}
+        theirs, ours = (weights, checkpoint.card.weights_sha256) if weights else (extra.checkpoints, checkpoint.name)
+        if theirs and ours not in theirs:
+            names = ", ".join(sorted(extra.checkpoints)) or "other weights"
+            raise ConfigError(f"{extra.path} is of {names}, not of {checkpoint.name}; name its checkpoint with --checkpoint")
+
+
+def refuse_other_data(extras: Mapping[str, Extra], corpus: Corpus) -> None:
+    """DataError where a file was made of another data set."""
+    for extra in extras.values():
+        if extra.kind == CLEAN_INDEX:
+            extra.value.refuse_other(corpus)
+        for theirs in (extra.content.get("fingerprint"), *(source.get("data") for source in extra.sources)):
+            if theirs and theirs != corpus.fingerprint:
+                raise DataError(
+                    f"{extra.path} was made of other data (fingerprint {theirs[:12]}, {corpus.origin} has "
+                    f"{corpus.fingerprint[:12]}); make it anew from this data"
+                )

@@ -10,6 +10,7 @@ from analysis.explain import OWN_PREDICTION, HeatmapTable, Question, explain_set
 from analysis.map_layers import MapLayer, layer_of
 from analysis.mistakes_page import MistakesReport
 from analysis.pairing import paired, paired_votes
+from analysis.report.extras import Extra
 from fer.checkpoint import Checkpoint
 from fer.data import Corpus, FaceSet
 from fer.errors import ConfigError, DataError
@@ -28,7 +29,7 @@ class Material:
         heatmaps: where it looks in them.
         faces: the N faces.
         votes: int64 (N, 10) of FER+, −1 where there are none; None where nobody asked.
-        extras: kind → what :mod:`analysis.report.extras` read.
+        extras: kind → a result of another command.
     """
 
     checkpoint: Checkpoint
@@ -37,7 +38,7 @@ class Material:
     heatmaps: HeatmapTable
     faces: FaceSet
     votes: IntArray | None = None
-    extras: Mapping[str, Any] = field(default_factory=dict)
+    extras: Mapping[str, Extra] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         same = self.table.names == self.heatmaps.names and self.table.classes == self.heatmaps.classes

@@ -8,11 +8,14 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from analysis.figures import DPI
+from analysis.report.extras import Extra
 from analysis.report.material import Material
 from fer.registry import Registry
 
 #: CSS pixels of an inch.
 _PIXELS = 96
+#: The widest that a picture of another command is shown, in CSS pixels.
+_WIDEST = 1000
 
 
 @dataclass(frozen=True)
@@ -92,3 +95,11 @@ def drawn(figure: Figure, alt: str, caption: str, *, faces: bool = False) -> Pic
     figure.savefig(content, format=kind, dpi=DPI, bbox_inches="tight", metadata=None if faces else {"Date": None})
     media = "image/png" if faces else "image/svg+xml"
     return Picture(content.getvalue(), media, round(figure.get_figwidth() * _PIXELS), alt, caption)
+
+
+def beside(extra: Extra, name: str, alt: str, caption: str) -> tuple[Picture, ...]:
+    """The picture that a command wrote beside its JSON, or nothing where it is not there."""
+    if name not in extra.pictures:
+        return ()
+    png = extra.pictures[name]
+    return (Picture(png.data, "image/png", min(_WIDEST, round(png.width * _PIXELS / DPI)), alt, caption),)

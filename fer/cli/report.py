@@ -29,7 +29,10 @@ def report(
     votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
     more: Annotated[
         Optional[list[Path]],
-        typer.Option("--with", help="JSON of faithfulness, regions, robustness, compare or data check; repeatable."),
+        typer.Option(
+            "--with",
+            help="Result of another command: its JSON or its folder; repeatable.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("report"),
 ) -> None:
@@ -40,7 +43,7 @@ def report(
     from dataclasses import replace
 
     from analysis.report import Report
-    from analysis.report.extras import read_extras, refuse_other
+    from analysis.report.extras import read_extras, refuse_other_checkpoint, refuse_other_data
     from analysis.report.material import votes_of
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
@@ -50,9 +53,10 @@ def report(
         raise ConfigError("give --from, or a split and a method to run the model on, not both")
     extras = read_extras(more or [])
     model = load_checkpoint(checkpoint)
+    refuse_other_checkpoint(extras, model)
     with console.progress("reading faces") as progress:
         corpus = load(data, progress)
-    refuse_other(extras, corpus)
+    refuse_other_data(extras, corpus)
     material = _material(model, corpus, source, split, method)
     material = replace(material, votes=votes_of(material, votes), extras=extras)
     with console.progress("drawing sections") as progress:

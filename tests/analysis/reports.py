@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from analysis.explain import HeatmapTable
+from analysis.report.extras import Extra
 from analysis.report.material import Material
 from fer import checkpoint as checkpoints
 from fer.data import Corpus, FaceSet
@@ -17,7 +18,7 @@ from tests import fakes
 
 
 def material_of(table: PredictionTable, checkpoint_file: Path, *, votes: bool = False, **extras: object) -> Material:
-    """Fake faces for a table, with maps of noise for the answers."""
+    """Fake faces for a table, with maps of noise for the answers; extras by kind are values or whole."""
     rng = np.random.default_rng(3)
     n = len(table)
     images = np.stack([fakes.fake_face(table.classes[label], row) for row, label in enumerate(table.labels)])
@@ -28,7 +29,8 @@ def material_of(table: PredictionTable, checkpoint_file: Path, *, votes: bool = 
     heatmaps = HeatmapTable(values, peaks, table.predicted, table.classes, "gradcam", table.names)
     counts = rng.multinomial(10, np.ones(len(CANDIDATES)) / len(CANDIDATES), n) if votes else None
     corpus = Corpus(Path("fakes.zip"), {table.split: faces})
-    return Material(checkpoints.load(checkpoint_file), corpus, table, heatmaps, faces, counts, extras)
+    known = {kind: one if isinstance(one, Extra) else Extra(kind, Path(f"{kind}.json"), one) for kind, one in extras.items()}
+    return Material(checkpoints.load(checkpoint_file), corpus, table, heatmaps, faces, counts, known)
 
 
 class Seen(HTMLParser):

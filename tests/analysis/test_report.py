@@ -1,8 +1,12 @@
 """The report: its numbers against the table, its page against its numbers, its JSON against its schema."""
 
+import copy
+import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +16,6 @@ from analysis.report import Report, schema
 from analysis.report.material import gather, recall
 from analysis.report.page import html
 from analysis.report.section import SECTIONS, Section, Table, section
-from analysis.report.sections.regions import table_of
 from fer import checkpoint as checkpoints
 from fer.data import load
 from fer.emotions import EMOTIONS
@@ -22,6 +25,7 @@ from fer.metrics import evaluate_table
 from fer.types import PredictionTable
 from tests.analysis.reports import Seen, material_of
 from tests.analysis.tables import all_right, all_wrong, drawn, one_class, toy
+from tests.conftest import save_random
 from tests.schema import check
 
 EVIL = "</script><img src=x onerror=alert(1)>.png"
@@ -47,32 +51,48 @@ TABLES = {
 }
 
 
+class Made:
+    """A report with its material, its page and what is seen there; made once."""
+
+    def __init__(self, name: str, checkpoint: Path) -> None:
+        self.name = name
+        self.material = material_of(TABLES[name](), checkpoint, votes=name in ("usual", "one class"))
+        self.report = Report.of(self.material)
+        self.content = json.loads(json.dumps(self.report.to_dict(), allow_nan=False))
+        self.page = html(self.report)
+        self.seen = Seen(self.page)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Callable[[str], Made]:
+    path = save_random(tmp_path_factory.mktemp("checkpoint") / "random.pth")
+    return cache(lambda name: Made(name, path))
+
+
 @pytest.fixture(params=TABLES)
-def material(request, checkpoint_file):
-    return material_of(TABLES[request.param](), checkpoint_file, votes=request.param in ("usual", "one class"))
+def one(request, made) -> Made:
+    return made(request.param)
 
 
 @pytest.fixture
-def usual(checkpoint_file):
-    return material_of(drawn(120), checkpoint_file, votes=True)
+def usual(made) -> Made:
+    return made("usual")
 
 
 def numbers_in(value) -> Iterator[str]:
     """Every way in which a page may write what stands in JSON."""
     if isinstance(value, dict):
-        for key, item in value.items():
-            yield from re.findall(r"[\d.,]*\d", key)
-            yield from numbers_in(item)
-    elif isinstance(value, list):
+        value = [*value, list(value.values())]
+    if isinstance(value, list):
         yield f"{len(value):,}"
         for item in value:
             yield from numbers_in(item)
     elif isinstance(value, str):
         yield from re.findall(r"[\d.,]*\d", value)
     elif isinstance(value, int | float):
-        yield from (f"{value:,}", str(value), f"{value:.4f}", f"{100 * value:.2f}")
-        if value < 0.001:
-            yield "0.001"  # as in p < 0.001
+        for one in {value, abs(value)}:  # a minus stands before the number
+            yield from (f"{one:,}", f"{one:.4f}", f"{100 * one:.2f}", f"{one:.2f}", f"{100 * one:.1f}", f"{one:g}")
+        yield "0.001" if value < 0.001 else "0"  # as in p < 0.001
 
 
 def shown_in(words: str) -> list[str]:
@@ -82,11 +102,9 @@ def shown_in(words: str) -> list[str]:
 
 
 def test_every_number_on_the_page_is_in_the_json_of_its_section(usual):
-    report = Report.of(usual)
-    content, words = json.loads(json.dumps(report.to_dict())), Seen(html(report)).words
-    total = 0
+    content, words, total = usual.content, usual.seen.words, 0
     for name, numbers in content["sections"].items():
-        known, shown = set(numbers_in({**numbers, "n": content["n"]})), shown_in(words[f"s-{name}"])
+        known, shown = set(numbers_in([content["n"], numbers])), shown_in(words[f"s-{name}"])
         assert set(shown) <= known, name
         total += len(shown)
     assert total > 300  # a search that finds nothing proves nothing
@@ -99,9 +117,8 @@ def test_the_search_for_numbers_can_tell():
     assert not {"67.86", "3588"} & set(numbers_in({"accuracy": 0.678462, "n": 3589}))
 
 
-def test_json_follows_the_schema(material):
-    content = json.loads(json.dumps(Report.of(material).to_dict(), allow_nan=False))
-    assert check(content, schema(), schema()) == []
+def test_json_follows_the_schema(one):
+    assert check(one.content, schema(), schema()) == []
 
 
 @pytest.mark.parametrize(
@@ -116,37 +133,37 @@ def test_json_follows_the_schema(material):
     }.values(),
 )
 def test_the_schema_refuses_what_is_wrong(damage, place, usual):
-    content = json.loads(json.dumps(Report.of(usual).to_dict()))
+    content = copy.deepcopy(usual.content)
     damage(content)
     assert any(place in line for line in check(content, schema(), schema()))
 
 
 def test_the_numbers_are_those_of_the_table(usual):
-    content, expected = Report.of(usual).to_dict()["sections"], evaluate_table(usual.table)
+    content, table = usual.content["sections"], usual.material.table
+    expected = evaluate_table(table)
     assert (
         content["summary"]["accuracy"] == expected["accuracy"]
         and content["confusion"]["counts"] == expected["confusion_matrix"]
     )
-    assert content["summary"]["right"] == int((usual.table.labels == usual.table.predicted).sum())
+    assert content["summary"]["right"] == int((table.labels == table.predicted).sum())
     assert content["mistakes"]["wrong"] == 120 - content["summary"]["right"]
     for row in content["classes"]["classes"]:
         assert row["recall"] == pytest.approx(expected["per_class"][row["name"]]["recall"])
         assert row["precision"] == pytest.approx(expected["per_class"][row["name"]]["precision"])
         assert row["recall_ci95"][0] < row["recall"] < row["recall_ci95"][1]
-    assert content["confidence"]["mean"]["all"] == pytest.approx(usual.table.probs.max(axis=1).mean())
+    assert content["confidence"]["mean"]["all"] == pytest.approx(table.probs.max(axis=1).mean())
     assert content["labels"]["taggers"]["n"] == 120
     sure = content["galleries"]["most_confident"]
     assert sure[0]["label"] == "angry" == sure[0]["predicted"]
-    angry = [row for row in range(120) if usual.table.labels[row] == usual.table.predicted[row] == 0]
-    assert sure[0]["name"] == usual.table.names[max(angry, key=lambda row: usual.table.probs[row].max())]
+    angry = [row for row in range(120) if table.labels[row] == table.predicted[row] == 0]
+    assert sure[0]["name"] == table.names[max(angry, key=lambda row: table.probs[row].max())]
 
 
-def test_headings_follow_one_another_and_contents_lead_to_sections(material):
-    report = Report.of(material)
-    seen = Seen(html(report))
+def test_headings_follow_one_another_and_contents_lead_to_sections(one):
+    report, seen = one.report, one.seen
     levels = [level for level, _ in seen.headings]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(below - above <= 1 for above, below in zip(levels, levels[1:], strict=False))
+    assert all(below - above <= 1 for above, below in itertools.pairwise(levels))
     ids = [attributes["id"] for _, attributes in seen.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = [attributes["href"] for tag, attributes in seen.tags if tag == "a"]
@@ -155,20 +172,18 @@ def test_headings_follow_one_another_and_contents_lead_to_sections(material):
     assert set(seen.words) == {f"s-{name}" for name in (*report.sections, *report.undefined, "reading")}
 
 
-def test_every_picture_has_words_and_n(material):
-    seen = Seen(html(Report.of(material)))
+def test_every_picture_has_words_and_n(one):
+    seen = one.seen
     pictures = [attributes for tag, attributes in seen.tags if tag == "img"]
     assert len(pictures) >= 6 and all(len(picture["alt"]) > 20 for picture in pictures)
     assert all(picture["src"].startswith(("data:image/svg+xml;base64,", "data:image/png;base64,")) for picture in pictures)
-    captions = re.findall("<figcaption>(.*?)</figcaption>", html(Report.of(material)))
+    captions = re.findall("<figcaption>(.*?)</figcaption>", one.page)
     assert len(captions) == len(pictures) and all("n = " in caption or " of " in caption for caption in captions)
 
 
-def test_the_page_holds_its_json_and_asks_for_nothing(material):
-    report = Report.of(material)
-    page = html(report)
-    seen = Seen(page)
-    assert json.loads(seen.blocks["numbers"]) == json.loads(json.dumps(report.to_dict()))
+def test_the_page_holds_its_json_and_asks_for_nothing(one):
+    seen, page = one.seen, one.page
+    assert json.loads(seen.blocks["numbers"]) == one.content
     bare = re.sub(r'base64,[^"]*|"sheets":\[.*?\]', "", page)
     assert "://" not in bare and "url(" not in bare and "@import" not in bare and "fetch(" not in bare
     assert all(attributes.get("src", "data:").startswith("data:") for _, attributes in seen.tags)
@@ -177,27 +192,27 @@ def test_the_page_holds_its_json_and_asks_for_nothing(material):
     assert "onerror" not in {key for _, attributes in seen.tags for key in attributes}
 
 
+HALVES = "one face of the validation split cannot be halved"
 UNUSUAL = {
-    "one face": ({"calibration", "abstention"}, "one face of the validation split cannot be halved"),
-    "one class": ({"labels"}, "labelled happy"),
+    "one face": {"calibration": HALVES, "abstention": HALVES, "labels": "are labelled"},
+    "one class": {"labels": "labelled happy"},
 }
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_what_cannot_be_said_is_said_in_its_place(name, checkpoint_file):
-    report = Report.of(material_of(TABLES[name](), checkpoint_file, votes=name == "one class"))
-    missing, why = UNUSUAL.get(name, (set(), ""))
-    assert set(report.undefined) == missing
-    words = Seen(html(report)).words
-    for key in missing:
+def test_what_cannot_be_said_is_said_in_its_place(one):
+    name, report, words = one.name, one.report, one.seen.words
+    missing = UNUSUAL.get(name, {})
+    assert set(report.undefined) == set(missing)
+    for key, why in missing.items():
         assert why in words[f"s-{key}"] and "Not shown" in words[f"s-{key}"]
     if name == "all right":
         assert "No face of 14 is judged wrong" in words["s-mistakes"]
     if name == "all wrong":
         assert "14 of 14 faces are judged wrong" in words["s-mistakes"] and "No threshold" in words["s-summary"]
-    assert ("labels" in report.absent) == (name != "one class")
-    assert {"faithfulness", "regions", "robustness", "comparison"} <= set(report.absent)
-    assert "--votes" in words["s-reading"] or name == "one class"
+    assert set(report.absent) == {"faithfulness", "regions", "features", "robustness", "comparison"}
+    assert "--with regions.json" in words["s-reading"]
+    if "labels" in report.sections:
+        assert ("--votes" in words["s-labels"]) == (name != "usual")
 
 
 def test_one_pass_gives_what_separate_ones_give(checkpoint_file, fake_folder, tmp_path):
@@ -236,7 +251,7 @@ def test_a_new_section_is_one_function(usual, monkeypatch):
     def weather(material):
         return Section({"degrees": 21}, ("It is 21 degrees.", Table("days", ("day", "rain"), (("Monday", "<none>"),))))
 
-    report = Report.of(usual)
+    report = Report.of(usual.material)
     assert report.to_dict()["sections"]["weather"] == {"degrees": 21}
     assert "It is 21 degrees." in Seen(html(report)).words["s-weather"] and "&lt;none&gt;" in html(report)
 
@@ -250,18 +265,11 @@ def test_a_comparison_is_shown(checkpoint_file):
     assert set(shown_in(words)) <= set(numbers_in(json.loads(json.dumps(report.to_dict()["sections"]["comparison"]))))
 
 
-def test_tables_of_unknown_rows():
-    assert table_of("share_of_heat", [{"region": "mouth", "share": 0.25, "n": 1200}]) == Table(
-        "share of heat", ("", "region", "share", "n"), (("1", "mouth", "0.2500", "1,200"),)
-    )
-    assert table_of("plain", 3) is None and table_of("words", {"a": "b"}) is None
-
-
 def test_files_are_whole_or_absent(usual, tmp_path):
-    report = Report.of(usual)
+    report = usual.report
     paths = report.write(tmp_path / "out")
     assert [path.name for path in paths] == ["report.html", "report.json"]
-    assert json.loads(paths[1].read_text(encoding="utf-8")) == json.loads(json.dumps(report.to_dict()))
+    assert json.loads(paths[1].read_text(encoding="utf-8")) == usual.content
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OutputError):
         report.write(tmp_path / "file" / "out")

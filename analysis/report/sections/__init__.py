@@ -13,6 +13,7 @@ from analysis.report.sections import (  # noqa: I001 the order is that of the pa
     labels as labels,
     faithfulness as faithfulness,
     regions as regions,
+    features as features,
     robustness as robustness,
     comparison as comparison,
     data as data,

@@ -7,12 +7,12 @@ from analysis.report.section import Section, Table, drawn, section
 from fer.words import p_value, percent, with_interval
 
 
-@section("comparison", "Beside other models", needs="--with compare.json")
+@section("comparison", "Beside other models", needs="fer compare, then --with compare.json")
 def comparison(material: Material) -> Section | None:
     """Accuracies and paired differences."""
     if "comparison" not in material.extras:
         return None
-    found: Comparison = material.extras["comparison"]
+    found: Comparison = material.extras["comparison"].value
     models = tuple((score.name, with_interval(score.accuracy, score.ci95), f"{score.n:,}") for score in found.models)
     pairs = tuple(
         (

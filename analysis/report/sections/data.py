@@ -28,10 +28,10 @@ def data(material: Material) -> Section:
     }
     content: list[str | Table] = [f"{corpus.origin.name}, fingerprint {corpus.fingerprint[:12]}…", _counts(splits)]
     if "data_check" in material.extras:
-        numbers["check"] = dict(material.extras["data_check"])
+        numbers["check"] = dict(material.extras["data_check"].value)
         content += _checked(numbers["check"])
     if CLEAN_INDEX in material.extras:
-        numbers["clean"] = _clean(material, material.extras[CLEAN_INDEX])
+        numbers["clean"] = _clean(material, material.extras[CLEAN_INDEX].value)
         content += _cleaned(material, numbers["clean"])
     return Section(numbers, tuple(content))
 

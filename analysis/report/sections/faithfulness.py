@@ -1,17 +1,19 @@
 """How far the maps can be believed, where ``fer faithfulness`` measured it."""
 
 from analysis.faithfulness import Report
+from analysis.figures import faithfulness as figure
+from analysis.perturbation import MEASURES
 from analysis.report.material import Material
-from analysis.report.section import Section, Table, section
+from analysis.report.section import Section, Table, drawn, section
 from fer.words import number
 
 
-@section("faithfulness", "Faithfulness of the maps", needs="--with faithfulness.json")
+@section("faithfulness", "Faithfulness of the maps", needs="fer faithfulness, then --with faithfulness.json")
 def faithfulness(material: Material) -> Section | None:
     """Every method beside a random map and a centred blob."""
     if "faithfulness" not in material.extras:
         return None
-    reports: tuple[Report, ...] = material.extras["faithfulness"]
+    reports: tuple[Report, ...] = material.extras["faithfulness"].value
     tables = [table for report in reports for table in _tables(report)]
     verdicts = [f"{report.method} on {report.checkpoint} {report.verdict}." for report in reports]
     return Section(
@@ -20,6 +22,11 @@ def faithfulness(material: Material) -> Section | None:
             "A faithful map names the pixels that the answer rests on. Faces are centred, so that a blob in the middle that "
             "has not looked scores well, too: a method is worth its time only where it beats that.",
             *verdicts,
+            drawn(
+                figure.figure(reports, f"n = {reports[0].n:,} faces"),
+                "How much better each method is than a random map and a centred blob; the tables below give the figures.",
+                f"Maps beside two baselines that have not looked: n = {reports[0].n:,} faces.",
+            ),
             *tables,
         ),
     )
@@ -27,7 +34,11 @@ def faithfulness(material: Material) -> Section | None:
 
 def _wins(report: Report) -> dict[str, int]:
     """Measures won, and of how many: what the verdict says in words."""
-    return {"blob": report.wins("blob"), "random": report.wins("random"), "of": len(report.ratings)}
+    return {
+        "blob": report.wins("blob"),
+        "random": report.wins("random"),
+        "of": sum(MEASURES[name].ranks for name in report.ratings),
+    }
 
 
 def _tables(report: Report) -> tuple[Table, Table]:

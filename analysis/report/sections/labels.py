@@ -1,39 +1,61 @@
 """How good the labels are, and whether mistakes are the model's or the labels'."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from analysis.figures import labels as figures
-from analysis.label_audit import LabelAudit, audit
-from analysis.label_report import LabelReport, votes_in_words, votes_of
+from analysis.label_audit import audit
+from analysis.label_report import LabelReport, votes_in_words
 from analysis.report.material import Material
+from analysis.report.readers import Labels
 from analysis.report.section import Picture, Section, Table, drawn, section
 from analysis.tagger_votes import TaggerCheck, check
-from fer.types import IntArray
 from fer.words import number, percent
 
 #: Suspects that are shown.
 _SHOWN = 24
+_NO_VOTES = (
+    "Nobody's votes were given; with --votes FILE (FER+) the suspects and the mistakes stand beside those of ten people."
+)
 
 
-@section("labels", "Label quality", needs="--votes FILE: the votes of FER+")
-def labels(material: Material) -> Section | None:
-    """Suspect labels beside the votes of the taggers of FER+, and the mistakes by how far taggers agree."""
-    if material.votes is None:
-        return None
-    found = audit(material.table)
-    checked = check(material.table, found.order, material.votes, len(found.suspects))
+@section("labels", "Label quality")
+def labels(material: Material) -> Section:
+    """Suspect labels, and beside them the votes of FER+ where they are known."""
+    content = _content(material)
+    found = Labels.of(content)
+    whose = found.audit.source.get("checkpoint", "")
+    words = (
+        f"Confident learning{f' on the answers of {whose}' if whose else ''} calls {len(found.audit.suspects):,} of "
+        f"{found.audit.n:,} labels suspect and estimates {percent(found.audit.noise_rate)} of the labels to be wrong. "
+        "A suspect label is a question, not a verdict."
+    )
     return Section(
-        LabelReport(found, material.faces, material.votes, checked).to_dict() | {"shown": len(found.suspects[:_SHOWN])},
-        (
-            f"Confident learning calls {len(found.suspects):,} of {found.n:,} labels suspect and estimates "
-            f"{percent(found.noise_rate)} of the labels to be wrong. Ten people voted on each face for FER+: of "
-            f"{checked.n:,} faces with votes, {percent(checked.base_rate)} have a label that no one chose.",
-            drawn(
-                figures.agreement_figure(checked),
-                "Error rate of the model by how many taggers chose the label, and what its mistakes are; see the tables.",
-                f"The model's errors and the votes of FER+: {material.table.split} split, n = {checked.n:,} faces with votes.",
-            ),
-            *_tables(checked),
-            _suspects(material, material.votes, found),
+        {**content, "shown": len(found.audit.suspects[:_SHOWN])},
+        (words, *(_NO_VOTES,) * (found.check is None), *_taggers(found.check), *_suspects(material, found)),
+    )
+
+
+def _content(material: Material) -> Mapping[str, Any]:
+    if "label_audit" in material.extras:
+        return material.extras["label_audit"].content
+    found, votes = audit(material.table), material.votes
+    checked = None if votes is None else check(material.table, found.order, votes, len(found.suspects))
+    return LabelReport(found, material.faces, votes, checked).to_dict()
+
+
+def _taggers(checked: TaggerCheck | None) -> tuple[str | Table | Picture, ...]:
+    if checked is None:
+        return ()
+    return (
+        f"Ten people voted on each face for FER+: of {checked.n:,} faces with votes, {percent(checked.base_rate)} have a label "
+        "that no one chose.",
+        drawn(
+            figures.agreement_figure(checked),
+            "Error rate of the model by how many taggers chose the label, and what its mistakes are; see the tables.",
+            f"The model's errors and the votes of FER+: n = {checked.n:,} faces with votes.",
         ),
+        *_tables(checked),
     )
 
 
@@ -60,12 +82,19 @@ def _percent(share: float | None) -> str:
     return "undefined" if share is None else percent(share)
 
 
-def _suspects(material: Material, votes: IntArray, found: LabelAudit) -> Picture:
-    shown = found.suspects[:_SHOWN]
-    said = [votes_in_words(votes_of(votes, suspect.row)) for suspect in shown]
-    return drawn(
-        figures.suspects_figure(found, [material.images[suspect.row] for suspect in shown], said),
-        f"The {len(shown)} most suspect labels with their faces and votes; report.json names them.",
-        f"The most suspect labels, {len(shown)} of {len(found.suspects):,}: {material.about}.",
+def _suspects(material: Material, found: Labels) -> tuple[Picture | Table, ...]:
+    """The first suspects with their faces; as a table where they are of another split."""
+    shown = found.audit.suspects[:_SHOWN]
+    said = ["" if found.check is None else votes_in_words(votes) for votes in found.votes[: len(shown)]]
+    caption = f"The most suspect labels, {len(shown)} of {len(found.audit.suspects):,} among n = {found.audit.n:,}."
+    places = {name: row for row, name in enumerate(material.table.names)}
+    if not all(face.name in places for face in shown):
+        rows = tuple((face.name, face.label, face.suggested, number(face.score)) for face in shown)
+        return (Table(caption, ("face", "label", "suggestion", "probability of the label"), rows),)
+    picture = drawn(
+        figures.suspects_figure(found.audit, [material.images[places[face.name]] for face in shown], said),
+        f"The {len(shown)} most suspect labels with their faces; report.json names them.",
+        caption,
         faces=True,
     )
+    return (picture,) if shown else ()

@@ -1,53 +1,60 @@
-"""Which parts of the face the maps fall on, where ``fer regions`` measured it."""
+"""Which parts of the face the maps lie on, where ``fer regions`` measured it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from analysis.report.material import Material
-from analysis.report.section import Section, Table, section
-from fer.words import number
+from analysis.report.readers import ByGroup, Regions
+from analysis.report.section import Section, Table, beside, section
+from fer.words import percent
 
 
-@section("regions", "Parts of the face", needs="--with regions.json")
+@section("regions", "Parts of the face", needs="fer regions, then --with regions.json")
 def regions(material: Material) -> Section | None:
-    """The file's own tables: every mapping of rows and every list of rows in it."""
+    """Lift of the maps and effect of covering, region by region, and what a face's muscles would have one expect."""
     if "regions" not in material.extras:
         return None
-    content: Mapping[str, Any] = material.extras["regions"]
-    tables = tuple(table for key, value in content.items() if (table := table_of(key, value)))
-    plain = ", ".join(f"{key} {_cell(value)}" for key, value in content.items() if isinstance(value, str | int | float))
-    return Section(content, (f"As measured elsewhere: {plain}." if plain else "As measured elsewhere.", *tables))
+    extra = material.extras["regions"]
+    found: Regions = extra.value
+    about = f"{found.about['split']} split, n = {found.about['n']:,}"
+    return Section(
+        extra.content,
+        (
+            f"Lift is the share of a map ({found.about['method']}) on a region over the share of the picture that the region "
+            "takes: above 1 the map prefers it. The drop is what the answer's probability loses when the region is covered "
+            f"({found.about['cover']}), in points.",
+            *beside(
+                extra,
+                "region-effects.png",
+                "Mean faces of the classes, each region in the colour of what covering it costs; as in the tables.",
+                f"What covering each region takes from the answer's probability, over the size of the region: {about}.",
+            ),
+            _table(f"lift of the maps: {about}", found.lift, _plain, ("size", "", "", *map(percent, found.area.values()))),
+            _table(f"drop when covered, points: {found.about['covered']:,} faces of the {about}", found.effect, _points),
+            Table("what the figures say, class by class", ("class", "words"), tuple(found.verdicts.items())),
+            Table(
+                f"maps that lie mostly on the background: {about}",
+                ("class", "faces"),
+                tuple((name, f"{count:,}") for name, count in found.strays.items()),
+            ),
+            *beside(
+                extra,
+                "background.png",
+                "Faces whose map lies most on the background; regions.json names them.",
+                f"Faces whose map lies most on the background: some of the {about}.",
+            ),
+        ),
+    )
 
 
-def table_of(caption: str, value: Any) -> Table | None:
-    """A table of a mapping of mappings, or of a list of them, as far as their values are numbers or texts; None without.
-
-    >>> table_of("share", {"mouth": {"happy": 0.5}}).rows
-    (('mouth', '0.5000'),)
-    """
-    rows = _rows(value)
-    columns = list(dict.fromkeys(key for _, row in rows for key, cell in row.items() if isinstance(cell, str | int | float)))
-    if not columns:
-        return None
-    cells = tuple((name, *(_cell(row.get(key)) for key in columns)) for name, row in rows)
-    return Table(_words(caption), ("", *(_words(key) for key in columns)), cells)
+def _table(caption: str, groups: ByGroup, write: Callable[[float | None], str], *first: tuple[str, ...]) -> Table:
+    rows = tuple((name, group, f"{n:,}", *map(write, row.values())) for (name, group, n), row in groups.items())
+    names = tuple(next(iter(groups.values()), ()))
+    return Table(caption, ("class", "answers", "faces", *names), (*first, *rows))
 
 
-def _rows(value: Any) -> Sequence[tuple[str, Mapping[str, Any]]]:
-    if isinstance(value, Mapping):
-        return [(str(name), row) for name, row in value.items() if isinstance(row, Mapping)]
-    if isinstance(value, list):
-        return [(str(number_), row) for number_, row in enumerate(value, 1) if isinstance(row, Mapping)]
-    return []
+def _plain(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, bool) or value is None or isinstance(value, str):
-        return str(value) if value is not None else "–"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return number(value) if isinstance(value, float) else "–"
-
-
-def _words(key: str) -> str:
-    return key.replace("_", " ")
+def _points(value: float | None) -> str:
+    return "undefined" if value is None else f"{100 * value:+.1f}"

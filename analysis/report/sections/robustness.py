@@ -7,12 +7,12 @@ from analysis.robustness import Robustness
 from fer.words import number, percent, with_interval
 
 
-@section("robustness", "Robustness", needs="--with robustness.json")
+@section("robustness", "Robustness", needs="fer robustness, then --with robustness.json")
 def robustness(material: Material) -> Section | None:
     """Accuracy, calibration and maps under every corruption."""
     if "robustness" not in material.extras:
         return None
-    found: Robustness = material.extras["robustness"]
+    found: Robustness = material.extras["robustness"].value
     rows = tuple(
         (name, percent(found.drop(name)), *(percent(s.condition.accuracy) for s in found.of(name)))
         for name in found.corruptions

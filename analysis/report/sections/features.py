@@ -1,0 +1,70 @@
+"""What enters the last layer, and how it keeps the classes apart, where ``fer features`` measured it."""
+
+from analysis.report.material import Material
+from analysis.report.readers import Features
+from analysis.report.section import Picture, Section, Table, beside, section
+from fer.words import number, percent
+
+#: Pairs of mingling classes in the table.
+_PAIRS = 12
+
+
+@section("features", "What it has learnt", needs="fer features, then --with features.json")
+def features(material: Material) -> Section | None:
+    """The map of the features, neighbours' votes, silhouettes, filters of the first layer, maps by depth."""
+    if "features" not in material.extras:
+        return None
+    extra = material.extras["features"]
+    found: Features = extra.value
+    about = f"{found.about['split']} split, n = {found.about['n']:,}"
+    return Section(
+        extra.content,
+        (
+            f"Each face enters the last layer as {found.about['dimensions']:,} features. The map lays faces with like features "
+            "side by side; distances between far groups mean nothing. Where the neighbours of a face are of its class, the "
+            "network has told the class apart before its last layer.",
+            *_pictures(material, found, about),
+            *_tables(found, about),
+        ),
+    )
+
+
+def _pictures(material: Material, found: Features, about: str) -> tuple[Picture, ...]:
+    extra, trust = material.extras["features"], number(found.map["trustworthiness"])
+    shown = {
+        "map.png": (
+            "A point a face, coloured by label; faces from the rim stand around it.",
+            f"t-SNE of the features, perplexity {found.map['perplexity']:g}, trustworthiness {trust} (1 at best): {about}.",
+        ),
+        "right.png": ("The same map: grey points right, black crosses wrong.", f"Where on the map the mistakes are: {about}."),
+        "neighbours.png": (
+            "Matrix of labels and the neighbours' classes, and shares of right votes; the tables below give the figures.",
+            f"Which classes mingle: the vote of {found.k} neighbours in the features, {about}.",
+        ),
+        "filters.png": (
+            "The filters of the first layer, strongest first: red answers to bright, blue to dark.",
+            f"Filters of the first layer; they belong to the network and to none of the n = {found.about['n']:,} faces.",
+        ),
+        "depth.png": (
+            "Maps of the surest hit of every class, early layers above late ones.",
+            f"Where maps lie by depth, one face a class of the {about}: coarser and surer the deeper the layer.",
+        ),
+    }
+    return tuple(picture for name, words in shown.items() for picture in beside(extra, name, *words))
+
+
+def _tables(found: Features, about: str) -> tuple[Table, ...]:
+    right = [
+        (name, percent(share), " to ".join(percent(bound) for bound in interval))
+        for name, (share, interval) in found.right.items()
+    ]
+    right.append(("the most frequent class", percent(found.most_frequent), ""))
+    apart = tuple((name, number(value)) for name, value in found.silhouette.items())
+    pairs = tuple(
+        (f"{one} among {other}", f"{count:,}", percent(share)) for one, other, count, share in found.mingling[:_PAIRS]
+    )
+    return (
+        Table(f"right answers: {about}", ("answer of", "right", "95 %"), tuple(right)),
+        Table(f"silhouette, −1 to 1, higher is better apart: {about}", ("class", "silhouette"), apart),
+        Table(f"classes that mingle, the most frequent first: {about}", ("label among", "faces", "of the label"), pairs),
+    )
