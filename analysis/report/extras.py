@@ -147,13 +147,14 @@ def refuse_other_checkpoint(extras: Mapping[str, Extra], checkpoint: Checkpoint)
 
 
 def refuse_other_data(extras: Mapping[str, Extra], corpus: Corpus) -> None:
-    """DataError where a file was made of another data set."""
-    for extra in extras.values():
-        if extra.kind == CLEAN_INDEX:
-            extra.value.refuse_other(corpus)
-        for theirs in (extra.content.get("fingerprint"), *(source.get("data") for source in extra.sources)):
-            if theirs and theirs != corpus.fingerprint:
-                raise DataError(
-                    f"{extra.path} was made of other data (fingerprint {theirs[:12]}, {corpus.origin} has "
-                    f"{corpus.fingerprint[:12]}); make it anew from this data"
-                )
+    """DataError where a check or a clean index is of another data set."""
+    if CLEAN_INDEX in extras:
+        extras[CLEAN_INDEX].value.refuse_other(corpus)
+    if "data_check" not in extras:
+        return
+    check = extras["data_check"]
+    if check.content["fingerprint"] != corpus.fingerprint:
+        raise DataError(
+            f"{check.path} was made of other data (fingerprint {str(check.content['fingerprint'])[:12]}, {corpus.origin} has "
+            f"{corpus.fingerprint[:12]}); make it anew with fer data check"
+        )

@@ -1,6 +1,7 @@
 """Material for reports without a pass of a model, and what a reader sees of a page."""
 
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -31,6 +32,28 @@ def material_of(table: PredictionTable, checkpoint_file: Path, *, votes: bool = 
     corpus = Corpus(Path("fakes.zip"), {table.split: faces})
     known = {kind: one if isinstance(one, Extra) else Extra(kind, Path(f"{kind}.json"), one) for kind, one in extras.items()}
     return Material(checkpoints.load(checkpoint_file), corpus, table, heatmaps, faces, counts, known)
+
+
+def numbers_in(value) -> Iterator[str]:
+    """Every way in which a page may write what stands in JSON."""
+    if isinstance(value, dict):
+        value = [*value, list(value.values())]
+    if isinstance(value, list):
+        yield f"{len(value):,}"
+        for item in value:
+            yield from numbers_in(item)
+    elif isinstance(value, str):
+        yield from re.findall(r"[\d.,]*\d", value)
+    elif isinstance(value, int | float):
+        for one in {value, abs(value)}:  # a minus stands before the number
+            yield from (f"{one:,}", f"{one:.4f}", f"{100 * one:.2f}", f"{one:.2f}", f"{100 * one:.1f}", f"{one:g}")
+        yield "0.001" if value < 0.001 else "0"  # as in p < 0.001
+
+
+def shown_in(words: str) -> list[str]:
+    """Numbers among words: hashes, names and `95 %` are none."""
+    words = re.sub(r"95 %|\(best\) to 2|0 to 1|0 \(best|severity \d", "", words)
+    return re.findall(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)*(?![\w…])(?!\.\w)", words)
 
 
 class Seen(HTMLParser):

@@ -4,7 +4,7 @@ import copy
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from fer.errors import ConfigError, DataError, OutputError
 from fer.evaluation import evaluate_checkpoint
 from fer.metrics import evaluate_table
 from fer.types import PredictionTable
-from tests.analysis.reports import Seen, material_of
+from tests.analysis.reports import Seen, material_of, numbers_in, shown_in
 from tests.analysis.tables import all_right, all_wrong, drawn, one_class, toy
 from tests.conftest import save_random
 from tests.schema import check
@@ -77,28 +77,6 @@ def one(request, made) -> Made:
 @pytest.fixture
 def usual(made) -> Made:
     return made("usual")
-
-
-def numbers_in(value) -> Iterator[str]:
-    """Every way in which a page may write what stands in JSON."""
-    if isinstance(value, dict):
-        value = [*value, list(value.values())]
-    if isinstance(value, list):
-        yield f"{len(value):,}"
-        for item in value:
-            yield from numbers_in(item)
-    elif isinstance(value, str):
-        yield from re.findall(r"[\d.,]*\d", value)
-    elif isinstance(value, int | float):
-        for one in {value, abs(value)}:  # a minus stands before the number
-            yield from (f"{one:,}", f"{one:.4f}", f"{100 * one:.2f}", f"{one:.2f}", f"{100 * one:.1f}", f"{one:g}")
-        yield "0.001" if value < 0.001 else "0"  # as in p < 0.001
-
-
-def shown_in(words: str) -> list[str]:
-    """Numbers among words: hashes, names and `95 %` are none."""
-    words = re.sub(r"95 %|\(best\) to 2|0 to 1|0 \(best|severity \d", "", words)
-    return re.findall(r"(?<![\w.,])\d[\d,]*(?:\.\d+)*(?![\w.]*[\w…])", words)
 
 
 def test_every_number_on_the_page_is_in_the_json_of_its_section(usual):
