@@ -42,8 +42,8 @@ def _section(report: "Report", name: str) -> str:
 
 
 def _text(words: str) -> str:
-    """Escaped, with numbers kept together with their per cent."""
-    return escape(words).replace(" %", "\u00a0%")
+    """Escaped, with numbers kept together with their per cent and their n."""
+    return escape(words).replace(" %", "\u00a0%").replace("n = ", "n\u00a0=\u00a0")
 
 
 def _part(part: str | Table | Picture | Markup) -> str:
@@ -59,9 +59,9 @@ def _table(table: Table) -> str:
         f'<tr><th scope="row">{_text(first)}</th>{"".join(f"<td>{_text(cell)}</td>" for cell in cells)}</tr>\n'
         for first, *cells in table.rows
     )
-    caption = _text(table.caption)
+    caption, prose = _text(table.caption), ' class="prose"' if table.prose else ""
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{caption}">\n<table>\n<caption>{caption}</caption>\n'
+        f'<div class="wide" tabindex="0" role="region" aria-label="{caption}">\n<table{prose}>\n<caption>{caption}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n"
     )
 

@@ -144,7 +144,8 @@ class Features:
         k: neighbours that vote.
         right: space → share of right answers and its 95 % interval, the network's own first.
         most_frequent: share of the largest class.
-        silhouette: of all faces, then by class; None where it is undefined.
+        silhouette: of all faces, −1..1, higher is better apart; None where it is undefined.
+        per_class: class → faces, share that the neighbours call right with its interval, silhouette; as in the file.
         mingling: (label, class of most neighbours, faces, share of the label), the most frequent first.
     """
 
@@ -153,7 +154,8 @@ class Features:
     k: int
     right: Mapping[str, tuple[float, tuple[float, float]]]
     most_frequent: float
-    silhouette: Mapping[str, float | None]
+    silhouette: float | None
+    per_class: Mapping[str, Content]
     mingling: tuple[tuple[str, str, int, float], ...]
 
     @classmethod
@@ -168,7 +170,11 @@ class Features:
             found["k"],
             {name: (share["accuracy"], (share["ci95"][0], share["ci95"][1])) for name, share in shares.items()},
             found["most_frequent"],
-            {"all classes": found["silhouette"], **found["silhouette_by_class"]},
+            found["silhouette"],
+            {
+                name: {key: row[key] for key in ("n", "accuracy", "ci95", "silhouette")}
+                for name, row in found["per_class"].items()
+            },
             tuple((one["label"], one["neighbours"], one["count"], one["share"]) for one in found["mingling"]),
         )
 

@@ -20,11 +20,12 @@ _WIDEST = 1000
 
 @dataclass(frozen=True)
 class Table:
-    """A table in words: the first cell of a row names it."""
+    """A table: the first cell of a row names it; ``prose`` where the others hold sentences rather than figures."""
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    prose: bool = False
 
 
 @dataclass(frozen=True, eq=False)

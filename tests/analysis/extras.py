@@ -85,7 +85,11 @@ def _features(table: PredictionTable) -> dict[str, Any]:
         "map": {"perplexity": 30.0, "neighbours": 10, "trustworthiness": 0.9876, "kl_divergence": 1.25},
         "separation": {
             "k": 10, "model": share, "votes": {"features": share, "pixels": {"accuracy": 0.25, "ci95": [0.2, 0.3]}},
-            "most_frequent": 0.2468, "silhouette": 0.0931, "silhouette_by_class": {"happy": 0.25, "sad": None},
+            "most_frequent": 0.2468, "silhouette": 0.0931,
+            "per_class": {
+                "happy": {"n": 40, "accuracy": 0.8, "ci95": [0.7, 0.85], "silhouette": 0.25},
+                "sad": {"n": 0, "accuracy": None, "ci95": None, "silhouette": None},
+            },
             "mingling": [{"label": "sad", "neighbours": "neutral", "count": 16, "share": 0.1623}],
         },
         "filters": [],

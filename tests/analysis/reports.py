@@ -52,7 +52,7 @@ def numbers_in(value) -> Iterator[str]:
 
 def shown_in(words: str) -> list[str]:
     """Numbers among words: hashes, names and `95 %` are none."""
-    words = re.sub(r"95 %|\(best\) to 2|0 to 1|0 \(best|severity \d", "", words)
+    words = re.sub(r"95 %|\(best\) to 2|0 to 1|−1 \(mingled\) to 1|0 \(best|severity \d", "", words)
     return re.findall(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)*(?![\w…])(?!\.\w)", words)
 
 

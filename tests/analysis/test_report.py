@@ -156,7 +156,7 @@ def test_every_picture_has_words_and_n(one):
     assert len(pictures) >= 6 and all(len(picture["alt"]) > 20 for picture in pictures)
     assert all(picture["src"].startswith(("data:image/svg+xml;base64,", "data:image/png;base64,")) for picture in pictures)
     captions = re.findall("<figcaption>(.*?)</figcaption>", one.page)
-    assert len(captions) == len(pictures) and all("n = " in caption or " of " in caption for caption in captions)
+    assert len(captions) == len(pictures) and all("n\u00a0=\u00a0" in caption or " of " in caption for caption in captions)
 
 
 def test_the_page_holds_its_json_and_asks_for_nothing(one):
@@ -239,7 +239,7 @@ def test_a_comparison_is_shown(checkpoint_file):
     found = Comparison.of({"one": one, "other": PredictionTable(-other.logits, one.labels, one.names, EMOTIONS, "validation")})
     report = Report.of(material_of(one, checkpoint_file, comparison=found))
     words = Seen(html(report)).words["s-comparison"]
-    assert "other against one" in words and f"{100 * found.pairs[0].difference:.2f} %" in words
+    assert "other against one" in words and f"{100 * found.pairs[0].difference:+.2f}" in words
     assert set(shown_in(words)) <= set(numbers_in(json.loads(json.dumps(report.to_dict()["sections"]["comparison"]))))
 
 

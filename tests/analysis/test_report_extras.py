@@ -62,7 +62,7 @@ def test_regions_and_features_are_read(files):
         "the network": (0.6543, (0.61, 0.69)), "10 neighbours, features": (0.6543, (0.61, 0.69)),
         "10 neighbours, pixels": (0.25, (0.2, 0.3)),
     }  # fmt: skip
-    assert features.silhouette == {"all classes": 0.0931, "happy": 0.25, "sad": None}
+    assert features.silhouette == 0.0931 and list(features.per_class) == ["happy", "sad"]
     assert features.mingling == (("sad", "neutral", 16, 0.1623),)
 
 
@@ -84,8 +84,15 @@ def test_all_of_them_are_shown_with_their_numbers(report):
         assert len(shown) > 2 and shown <= set(numbers_in([content["n"], content["sections"][name]])), name
     for name, some in {
         "regions": ("1.54", "+12.3", "-5.6", "12.50 %", "undefined", "the map lies more there"),
-        "features": ("65.43 % 61.00 % to 69.00 %", "0.0931", "sad among neutral 16 16.23 %", "undefined", "0.9876"),
-        "robustness": ("65.00 %", "20.00 % 55.00 % 35.00 %"),
+        "features": (
+            "65.43 % 61.00 % to 69.00 %",
+            "0.0931",
+            "happy 40 80.00 % (70.00 % to 85.00 %) 0.2500",
+            "sad among neutral 16 16.23 %",
+            "undefined",
+            "0.9876",
+        ),
+        "robustness": ("65.00 %", "20.00 55.00 % 35.00 %"),
         "faithfulness": ("0.3100", "beats a centred blob by 0 and a random map by 3 of 3", "0.6100"),
         "comparison": ("other against random",),
         "data": ("leak 0 4", "conflict 21 5"),

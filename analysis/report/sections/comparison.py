@@ -4,7 +4,7 @@ from analysis.compare import Comparison
 from analysis.figures import comparison as figure
 from analysis.report.material import Material
 from analysis.report.section import Section, Table, drawn, section
-from fer.words import p_value, percent, with_interval
+from fer.words import p_value, with_interval
 
 
 @section("comparison", "Beside other models", needs="fer compare, then --with compare.json")
@@ -17,15 +17,15 @@ def comparison(material: Material) -> Section | None:
     pairs = tuple(
         (
             f"{pair.b} against {pair.a}",
-            percent(pair.difference),
-            " to ".join(percent(bound) for bound in pair.ci95),
+            f"{100 * pair.difference:+.2f}",
+            " to ".join(f"{100 * bound:+.2f}" for bound in pair.ci95),
             f"{pair.only_b:,}",
             f"{pair.only_a:,}",
             p_value(pair.p_holm),
         )
         for pair in found.pairs
     )
-    columns = ("pair", "better by", "95 %", "only the first right", "only the second right", "p (McNemar, Holm)")
+    columns = ("pair", "better by, points", "95 %", "only the first right", "only the second right", "p (McNemar, Holm)")
     return Section(
         found.to_dict(),
         (

@@ -14,8 +14,8 @@ def faithfulness(material: Material) -> Section | None:
     if "faithfulness" not in material.extras:
         return None
     reports: tuple[Report, ...] = material.extras["faithfulness"].value
-    tables = [table for report in reports for table in _tables(report)]
-    verdicts = [f"{report.method} on {report.checkpoint} {report.verdict}." for report in reports]
+    tables = [*map(_ratings, reports), _likeness(reports)]
+    verdicts = [f"{report.name} {report.verdict}." for report in reports]
     return Section(
         {"reports": [report.to_dict() | {"wins": _wins(report)} for report in reports]},
         (
@@ -41,24 +41,25 @@ def _wins(report: Report) -> dict[str, int]:
     }
 
 
-def _tables(report: Report) -> tuple[Table, Table]:
+def _ratings(report: Report) -> Table:
     rows = tuple(
         (name, *(cell for e in (r.value, r.over_blob, r.over_random) for cell in (number(e.mean), _between(e.low, e.high))))
         for name, r in report.ratings.items()
     )
     columns = ("measure", "mean", "95 %", "better than a blob by", "95 %", "better than a random map by", "95 %")
-    still = {
-        "untrained head": report.head_randomised,
-        "wholly untrained network": report.all_randomised,
-        "mirrored face": report.flip,
-        "moved face": report.shift,
-        "another seed": report.other_seed,
-    }
-    alike = tuple((words, number(value)) for words, value in still.items() if value is not None)
-    return (
-        Table(f"{report.method} on {report.checkpoint}: faithfulness", columns, rows),
-        Table(f"{report.method} on {report.checkpoint}: likeness of maps", ("with the maps of", "correlation"), alike),
+    return Table(f"{report.name}: faithfulness, n = {report.n:,}", columns, rows)
+
+
+def _likeness(reports: tuple[Report, ...]) -> Table:
+    rows = tuple(
+        (report.name, *("not asked" if value is None else number(value) for value in _still(report))) for report in reports
     )
+    columns = ("maps of", "untrained head", "wholly untrained network", "mirrored face", "moved face", "another seed")
+    return Table("correlation with the maps of the same network, or the same face, changed", columns, rows)
+
+
+def _still(report: Report) -> tuple[float | None, ...]:
+    return (report.head_randomised, report.all_randomised, report.flip, report.shift, report.other_seed)
 
 
 def _between(low: float, high: float) -> str:

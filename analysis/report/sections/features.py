@@ -1,5 +1,8 @@
 """What enters the last layer, and how it keeps the classes apart, where ``fer features`` measured it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from analysis.report.material import Material
 from analysis.report.readers import Features
 from analysis.report.section import Picture, Section, Table, beside, section
@@ -43,11 +46,11 @@ def _pictures(material: Material, found: Features, about: str) -> tuple[Picture,
         ),
         "filters.png": (
             "The filters of the first layer, strongest first: red answers to bright, blue to dark.",
-            f"Filters of the first layer; they belong to the network and to none of the n = {found.about['n']:,} faces.",
+            "Filters of the first layer, the strongest first.",
         ),
         "depth.png": (
-            "Maps of the surest hit of every class, early layers above late ones.",
-            f"Where maps lie by depth, one face a class of the {about}: coarser and surer the deeper the layer.",
+            "Maps of the surest hit of every class at every depth of the network.",
+            f"Where maps lie from early to late layers, the surest hit of every class: {about}.",
         ),
     }
     return tuple(picture for name, words in shown.items() for picture in beside(extra, name, *words))
@@ -59,12 +62,23 @@ def _tables(found: Features, about: str) -> tuple[Table, ...]:
         for name, (share, interval) in found.right.items()
     ]
     right.append(("the most frequent class", percent(found.most_frequent), ""))
-    apart = tuple((name, number(value)) for name, value in found.silhouette.items())
+    apart = tuple((name, f"{row['n']:,}", _share(row), number(row["silhouette"])) for name, row in found.per_class.items())
     pairs = tuple(
         (f"{one} among {other}", f"{count:,}", percent(share)) for one, other, count, share in found.mingling[:_PAIRS]
     )
     return (
         Table(f"right answers: {about}", ("answer of", "right", "95 %"), tuple(right)),
-        Table(f"silhouette, −1 to 1, higher is better apart: {about}", ("class", "silhouette"), apart),
+        Table(
+            f"each class; silhouette from −1 (mingled) to 1 (apart), {number(found.silhouette)} over all: {about}",
+            ("class", "faces", "right by neighbours (95 %)", "silhouette"),
+            apart,
+        ),
         Table(f"classes that mingle, the most frequent first: {about}", ("label among", "faces", "of the label"), pairs),
     )
+
+
+def _share(row: Mapping[str, Any]) -> str:
+    if row["accuracy"] is None:
+        return "undefined"
+    low, high = row["ci95"]
+    return f"{percent(row['accuracy'])} ({percent(low)} to {percent(high)})"

@@ -9,7 +9,8 @@ from fer.words import percent, with_interval
 #: Pairs in the table; all of them are in the list beside the faces.
 _PAIRS = 12
 _WORDS = """<p>A pair, or the choices above the faces, say which are shown. The keys work while the focus is in this part.</p>
-<noscript><p>The faces need scripts; all of their numbers are in report.json.</p></noscript>
+<noscript><style>#browser { display: none !important; }</style>
+<p>The faces need scripts; all of their numbers are in report.json.</p></noscript>
 """
 
 

@@ -21,8 +21,8 @@ def model(material: Material) -> Section:
     return Section(
         numbers,
         (
-            Table(f"card of {checkpoint.name}", ("", "value"), _facts(numbers)),
-            *([Table("settings of its training", ("setting", "value"), config)] if config else []),
+            Table(f"card of {checkpoint.name}", ("", "value"), _facts(numbers), prose=True),
+            *([Table("settings of its training", ("setting", "value"), config, prose=True)] if config else []),
         ),
     )
 

@@ -30,7 +30,7 @@ def regions(material: Material) -> Section | None:
             ),
             _table(f"lift of the maps: {about}", found.lift, _plain, ("size", "", "", *map(percent, found.area.values()))),
             _table(f"drop when covered, points: {found.about['covered']:,} faces of the {about}", found.effect, _points),
-            Table("what the figures say, class by class", ("class", "words"), tuple(found.verdicts.items())),
+            Table("what the figures say, class by class", ("class", "words"), tuple(found.verdicts.items()), prose=True),
             Table(
                 f"maps that lie mostly on the background: {about}",
                 ("class", "faces"),

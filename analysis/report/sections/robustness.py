@@ -14,7 +14,7 @@ def robustness(material: Material) -> Section | None:
         return None
     found: Robustness = material.extras["robustness"].value
     rows = tuple(
-        (name, percent(found.drop(name)), *(percent(s.condition.accuracy) for s in found.of(name)))
+        (name, f"{100 * found.drop(name):.2f}", *(percent(s.condition.accuracy) for s in found.of(name)))
         for name in found.corruptions
     )
     most = max((len(found.of(name)) for name in found.corruptions), default=0)
@@ -24,8 +24,8 @@ def robustness(material: Material) -> Section | None:
         (
             f"{found.checkpoint} on {found.n:,} faces of the {found.split} split: "
             f"{with_interval(found.clean.accuracy, found.clean.ci95)} as they are, with an expected calibration error of "
-            f"{number(found.clean.ece)}. Corrupted, it loses {percent(found.mean_drop)} on average over corruptions and "
-            "severities.",
+            f"{number(found.clean.ece)}. Corrupted, it loses {100 * found.mean_drop:.2f} points on average over "
+            "corruptions and severities.",
             drawn(
                 figure.figure(found),
                 "Accuracy, calibration error and likeness of maps over the severities of every corruption; "
@@ -34,7 +34,7 @@ def robustness(material: Material) -> Section | None:
             ),
             Table(
                 f"accuracy under stress, n = {found.n:,}",
-                ("corruption", "mean loss", *(f"severity {number_}" for number_ in range(1, most + 1))),
+                ("corruption", "mean loss, points", *(f"severity {number_}" for number_ in range(1, most + 1))),
                 rows,
             ),
         ),
