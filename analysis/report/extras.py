@@ -1,7 +1,7 @@
 """Results of other commands that a report can show: files of JSON, each recognised by what is in it."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,8 @@ def read_extras(paths: Sequence[Path]) -> dict[str, Extra]:
         DataError: a file cannot be read, is of no known kind, or is damaged; a folder holds none that is known.
     """
     found: dict[str, Extra] = {}
-    for extra in (extra for path in paths for extra in _in(path)):
+    files = dict.fromkeys(file.resolve() for path in paths for file in _files(path))
+    for extra in map(read_extra, files):
         if extra.kind in found:
             first, what = found[extra.kind].path, extra.kind.replace("_", " ")
             raise ConfigError(f"{extra.path} is a second {what} beside {first}; a report shows one, name one of them")
@@ -93,14 +94,13 @@ def read_extras(paths: Sequence[Path]) -> dict[str, Extra]:
     return found
 
 
-def _in(path: Path) -> Iterator[Extra]:
+def _files(path: Path) -> list[Path]:
     if not path.is_dir():
-        yield read_extra(path)
-        return
+        return [path]
     known = [one for one in sorted(path.glob("*.json")) if _kind(_json(one))]
     if not known:
         raise DataError(f"{path} holds nothing that a report can show; name {_KNOWN}")
-    yield from map(read_extra, known)
+    return known
 
 
 def read_extra(path: Path) -> Extra:

@@ -102,6 +102,11 @@ def test_all_of_them_are_shown_with_their_numbers(report):
         assert [part for part in some if part not in text] == [], name
 
 
+def test_a_file_and_its_folder_are_one(files, tmp_path):
+    (path,) = extras.write(tmp_path, {"regions": files["regions"]})
+    assert read_extras([tmp_path, path])["regions"].content == as_json(files["regions"][1])
+
+
 def test_pictures_beside_a_result_are_shown_and_a_missing_one_is_left_out(report):
     pictures = [part for part in report.sections["features"].content if hasattr(part, "alt")]
     assert len(pictures) == 5 and all(picture.width == round(300 / 150 * 96) for picture in pictures)
