@@ -5,6 +5,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# test processes; each takes a core and about a gigabyte
+WORKERS ?= 2
 BIN := .venv/bin
 UV := $(BIN)/uv pip
 
@@ -17,7 +19,7 @@ demo: .venv/runtime.stamp
 	$(BIN)/python apps/gradio_app.py --no-share --browser $(ARGS)
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: .venv/dev.stamp
 	$(BIN)/ruff format --check .

@@ -26,7 +26,7 @@ STEPS = 16
 PERCENTILES = (20, 40, 60, 80)
 #: Grey that stands for a missing pixel: the mean of the Training split.
 GREY = 0.5077
-#: Standard deviation in pixels of the blur that insertion starts from: no expression is left.
+#: Standard deviation in pixels of a blur that leaves no expression; the kernel reaches three of them.
 _BLUR = 6.0
 _BATCH = 256
 
@@ -36,7 +36,7 @@ class Scores(nn.Module):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        self.net, self.card = checkpoint.model, checkpoint.card
+        self.net, self.card = checkpoint.runner, checkpoint.card
 
     @torch.no_grad()
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -105,14 +105,15 @@ def ranks(maps: torch.Tensor) -> torch.Tensor:
 def curve(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torch.Tensor, *, insertion: bool) -> torch.Tensor:
     """float32 (N, STEPS + 1): the score after each part, hottest pixels first, was taken away (or put in)."""
     order = ranks(maps)[:, None]
-    start = _blurred(pixels) if insertion else pixels
+    start = blurred(pixels) if insertion else pixels
     end = pixels if insertion else torch.full_like(pixels, GREY)
     states = [torch.where(order < step / STEPS, end, start) for step in range(STEPS + 1)]
     found = scores.of(torch.cat(states), targets.repeat(STEPS + 1))
     return found.reshape(STEPS + 1, len(pixels)).T
 
 
-def _blurred(pixels: torch.Tensor) -> torch.Tensor:
+def blurred(pixels: torch.Tensor) -> torch.Tensor:
+    """Faces (N, 1, H, W) with skin and hair left and no expression, at any size above the reach of the blur."""
     radius = int(3 * _BLUR)
     line = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / _BLUR) ** 2)
     line = line / line.sum()

@@ -77,7 +77,7 @@ def _mean_logits(model: nn.Module, pixels: torch.Tensor, preprocess: Preprocess,
 def judge(checkpoint: Checkpoint, images: torch.Tensor, *, tta: str = "none", progress: Progress | None = None) -> torch.Tensor:
     """Logits float32 (N, C) of a checkpoint, divided by the temperature in its card; see :func:`predict_logits`."""
     card = checkpoint.card
-    return predict_logits(checkpoint.model, images, card.preprocess, asking=Asking(tta, card.temperature), progress=progress)
+    return predict_logits(checkpoint.runner, images, card.preprocess, asking=Asking(tta, card.temperature), progress=progress)
 
 
 def evaluate_checkpoint(

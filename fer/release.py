@@ -1,5 +1,6 @@
 """Released checkpoints: stored small, measured again as stored, listed from their cards."""
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -60,7 +61,7 @@ def release(source: Checkpoint, corpus: Corpus, path: Path, progress: Progress |
     own = _relabelled(corpus, source.card)
     train, validation = own.for_training()
     source = replace(source, card=replace(source.card, temperature=1.0))
-    table, half = _stored(source, validation, progress)
+    source, table, half = _stored(source, validation, progress)
     fitted, held_out = halves(table)
     temperature = fit_temperature(fitted.logits, fitted.labels)
     source = replace(source, card=replace(source.card, temperature=temperature))
@@ -90,17 +91,17 @@ def _relabelled(corpus: Corpus, card: Card, **changes: str) -> Corpus:
     return relabelled
 
 
-def _stored(source: Checkpoint, validation: FaceSet, progress: Progress | None) -> tuple[PredictionTable, bool]:
-    """The table of the weights as they will be stored, and whether that is in half precision; the model then has them."""
-    exact = evaluate_checkpoint(source, validation, progress)
-    full = {name: value.clone() for name, value in source.model.state_dict().items()}
-    source.model.load_state_dict({k: v.half().float() if v.is_floating_point() else v for k, v in full.items()})
-    rounded = evaluate_checkpoint(source, validation, progress)
-    before, after = evaluate_table(exact), evaluate_table(rounded)
+def _stored(source: Checkpoint, validation: FaceSet, progress: Progress | None) -> tuple[Checkpoint, PredictionTable, bool]:
+    """The checkpoint with its weights as they will be stored, its table, and whether that is in half precision."""
+    rounded = replace(source, model=copy.deepcopy(source.model))
+    rounded.model.load_state_dict(
+        {k: v.half().float() if v.is_floating_point() else v for k, v in source.model.state_dict().items()}
+    )
+    exact, small = (evaluate_checkpoint(one, validation, progress) for one in (source, rounded))
+    before, after = evaluate_table(exact), evaluate_table(small)
     if all(abs(before[key] - after[key]) <= HALF_TOLERANCE for key in ("accuracy", "log_loss")):
-        return rounded, True
-    source.model.load_state_dict(full)
-    return exact, False
+        return rounded, small, True
+    return source, exact, False
 
 
 def set_default(name: str) -> None:

@@ -6,6 +6,7 @@ from operator import eq
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 # importing these enters their methods in the registry, the default first
 from analysis.explain import head  # noqa: F401
@@ -111,7 +112,7 @@ def check(checkpoint: Checkpoint, question: Question) -> None:
     METHODS[question.method]
     named = [choice for choice in (question.target, question.against) if choice is not None and not isinstance(choice, str)]
     make_aim(checkpoint, len(named[0]) if named else 1, question.target, question.against)
-    _layers(checkpoint, question.layers)
+    _layers(checkpoint, checkpoint.model, question.layers)
 
 
 def make_aim(checkpoint: Checkpoint, count: int, target: Name = None, against: Name = None) -> Aim:
@@ -154,16 +155,17 @@ def _names(checkpoint: Checkpoint, choice: Choice | None, logits: torch.Tensor) 
 
 
 def _maps(checkpoint: Checkpoint, images: torch.Tensor, aim: Aim, method: str, layers: Sequence[str]) -> Maps:
-    model, card = checkpoint.model, checkpoint.card
-    inputs = model_input(images.to(next(model.parameters()).device), card.preprocess)
-    read = _layers(checkpoint, layers)
+    # the faster form answers the same only at the layers that the architecture declares
+    model = checkpoint.model if layers else checkpoint.runner
+    inputs = model_input(images.to(next(checkpoint.model.parameters()).device), checkpoint.card.preprocess)
+    read = _layers(checkpoint, model, layers)
     with untouched(model):
         return METHODS[method].run(model, inputs, read, aim)
 
 
-def _layers(checkpoint: Checkpoint, names: Sequence[str]) -> Layers:
+def _layers(checkpoint: Checkpoint, model: nn.Module, names: Sequence[str]) -> Layers:
     try:
-        return Layers.of(checkpoint.model, checkpoint.card.spec, names)
+        return Layers.of(model, checkpoint.card.spec, names)
     except AttributeError as error:
         raise ConfigError(
             f"{checkpoint.name} has no layer {', '.join(names)}: {error}; --layer each takes what there is"

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -70,5 +71,5 @@ class HeatmapTable:
                 about: dict[str, Any] = json.loads(str(arrays["about"]))
                 parts = (arrays["values"], arrays["peaks"], arrays["targets"])
             return cls(*parts, tuple(about["classes"]), about["method"], tuple(about["names"]))
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise DataError(f"{path} holds no heatmaps of fer: {error}; write them anew with fer explain --data") from error

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "confidence": "fer.cli.confidence",
     "explain": "fer.cli.explain",
     "faithfulness": "fer.cli.faithfulness",
+    "regions": "fer.cli.regions",
     "compare": "fer.cli.compare",
     "robustness": "fer.cli.robustness",
     "mistakes": "fer.cli.mistakes",

@@ -26,6 +26,7 @@ from fer.errors import CheckpointError, ConfigError, InterruptedRunError, Traini
 from fer.evaluation import evaluate_checkpoint, predict_logits
 from fer.metrics import evaluate_table
 from fer.training import store
+from fer.training.board import open_board
 from fer.training.fit import Hooks, Job, OnStep, StopTraining, agreed, fit, summed
 from fer.training.hardware import Hardware, make_fabric
 from fer.training.history import Epoch, History
@@ -274,7 +275,7 @@ class _Keeper:
         if not self.job.fabric.is_global_zero:
             yield None
             return
-        with SummaryWriter(str(self.folder)) as board:
+        with open_board(self.folder) as board:
             yield board
 
     def finish(self, train_faces: FaceSet, validation: FaceSet, stop: Callable[[], int]) -> Run:

@@ -9,10 +9,12 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from analysis.explain import explain
 from analysis.explain.method import Aim, Layers, untouched
 from analysis.explain.package import package_maps
-from fer.checkpoint import Card, Checkpoint
+from fer.checkpoint import Card, Checkpoint, load
 from fer.data.preprocess import model_input
 from fer.emotions import EMOTIONS
 from fer.models import MODELS
+from tests.conftest import unpacked
+from tests.fakes import fake_face
 
 PACKAGE = {"gradcam": GradCAM, "layercam": LayerCAM, "hirescam": HiResCAM}
 
@@ -23,7 +25,24 @@ def checkpoint_of(architecture: str) -> Checkpoint:
     model = spec.build(len(EMOTIONS), 0.2).eval()
     with torch.no_grad():  # strong scores: faint maps stay faint, since the package adds 1e-7 to what it divides by
         [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1].weight *= 1e6
-    return Checkpoint(model, Card(architecture, "small", EMOTIONS, spec.preprocess), architecture)
+    return unpacked(Checkpoint(model, Card(architecture, "small", EMOTIONS, spec.preprocess), architecture))
+
+
+@pytest.mark.parametrize("name", ["custom_cnn", "baseline"])
+@pytest.mark.parametrize("method", list(PACKAGE))
+def test_in_the_form_for_a_cpu_a_trained_network_gives_the_packages_maps(method, name):
+    checkpoint = load(name)
+    spec, model = checkpoint.card.spec, checkpoint.model
+    pictures = [fake_face(label, seed) for label in EMOTIONS for seed in range(3)]
+    faces = torch.from_numpy(np.stack(pictures))[:, None]
+    layers = [model.get_submodule(layer) for layer in spec.cam_layers]
+    with untouched(model), PACKAGE[method](model, layers, spec.reshape) as cam:
+        expected = cam(
+            model_input(faces, checkpoint.card.preprocess).requires_grad_(), [ClassifierOutputTarget(3)] * len(faces)
+        )
+    heatmaps = explain(checkpoint, faces, EMOTIONS[3], method)
+    assert checkpoint.runner is not model
+    np.testing.assert_allclose(np.stack([heatmap.values for heatmap in heatmaps]), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("architecture", list(MODELS))

@@ -16,6 +16,7 @@ from fer.errors import ConfigError, UnknownNameError
 from fer.evaluation import evaluate_checkpoint
 from fer.models import MODELS
 from fer.types import Box, Face
+from tests.conftest import unpacked
 
 every_method = pytest.mark.parametrize("method", list(METHODS))
 
@@ -167,7 +168,7 @@ def test_a_face_of_another_size_is_explained_as_its_48_pixel_form(method):
 
 @every_method
 def test_the_model_is_left_as_it_was(method):
-    checkpoint = random_checkpoint(method)
+    checkpoint = unpacked(random_checkpoint(method))
     in_a_mixed_state(checkpoint.model)
     before, weights = state_of(checkpoint.model), [p.detach().clone() for p in checkpoint.model.parameters()]
     explain(checkpoint, random_faces(2), method=method)
@@ -176,15 +177,25 @@ def test_the_model_is_left_as_it_was(method):
 
 
 @every_method
-def test_no_gradients_are_left_behind(method):
+def test_the_form_for_a_cpu_is_left_as_it_was(method):
     checkpoint = random_checkpoint(method)
+    before = state_of(checkpoint.runner)
+    explain(checkpoint, random_faces(2), method=method)
+    assert checkpoint.runner is not checkpoint.model
+    assert state_of(checkpoint.runner) == before
+    assert all(parameter.grad is None for parameter in checkpoint.runner.parameters())
+
+
+@every_method
+def test_no_gradients_are_left_behind(method):
+    checkpoint = unpacked(random_checkpoint(method))
     explain(checkpoint, random_faces(2), method=method)
     assert all(parameter.grad is None for parameter in checkpoint.model.parameters())
 
 
 @every_method
 def test_gradients_that_were_there_are_kept(method):
-    checkpoint = random_checkpoint(method)
+    checkpoint = unpacked(random_checkpoint(method))
     for parameter in checkpoint.model.parameters():
         parameter.grad = torch.ones_like(parameter)
     explain(checkpoint, random_faces(2), method=method)
@@ -193,7 +204,7 @@ def test_gradients_that_were_there_are_kept(method):
 
 @every_method
 def test_statistics_of_batch_norm_do_not_move(method):
-    checkpoint = random_checkpoint(method, "vit" if method == "rollout" else "custom_cnn")
+    checkpoint = unpacked(random_checkpoint(method, "vit" if method == "rollout" else "custom_cnn"))
     checkpoint.model.train()
     before = [b.clone() for b in checkpoint.model.buffers()]
     explain(checkpoint, random_faces(2), method=method)
@@ -217,7 +228,7 @@ def failing_calls(method: str, failure: str) -> bool:
 @every_method
 @pytest.mark.parametrize("failure", list(FAILURES))
 def test_after_an_error_inside_the_model_is_left_as_it_was(method, failure):
-    checkpoint = random_checkpoint(method)
+    checkpoint = unpacked(random_checkpoint(method))
     model = checkpoint.model
     replace_head(checkpoint, FAILURES[failure])
     in_a_mixed_state(model)
@@ -232,7 +243,7 @@ def test_after_an_error_inside_the_model_is_left_as_it_was(method, failure):
 @every_method
 @pytest.mark.parametrize("error", [IndexError, KeyError, ValueError])
 def test_the_models_own_error_comes_through_and_nothing_is_printed(method, error, capsys):
-    checkpoint = random_checkpoint(method)
+    checkpoint = unpacked(random_checkpoint(method))
     replace_head(checkpoint, lambda head: Failing(head, 0, error("from the model")))
     with pytest.raises(error, match="from the model"):
         explain(checkpoint, random_faces(1), "happy", method)

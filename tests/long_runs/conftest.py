@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fer.data import Corpus, load
+from fer.training import run, store
 from fer.training.run import Watch, train
 from tests.long_runs.runs import config_of, kept, stop_at
 
@@ -35,6 +36,30 @@ def expected(whole: Path) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def _stopped(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stop_at(config_of(), corpus, tmp_path_factory.mktemp("stopped") / "run", (3, 2))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_epoch_is_saved() -> Iterator[None]:
+    """However slow the disk is: where saving takes long, not every epoch is saved, which has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "QUICK_SAVE", float("inf"))
+        yield
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Saving takes so long, in relation to an epoch, that no epoch's end is reason enough; the saves are counted."""
+    monkeypatch.setattr(run, "QUICK_SAVE", -1.0)
+    monkeypatch.setattr(run, "MOST_SAVING", 1e9)
+    saved = []
+    save_last = store.save_last
+
+    def counted(*arguments: Any) -> None:
+        saved.append(1)
+        save_last(*arguments)
+
+    monkeypatch.setattr(store, "save_last", counted)
+    return saved
 
 
 @pytest.fixture(autouse=True)

@@ -88,6 +88,25 @@ def test_a_disk_that_takes_no_more_ends_the_run_with_a_message(expected, corpus,
     assert differences(expected, kept(folder)) == []
 
 
+@pytest.mark.parametrize("kind", ["full", "read-only"])
+def test_where_saving_is_rare_the_curves_meet_it_first(corpus, open_folder, slow_disk, kind, capfd):
+    folder = open_folder / "run"
+    hindrance = full_disk() if kind == "full" else read_only_disk(folder)
+
+    def on_epoch(epoch: Any, _: bool) -> None:
+        if epoch.epoch == 2:
+            hindrance.__enter__()
+
+    try:
+        with pytest.raises(OutputError, match="cannot write") as caught:
+            train(config_of(), corpus, folder, Watch(on_epoch=on_epoch))
+    finally:
+        hindrance.__exit__(None, None, None)
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+    assert "Traceback" not in "".join(capfd.readouterr())
+    assert len(slow_disk) <= 2  # at the start, and perhaps the attempt at the end
+
+
 @pytest.mark.parametrize("leftover", ["", ".last.pth.stale"])
 def test_a_read_only_run_is_not_resumed(corpus, stopped, open_folder, leftover):
     folder = Path(shutil.copytree(stopped, open_folder / "run"))

@@ -13,7 +13,7 @@ from fer import checkpoint as checkpoints
 from fer.config import RunConfig
 from fer.errors import InterruptedRunError
 from fer.overrides import with_values
-from fer.training import run, store
+from fer.training import store
 from fer.training.run import Continuation, Watch, train
 from tests.long_runs.runs import OTHERS, SETTINGS, Killed, config_of, differences, go_on, kept, killed_before_rename, stop_at
 
@@ -69,22 +69,6 @@ def test_a_run_repeated_from_its_configuration_is_equal_to_the_bit(fer, fake_zip
 
 
 # where saving takes long
-
-
-@pytest.fixture
-def slow_disk(monkeypatch):
-    """Saving takes so long, in relation to an epoch, that no epoch's end is reason enough; the saves are counted."""
-    monkeypatch.setattr(run, "QUICK_SAVE", -1.0)
-    monkeypatch.setattr(run, "MOST_SAVING", 1e9)
-    saved = []
-    save_last = store.save_last
-
-    def counted(*arguments):
-        saved.append(1)
-        save_last(*arguments)
-
-    monkeypatch.setattr(store, "save_last", counted)
-    return saved
 
 
 def test_a_run_that_saves_seldom_ends_as_one_that_saves_every_epoch(expected, corpus, tmp_path, slow_disk):
