@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from analysis.explain import explain_set
 from analysis.label_audit import audit
+from analysis.region_report import Plan, study
 from analysis.report import Report, readers, schema
 from analysis.report.extras import KINDS, read_extra, read_extras
 from analysis.report.page import html
@@ -64,6 +66,18 @@ def test_regions_and_features_are_read(files):
     }  # fmt: skip
     assert features.silhouette == 0.0931 and list(features.per_class) == ["happy", "sad"]
     assert features.mingling == (("sad", "neutral", 16, 0.1623),)
+
+
+def test_regions_as_the_command_writes_them_are_read(checkpoint_file, fake_folder, tmp_path):
+    model, faces = checkpoints.load(checkpoint_file), load(fake_folder).split("validation")
+    found = study(model, faces, explain_set(model, faces), Plan(faces=7))
+    (path,) = extras.write(tmp_path, {"regions": ("regions.json", found.to_dict())})
+    read = read_extra(path)
+    assert (read.kind, read.checkpoints) == ("regions", {"random"}) and read.value.area == found.area
+    for group in found.groups:
+        n = max(mean.n for mean in group.lift.values())
+        assert read.value.lift[group.name, group.group, n] == {name: mean.mean for name, mean in group.lift.items()}
+    assert read.value.strays == found.background.faces
 
 
 @pytest.fixture
