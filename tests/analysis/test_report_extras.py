@@ -14,7 +14,7 @@ from analysis.report.extras import KINDS, read_extra, read_extras
 from analysis.report.page import html
 from fer import checkpoint as checkpoints
 from fer.data import load
-from fer.data.clean import make_index
+from fer.data.clean import LeftOut, make_index
 from fer.emotions import EMOTIONS
 from fer.types import PredictionTable
 from tests.analysis import extras
@@ -250,3 +250,14 @@ def test_votes_by_name(fer, checkpoint_file, fake_folder, tmp_path):
     assert made.code == 0, made.err
     content = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert content["sections"]["labels"]["taggers"]["n"] == 21
+
+
+def test_a_clean_index_gives_the_figures_without_what_it_leaves_out(table, checkpoint_file, tmp_path):
+    corpus = material_of(table, checkpoint_file).corpus
+    gone = [LeftOut(table.split, table.names[row], "leak") for row in range(20)]
+    make_index(corpus.fingerprint, gone).write(tmp_path / "clean.json")
+    report = Report.of(material_of(table, checkpoint_file, **read_extras([tmp_path])))
+    clean, right = report.sections["data"].numbers["clean"], table.labels == table.predicted
+    assert clean["left_out"] == 20 and clean["metrics"]["accuracy"] == pytest.approx(right[20:].mean())
+    words = Seen(html(report)).words["s-data"]
+    assert f"the accuracy moves by {100 * abs(right[20:].mean() - right.mean()):.2f} points" in words

@@ -8,7 +8,7 @@ from analysis.report.material import Material
 from analysis.report.section import Section, Table, section
 from fer.data.clean import CleanIndex
 from fer.metrics import evaluate_table
-from fer.words import number, percent, with_interval
+from fer.words import number, with_interval
 
 _BOTH = ("macro_recall", "macro_f1", "ece")
 
@@ -67,6 +67,6 @@ def _cleaned(material: Material, clean: Mapping[str, Any]) -> list[str | Table]:
         ("accuracy", *(with_interval(one["accuracy"], one["ci95"]) for one in (every, rest))),
         *((key.replace("_", " "), number(every[key]), number(rest[key])) for key in _BOTH),
     )
-    moved = percent(clean["accuracy_moves_by"])
+    moved = f"{100 * clean['accuracy_moves_by']:.2f} points"
     words = f"The clean index leaves out {clean['left_out']:,} of these faces; the accuracy moves by {moved}."
     return [words, Table(f"all faces and clean ones: {material.table.split} split", ("figure", "all", "clean"), rows)]
