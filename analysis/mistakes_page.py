@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from analysis.figures.mistakes import gallery
 from analysis.figures.overlay import colour_table
 from analysis.map_layers import MapLayer
 from analysis.mistakes import Mistakes, find_mistakes
+from analysis.page import embedded, fill, resource
 from fer.data.faceset import FACE_SIZE
 from fer.data.ferplus import CANDIDATES
 from fer.emotions import COLOURS
@@ -70,24 +70,26 @@ class MistakesReport:
         label, predicted = table.classes[table.labels[row]], table.classes[table.predicted[row]]
         return {"name": table.names[row], "label": label, "predicted": predicted, "probabilities": probs, "votes": votes}
 
-    def html(self) -> str:
-        """The page; it needs no network, and its numbers are those of :meth:`to_dict`."""
-        pictures = {
+    def pictures(self) -> dict[str, Any]:
+        """What the browser of faces needs beside the numbers: sheets of faces and colours."""
+        return {
             "side": FACE_SIZE,
             "columns": SHEET_SIDE,
             "sheets": [base64.b64encode(_jpeg(sheet)).decode() for sheet in sheets(self.images)],
             "heat": base64.b64encode(colour_table().tobytes()).decode(),
             "colours": {name: COLOURS[name] for name in self.table.classes},
         }
+
+    def html(self) -> str:
+        """The page; it needs no network, and its numbers are those of :meth:`to_dict`."""
         parts = {
-            "style": _resource("mistakes.css"),
-            "numbers": _embedded(self.to_dict()),
-            "pictures": _embedded(pictures),
-            "script": _resource("mistakes.js"),
+            "style": "".join(resource(name) for name in ("theme.css", "faces.css", "mistakes.css")),
+            "browser": browser(level=2),
+            "numbers": embedded(self.to_dict()),
+            "pictures": embedded(self.pictures()),
+            "script": "".join(resource(name) for name in ("faces.js", "mistakes.js")),
         }
-        before, *pieces = _resource("mistakes.html").split("<!--")
-        filled = (parts[name] + rest for name, rest in (piece.split("-->", 1) for piece in pieces))
-        return before + "".join(filled)
+        return fill(resource("mistakes.html"), parts)
 
     def write(self, out: Path) -> list[Path]:
         """Write mistakes.json, mistakes.html and the gallery of the most frequent pairs; returns their paths.
@@ -102,6 +104,11 @@ class MistakesReport:
         maps = self.layers[0].heatmap if self.layers else lambda row: None
         save(gallery(self.mistakes, self.table, self.images, maps), paths[2])
         return paths
+
+
+def browser(level: int) -> str:
+    """The browser of faces as a part of a page that has faces.css, faces.js and both blocks of data; headings from a level."""
+    return fill(resource("faces.html"), {"level": str(level)})
 
 
 def sheets(images: torch.Tensor) -> list[ByteArray]:
@@ -123,12 +130,3 @@ def _jpeg(picture: ByteArray) -> bytes:
     data = io.BytesIO()
     Image.fromarray(picture).save(data, "JPEG", quality=_QUALITY)
     return data.getvalue()
-
-
-def _embedded(value: Any) -> str:
-    """JSON that cannot end the script element it stands in, whatever a file is called."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _resource(name: str) -> str:
-    return (resources.files("analysis") / "pages" / name).read_text(encoding="utf-8")

@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "compare": "fer.cli.compare",
     "robustness": "fer.cli.robustness",
     "mistakes": "fer.cli.mistakes",
+    "report": "fer.cli.report",
     "ensemble": "fer.cli.ensemble",
     "distill": "fer.cli.distill",
     "pretrain": "fer.cli.pretrain",

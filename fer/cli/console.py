@@ -8,10 +8,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from fer.words import number as number  # noqa: PLC0414 commands say console.number
+from fer.words import p_value as p_value  # noqa: PLC0414 commands say console.p_value
+from fer.words import percent as percent  # noqa: PLC0414 commands say console.percent
+from fer.words import with_interval as with_interval  # noqa: PLC0414 commands say console.with_interval
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,24 +96,3 @@ def make_progress() -> Progress:
     )
     # in a pipe rich would end with an empty line
     return rich.Progress(*columns, console=messages(), transient=True, disable=not messages().is_terminal)
-
-
-def percent(value: float) -> str:
-    """``0.6612`` as ``66.12 %``."""
-    return f"{100 * value:.2f} %"
-
-
-def p_value(value: float | None) -> str:
-    """``0.0312`` as ``0.031``, what is tiny as ``< 0.001``, None as nothing."""
-    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def with_interval(share: float, interval: Sequence[float]) -> str:
-    """``0.6612`` and its bounds as ``66.12 % (95 %: 64.55 % to 67.65 %)``."""
-    low, high = interval
-    return f"{percent(share)} (95 %: {percent(low)} to {percent(high)})"
-
-
-def number(value: float | None) -> str:
-    """Four decimals, or ``undefined``."""
-    return "undefined" if value is None else f"{value:.4f}"

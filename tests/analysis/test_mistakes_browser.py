@@ -4,33 +4,20 @@ import base64
 import io
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from fer.data.ferplus import CANDIDATES
 from fer.emotions import EMOTIONS
 from tests.analysis.test_mistakes_page import EVIL, report_of
-from tests.conftest import CHROMIUM
 
 pytestmark = pytest.mark.browser
 
-ANSWERS = 30_000  # milliseconds
 PER_PAGE = 60
-expect.set_options(timeout=ANSWERS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=quiet)
-        yield chromium
-        chromium.close()
 
 
 def written(folder: Path, **options: object) -> Path:
@@ -46,29 +33,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report():
     return report_of(count=400, layers=2)
-
-
-@pytest.fixture
-def opened(browser: Browser) -> Iterator:
-    """Opens a page; afterwards it has to have asked for nothing but itself, and to have complained of nothing."""
-    contexts = []
-
-    def open_page(path: Path, **options: object) -> Page:
-        context = browser.new_context(**options)
-        page, asked, complaints = context.new_page(), [], []
-        contexts.append((context, asked, complaints, path))
-        page.set_default_timeout(ANSWERS)
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(path.as_uri())
-        return page
-
-    yield open_page
-    for context, asked, complaints, path in contexts:
-        context.close()
-        assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
-        assert complaints == []
 
 
 @pytest.fixture

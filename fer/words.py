@@ -1,0 +1,24 @@
+"""Numbers in words: one way of writing each kind of figure, for the command line and for pages."""
+
+from collections.abc import Sequence
+
+
+def percent(value: float) -> str:
+    """``0.6612`` as ``66.12 %``."""
+    return f"{100 * value:.2f} %"
+
+
+def p_value(value: float | None) -> str:
+    """``0.0312`` as ``0.031``, what is tiny as ``< 0.001``, None as nothing."""
+    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def with_interval(share: float, interval: Sequence[float]) -> str:
+    """``0.6612`` and its bounds as ``66.12 % (95 %: 64.55 % to 67.65 %)``."""
+    low, high = interval
+    return f"{percent(share)} (95 %: {percent(low)} to {percent(high)})"
+
+
+def number(value: float | None) -> str:
+    """Four decimals, or ``undefined``."""
+    return "undefined" if value is None else f"{value:.4f}"
