@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fer.calibration import fit_temperature, halves
+from fer.calibration import biases_pay, cross_fit, halves
 from fer.errors import DataError
 from fer.metrics import Probs, evaluate_table, wilson_interval
 from fer.reliability import ECE_BINS, Bins, adaptive_calibration_error, equal_width, sort_into_bins
@@ -180,14 +180,16 @@ def _temperature(text: str) -> float:
 
 
 def cross_fitted(table: PredictionTable) -> PredictionTable:
-    """All faces held out: each half divided by the temperature fitted on the other, so that the ECE rests on all of them.
+    """All faces held out: each half calibrated by what is fitted on the other, so that the ECE rests on all of them.
+
+    Calibrated as a release is: by a temperature, and by a bias a class where these pay.
 
     Raises:
         DataError: the table has one face only.
     """
     one, other = two_halves(table)
-    parts = [half.cooled(fit_temperature(fitted.logits, fitted.labels)) for half, fitted in ((one, other), (other, one))]
-    logits, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("logits", "labels"))
+    logits = cross_fit(one, other, biases=biases_pay(one, other))
+    labels = np.concatenate([one.labels, other.labels])
     return replace(table, logits=logits, labels=labels, names=one.names + other.names, source={})
 
 

@@ -20,6 +20,7 @@ from fer.errors import ConfigError, DataError
 from fer.evaluation import judge, make_table
 from fer.files import write_whole
 from fer.models.ensemble import DEFAULT_MEMBERS, Ensemble, member_form
+from fer.models.head import last_linear
 from fer.types import FloatArray, PredictionTable, Progress
 
 
@@ -104,10 +105,10 @@ def _heads(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 
 def _last_linear(checkpoint: Checkpoint, head: str) -> nn.Linear:
-    found = [module for module in checkpoint.runner.get_submodule(head).modules() if isinstance(module, nn.Linear)]
-    if not found:
+    found = last_linear(checkpoint.runner, head)
+    if found is None:
         raise ConfigError(f"{checkpoint.name} has no linear layer in its head {head!r}; choose another checkpoint")
-    return found[-1]
+    return found
 
 
 @contextmanager

@@ -58,6 +58,7 @@ class Card:
         hardware: device and minutes of the training.
         members: for an ensemble, its networks: architecture, variant, preprocess, weight, and what they were measured at.
         temperature: logits are divided by it wherever the checkpoint answers; fitted on a part of the validation split.
+        biases: what calibration has added to the last layer's bias of each class; empty where nothing.
         weights_sha256: over the stored tensors.
         schema: version of this layout.
     """
@@ -78,6 +79,7 @@ class Card:
     hardware: Mapping[str, Any] = field(default_factory=dict)
     members: tuple[Mapping[str, Any], ...] = ()
     temperature: float = 1.0
+    biases: tuple[float, ...] = ()
     weights_sha256: str = ""
     schema: int = SCHEMA
 
@@ -105,6 +107,7 @@ class Card:
             classes=tuple(card.classes),
             class_weights=tuple(card.class_weights),
             members=tuple(card.members),
+            biases=tuple(card.biases),
         )
         card.validate()
         return card
@@ -123,6 +126,8 @@ class Card:
             raise ValueError(f"dropout {dropout!r} is no number in 0..1")
         if not isinstance(self.temperature, int | float) or not 0.01 <= self.temperature <= 100:
             raise ValueError(f"temperature {self.temperature!r} is no number in 0.01..100")
+        if len(self.biases) not in (0, len(self.classes)) or not all(isinstance(bias, int | float) for bias in self.biases):
+            raise ValueError(f"biases {list(self.biases)!r} are not one number for each of {len(self.classes)} classes")
 
 
 @dataclass(frozen=True, eq=False)

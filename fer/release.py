@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fer import checkpoint as checkpoints
-from fer.calibration import fit_temperature, halves
+from fer.calibration import biases_pay, calibrate, fit_temperature, halves
 from fer.checkpoint import RELEASED, Card, Checkpoint
 from fer.config import RunConfig
 from fer.data import Corpus, FaceSet
@@ -19,6 +21,8 @@ from fer.errors import CheckpointError, OutputError
 from fer.evaluation import evaluate_checkpoint
 from fer.files import write_whole
 from fer.metrics import evaluate_table
+from fer.models.ensemble import Ensemble
+from fer.models.head import add_to_logits
 from fer.overrides import with_values
 from fer.types import PredictionTable, Progress
 
@@ -39,7 +43,7 @@ a history (.csv) where its run has one.
 
 - accuracy: without test-time augmentation, with the mirrored face (2 passes), with ten crops (10 passes);
 - clean: validation faces that are no copy of a training photo, mirrored or not, and not blank, without test-time augmentation;
-- ECE: after temperature scaling, on the half of the validation split that the temperature was not fitted on.
+- ECE: on the half of the validation split that temperature and class biases were not fitted on.
 
 `fer evaluate --checkpoint NAME --tta TTA` measures the figures again; `sha256sum -c SHA256SUMS` checks the files.
 Written by `fer zoo table`.
@@ -49,8 +53,9 @@ Written by `fer zoo table`.
 def release(source: Checkpoint, corpus: Corpus, path: Path, progress: Progress | None = None) -> Card:
     """Store a checkpoint with its card beside it, all figures measured on the stored weights.
 
-    Weights are stored in half precision where that changes accuracy and log loss by at most 1e-4. The temperature is
-    fitted on one half of the validation split; the card has the figures of the other half under ``validation/held-out``.
+    Weights are stored in half precision where that changes accuracy and log loss by at most 1e-4. Temperature and, where
+    they pay, class biases are fitted on one half of the validation split; the card has the figures of the other half under
+    ``validation/held-out``. The biases go into the last layer's; an ensemble, which has none, gets a temperature alone.
 
     Faces have the labels that the checkpoint was trained on; one trained on soft FER+ votes is also judged by their majority.
 
@@ -60,17 +65,12 @@ def release(source: Checkpoint, corpus: Corpus, path: Path, progress: Progress |
     """
     own = _relabelled(corpus, source.card)
     train, validation = own.for_training()
-    source = replace(source, card=replace(source.card, temperature=1.0))
-    source, table, half = _stored(source, validation, progress)
-    fitted, held_out = halves(table)
-    temperature = fit_temperature(fitted.logits, fitted.labels)
-    source = replace(source, card=replace(source.card, temperature=temperature))
-    table = table.cooled(temperature)
+    source, table, half = _stored(_calibrated(source, validation, progress), validation, progress)
     unknown = clean(validation.only(source.card.classes), train).numpy()
     metrics = {
         "validation": evaluate_table(table),
         "validation/clean": evaluate_table(table.rows(unknown)),
-        "validation/held-out": evaluate_table(held_out.cooled(temperature)),
+        "validation/held-out": evaluate_table(halves(table)[1]),
     }
     for tta in MEASURED_TTA:
         metrics[f"validation/{tta}"] = evaluate_table(evaluate_checkpoint(source, validation, progress, tta=tta))
@@ -89,6 +89,19 @@ def _relabelled(corpus: Corpus, card: Card, **changes: str) -> Corpus:
     known = {key: card.config[key] for key in ("labels", "votes") if key in card.config}
     relabelled, _ = relabel(corpus, with_values(RunConfig(), known | changes, "the card"))
     return relabelled
+
+
+def _calibrated(source: Checkpoint, validation: FaceSet, progress: Progress | None) -> Checkpoint:
+    """The same network with confidences that are right on one half of a split."""
+    card, model = replace(source.card, temperature=1.0), copy.deepcopy(source.model)
+    one, other = halves(evaluate_checkpoint(replace(source, card=card), validation, progress))
+    found = calibrate(one.logits, one.labels)
+    movable = not isinstance(model, Ensemble) and biases_pay(one, other)
+    if not movable or not add_to_logits(model, card.spec.head, torch.tensor(found.biases)):
+        return replace(source, card=replace(card, temperature=fit_temperature(one.logits, one.labels)))
+    before = card.biases or (0.0,) * len(card.classes)
+    biases = tuple(old + new for old, new in zip(before, found.biases, strict=True))
+    return Checkpoint(model, replace(card, temperature=found.temperature, biases=biases), source.name)
 
 
 def _stored(source: Checkpoint, validation: FaceSet, progress: Progress | None) -> tuple[Checkpoint, PredictionTable, bool]:

@@ -1,9 +1,13 @@
-"""Temperature scaling against a grid search and against a net whose temperature is known."""
+"""Calibration against a grid search, another optimiser, and nets whose temperature and biases are known."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from fer.calibration import COLDEST, HOTTEST, fit_temperature, halves
+from fer.calibration import COLDEST, HOTTEST, Calibration, biases_pay, calibrate, cross_fit, fit_temperature, halves
+from fer.emotions import EMOTIONS
 from fer.errors import DataError
 from fer.reliability import calibration_error
 from fer.types import PredictionTable, softmax
@@ -51,8 +55,92 @@ def test_impossible_scales_end_at_the_bounds(scale):
 
 
 def test_nothing_to_fit_on_is_said():
-    with pytest.raises(DataError, match="needs faces"):
-        fit_temperature(np.zeros((0, 7)), np.zeros(0, dtype=int))
+    for fit in (fit_temperature, calibrate):
+        with pytest.raises(DataError, match="needs faces"):
+            fit(np.zeros((0, 7)), np.zeros(0, dtype=int))
+
+
+BIASES = np.array([1.0, -0.5, 0.0, 0.4, -1.2, 0.6, -0.3])
+
+
+def test_the_temperature_and_biases_that_were_put_in_come_out():
+    logits, labels = drawn(40_000, 2.0)
+    found = calibrate(logits - BIASES, labels)
+    assert found.temperature == pytest.approx(2.0, rel=0.03)
+    np.testing.assert_allclose(found.biases, BIASES - BIASES.mean(), atol=0.1)
+    assert sum(found.biases) == pytest.approx(0, abs=1e-9)
+
+
+def test_another_optimiser_finds_no_lower_loss():
+    logits, labels = drawn(400, 3.0, seed=2)
+    z, y = torch.tensor(logits - BIASES), torch.tensor(labels)
+    scale, biases = (
+        torch.zeros(1, dtype=torch.float64, requires_grad=True),
+        torch.zeros(7, dtype=torch.float64, requires_grad=True),
+    )
+    search = torch.optim.LBFGS([scale, biases], max_iter=500, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        search.zero_grad()
+        found = torch.nn.functional.cross_entropy(z * scale.exp() + biases, y) + biases.square().sum() / (2 * len(y))
+        found.backward()
+        return found
+
+    search.step(loss)
+    found = calibrate(logits - BIASES, labels)
+    assert found.temperature == pytest.approx(float((-scale.detach()).exp()), rel=1e-3)
+    centred = (biases - biases.mean()).detach().numpy() * found.temperature
+    np.testing.assert_allclose(found.biases, centred, atol=1e-3 * found.temperature)
+
+
+def test_with_biases_every_class_is_said_as_often_as_it_is_true_of_faces_they_were_not_fitted_on():
+    logits, labels = drawn(8_000, 2.0)
+    logits = logits - 2 * BIASES
+    alone = softmax(logits[4000:] / fit_temperature(logits[:4000], labels[:4000]))
+    both = softmax(calibrate(logits[:4000], labels[:4000]).of(logits[4000:]))
+    shares = np.bincount(labels[4000:], minlength=7) / 4000
+    assert np.abs(alone.mean(axis=0) - shares).max() > 0.05
+    assert np.abs(both.mean(axis=0) - shares).max() < 0.02
+    assert calibration_error(labels[4000:], both) < 0.02
+
+
+def table_of(logits: np.ndarray, labels: np.ndarray) -> PredictionTable:
+    names = tuple(f"{row}.png" for row in range(len(labels)))
+    return PredictionTable(logits.astype(np.float32), labels, names, EMOTIONS, "validation")
+
+
+@pytest.mark.parametrize("planted, pays", [(2.0, True), (0.0, False)])
+def test_biases_pay_where_some_are_planted_and_not_where_there_are_none(planted, pays):
+    logits, labels = drawn(1_000, 2.0, seed=3)
+    halved = halves(table_of(logits - planted * BIASES, labels))
+    assert biases_pay(*halved) == pays
+
+
+def test_no_half_sees_its_own_calibration():
+    logits, labels = drawn(400, 2.0, seed=5)
+    one, other = halves(table_of(logits, labels))
+    found = cross_fit(one, other, biases=True)
+    changed = replace(one, labels=(one.labels + 1) % 7)
+    again = cross_fit(changed, other, biases=True)
+    np.testing.assert_array_equal(again[: len(one)], found[: len(one)])
+    assert not np.allclose(again[len(one) :], found[len(one) :], atol=0.1)
+
+
+def test_without_biases_it_is_the_temperature_alone():
+    logits, labels = drawn(400, 2.0, seed=6)
+    assert calibrate(logits, labels, biases=False) == Calibration(fit_temperature(logits, labels), (0.0,) * 7)
+
+
+def test_few_faces_and_missing_classes_leave_the_biases_small():
+    logits, labels = drawn(9, 1.0)
+    found = calibrate(logits, np.where(labels > 2, 0, labels))
+    assert np.abs(np.array(found.biases) / found.temperature).max() < 3
+    assert np.isfinite(found.of(logits)).all()
+
+
+def test_a_calibration_of_nothing_changes_nothing():
+    logits, _ = drawn(5, 1.0)
+    np.testing.assert_array_equal(Calibration(1.0, (0.0,) * 7).of(logits), logits.astype(np.float32))
 
 
 def test_halves_share_every_class_and_do_not_depend_on_the_order_of_rows():

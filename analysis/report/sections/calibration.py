@@ -17,7 +17,7 @@ def calibration(material: Material) -> Section:
     table = material.table
     overall, by_answer = reliability(table), [reliability(table, name) for name in table.classes]
     scores, scaling, crossed = calibration_scores(table), compare_scaling(table), calibration_scores(cross_fitted(table))
-    rows = [_row("as the checkpoint answers", scores), _row("temperature of the other half", crossed)]
+    rows = [_row("as the checkpoint answers", scores), _row("calibrated on the other half", crossed)]
     if scaling:
         rows = [_row(f"{scaling.faces}, raw", scaling.raw), _row(f"{scaling.faces}, scaled", scaling.scaled), *rows]
     numbers = {
