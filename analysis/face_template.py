@@ -93,7 +93,7 @@ def similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Points:
     Raises:
         DataError: all points of ``source`` are one.
 
-    >>> similarity([(0, 0), (1, 0)], [(5, 5), (7, 5)]).tolist()
+    >>> (similarity([(0, 0), (1, 0)], [(5, 5), (7, 5)]) + 0.0).tolist()
     [[2.0, 0.0, 5.0], [0.0, 2.0, 5.0]]
     """
     p, q = np.asarray(source, dtype=np.float64), np.asarray(target, dtype=np.float64)
