@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from jsonschema import validate
 from PIL import Image
 
 from analysis.explain import explain_set
@@ -20,7 +21,6 @@ from fer.types import PredictionTable
 from tests.analysis import extras
 from tests.analysis.reports import Seen, material_of, numbers_in, shown_in
 from tests.analysis.tables import drawn
-from tests.schema import check
 
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 
@@ -90,7 +90,7 @@ def report(files, tmp_path, table, checkpoint_file):
 
 def test_all_of_them_are_shown_with_their_numbers(report):
     content = as_json(report.to_dict())
-    assert check(content, schema(), schema()) == []
+    validate(content, schema())
     assert report.absent == {} and report.undefined == {}
     words = Seen(html(report)).words
     for name in ("faithfulness", "regions", "features", "robustness", "comparison", "labels", "data"):
@@ -234,7 +234,8 @@ def test_the_command_writes_page_and_numbers_and_from_gives_the_same(fer, checkp
     paths = [tmp_path / "first" / name for name in ("report.html", "report.json")]
     assert first.out.splitlines() == [str(path) for path in paths] and all(path.exists() for path in paths)
     content = json.loads(paths[1].read_text(encoding="utf-8"))
-    assert check(content, schema(), schema()) == [] and content["n"] == 21
+    validate(content, schema())
+    assert content["n"] == 21
     assert fer("explain", *usual, "--out", tmp_path / "pass").code == 0
     again = fer("report", *usual, "--from", tmp_path / "pass", "--out", tmp_path / "again")
     assert again.code == 0 and json.loads((tmp_path / "again" / "report.json").read_text(encoding="utf-8")) == content
