@@ -5,9 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from analysis.depth import METHOD, Depth
 from analysis.figures.gallery import rgb
 from analysis.figures.overlay import overlay
+from analysis.learnt.depth import METHOD, Depth
 from fer.emotions import COLOURS
 from fer.types import ByteArray, Heatmap, PredictionTable
 

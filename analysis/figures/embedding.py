@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from analysis.embedding import Embedding
+from analysis.learnt.embedding import Embedding
 from fer.emotions import COLOURS
 from fer.types import ByteArray, FloatArray, PredictionTable
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.filters import FilterBank
+from analysis.learnt.filters import FilterBank
 
 #: Filters of a bank that are shown, and how many stand in a row.
 SHOWN = 64

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from analysis.label_audit import LabelAudit, Suspect
-from analysis.tagger_votes import ErrorRate, MistakeKind, TaggerCheck
+from analysis.labels.audit import LabelAudit, Suspect
+from analysis.labels.tagger_votes import ErrorRate, MistakeKind, TaggerCheck
 from fer.types import ByteArray
 
 _LINE, _BASE, _MARK = "#3f90da", "#717581", "#e42536"

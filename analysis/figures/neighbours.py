@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from analysis.figures import confusion
-from analysis.separation import Separation
+from analysis.learnt.separation import Separation
 
 _NETWORK, _NEIGHBOURS, _CHANCE = "#3f90da", "#92bde7", "#717581"
 

@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from analysis.averages import RIGHT, WRONG, Average
-from analysis.face_template import REGION_COLOURS, REGIONS, Labels, Points, label_at, template
 from analysis.means import Mean
-from analysis.region_verdicts import Verdict
 from analysis.regions import Group, RegionReport
+from analysis.regions.face_template import REGION_COLOURS, REGIONS, Labels, Points, label_at, template
+from analysis.regions.verdicts import Verdict
 from fer.data.faceset import FACE_SIZE
 from fer.types import ByteArray, FloatArray
 

@@ -12,9 +12,9 @@ from PIL import Image
 from analysis.compare import Comparison, Pair, RecallDelta, Score
 from analysis.faithfulness import Estimate, Rating
 from analysis.faithfulness import Report as FaithfulnessReport
-from analysis.label_audit import ClassAudit, LabelAudit, Suspect
+from analysis.labels.audit import ClassAudit, LabelAudit, Suspect
+from analysis.labels.tagger_votes import ErrorRate, MistakeKind, PrecisionAt, TaggerCheck
 from analysis.robustness import Condition, Robustness, Stress
-from analysis.tagger_votes import ErrorRate, MistakeKind, PrecisionAt, TaggerCheck
 
 Content = Mapping[str, Any]
 #: (class, right or wrong, faces) → region → mean.

@@ -10,7 +10,7 @@ import typer
 from fer.cli import console, options
 
 if TYPE_CHECKING:
-    from analysis.label_report import LabelReport
+    from analysis.labels.report import LabelReport
     from fer.data import Corpus
     from fer.types import PredictionTable
 
@@ -45,10 +45,10 @@ def audit(
     Needs what networks say of faces they did not train on: --series, --table or --architecture. With --votes the
     ranking and the model's mistakes are set beside what the ten taggers of FER+ say.
     """
-    from analysis.label_audit import audit as audit_labels
-    from analysis.label_report import LabelReport
+    from analysis.labels.audit import audit as audit_labels
+    from analysis.labels.report import LabelReport
+    from analysis.labels.tagger_votes import check
     from analysis.pairing import paired, paired_votes
-    from analysis.tagger_votes import check
     from fer.data.ferplus import read_votes
 
     if sum(given is not None for given in (series, table, architecture)) != 1:

@@ -43,8 +43,8 @@ def regions(
 ) -> None:
     """Share of the maps and worth of every region of the face, a class, beside what its action units let expect."""
     from analysis.pairing import paired
-    from analysis.region_effects import COVERS
-    from analysis.region_report import Plan, study, write
+    from analysis.regions.effects import COVERS
+    from analysis.regions.study import Plan, study, write
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
     from fer.files import make_folder
@@ -68,7 +68,7 @@ def regions(
 
 
 def _saved(folder: Path, model: Checkpoint, split: str, method: str | None) -> tuple[PredictionTable, HeatmapTable]:
-    from analysis.region_report import load_tables
+    from analysis.regions.study import load_tables
     from fer.errors import ConfigError
 
     table, heatmaps = load_tables(folder)

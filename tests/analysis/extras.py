@@ -6,8 +6,8 @@ from typing import Any
 
 from analysis import faithfulness as study
 from analysis.compare import Comparison
-from analysis.label_audit import audit
-from analysis.label_report import LabelReport
+from analysis.labels.audit import audit
+from analysis.labels.report import LabelReport
 from analysis.perturbation import MEASURES
 from analysis.robustness import Condition, Robustness, Stress
 from fer.types import PredictionTable

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from analysis.explain import HeatmapTable
-from analysis.face_template import REGIONS, template
 from analysis.perturbation import GREY
+from analysis.regions.face_template import REGIONS, template
 from fer.checkpoint import Card, Checkpoint
 from fer.emotions import EMOTIONS
 from fer.types import PredictionTable, Preprocess

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.background import LISTED, Background
-from analysis.face_template import BACKGROUND, template
-from analysis.region_shares import region_shares
+from analysis.regions.background import LISTED, Background
+from analysis.regions.face_template import BACKGROUND, template
+from analysis.regions.shares import region_shares
 from tests.analysis.faces_by_region import maps_of, table_of
 
 AREA = float((template() == BACKGROUND).mean())

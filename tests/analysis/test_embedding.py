@@ -9,10 +9,10 @@ from sklearn.metrics import recall_score
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from analysis.embedding import embed, extremes, perplexity_for
 from analysis.figures import embedding as figures
 from analysis.figures import neighbours
-from analysis.separation import Mingling, separate, votes
+from analysis.learnt.embedding import embed, extremes, perplexity_for
+from analysis.learnt.separation import Mingling, separate, votes
 from fer.emotions import COLOURS, EMOTIONS
 from fer.errors import ConfigError, DataError
 from fer.types import PredictionTable

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from analysis.face_template import (
+from analysis.regions.face_template import (
     ANCHORS,
     BACKGROUND,
     REGION_COLOURS,

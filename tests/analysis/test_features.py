@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.features import FeatureTable, _inputs_kept, extract, last_layers
+from analysis.learnt.features import FeatureTable, _inputs_kept, extract, last_layers
 from fer import evaluation
 from fer.checkpoint import Card, Checkpoint
 from fer.data import FaceSet

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import accuracy_score
 
-from analysis.features import FeatureTable
+from analysis.learnt.features import FeatureTable
 from fer import checkpoint as checkpoints
 from fer.data import load
 from fer.evaluation import evaluate_checkpoint

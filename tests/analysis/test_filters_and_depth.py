@@ -6,12 +6,12 @@ import torch
 from scipy.stats import entropy, norm, sem
 from torch import nn
 
-from analysis.depth import by_depth, spread
 from analysis.explain import explain
 from analysis.explain.question import stages
 from analysis.figures import depth as depth_figure
 from analysis.figures import filters as filter_figure
-from analysis.filters import FilterBank, first_filters
+from analysis.learnt.depth import by_depth, spread
+from analysis.learnt.filters import FilterBank, first_filters
 from fer.checkpoint import Card, Checkpoint
 from fer.data import FaceSet
 from fer.emotions import EMOTIONS

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cleanlab.filter import find_label_issues
 
-from analysis.label_audit import audit
+from analysis.labels.audit import audit
 from fer.errors import DataError
 from fer.types import PredictionTable, softmax
 from tests.conftest import REAL_DATA
@@ -132,8 +132,8 @@ def test_one_class_only_is_refused_in_one_line(n):
 @pytest.mark.realdata
 def test_the_ranking_finds_labels_of_publictest_that_no_tagger_chose():
     """The released network never trained on PublicTest; 100 faces at random would hold 17."""
+    from analysis.labels.tagger_votes import check
     from analysis.pairing import paired_votes
-    from analysis.tagger_votes import check
     from fer import checkpoint as checkpoints
     from fer.data import load
     from fer.evaluation import evaluate_checkpoint

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from analysis.figures import labels as figures
-from analysis.label_audit import audit
-from analysis.label_report import LabelReport, votes_in_words, votes_of
-from analysis.tagger_votes import check
+from analysis.labels.audit import audit
+from analysis.labels.report import LabelReport, votes_in_words, votes_of
+from analysis.labels.tagger_votes import check
 from fer.data import FaceSet
 from fer.data.ferplus import CANDIDATES
 from fer.emotions import EMOTIONS

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from analysis.face_template import REGIONS, template
 from analysis.perturbation import GREY, Scores
-from analysis.region_effects import COVERS, occlusion_effects
+from analysis.regions.effects import COVERS, occlusion_effects
+from analysis.regions.face_template import REGIONS, template
 from analysis.sampling import balanced
 from fer.emotions import EMOTIONS
 from fer.errors import UnknownNameError

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from analysis.face_template import REGIONS, template
-from analysis.region_shares import region_shares
+from analysis.regions.face_template import REGIONS, template
+from analysis.regions.shares import region_shares
 from fer.errors import DataError
 
 AREA = np.bincount(template().ravel(), minlength=len(REGIONS)) / template().size

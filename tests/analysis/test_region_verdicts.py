@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from analysis.action_units import ACTION_UNITS, PROTOTYPES, expected_regions
-from analysis.face_template import REGIONS, template
-from analysis.region_shares import region_shares
-from analysis.region_verdicts import verdicts
+from analysis.regions.action_units import ACTION_UNITS, PROTOTYPES, expected_regions
+from analysis.regions.face_template import REGIONS, template
+from analysis.regions.shares import region_shares
+from analysis.regions.verdicts import verdicts
 from fer.emotions import EMOTIONS
 from tests.analysis.faces_by_region import maps_of, table_of
 

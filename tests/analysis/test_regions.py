@@ -11,10 +11,10 @@ from PIL import Image
 
 from analysis.averages import averages
 from analysis.explain import HeatmapTable, Question, explain_set
-from analysis.face_template import ANCHORS, REGION_COLOURS, REGIONS, regions_from_landmarks, template
 from analysis.figures import regions as figures
-from analysis.region_report import Plan, cover_sample, load_tables, study, write
 from analysis.regions import Covered, check_tables, look
+from analysis.regions.face_template import ANCHORS, REGION_COLOURS, REGIONS, regions_from_landmarks, template
+from analysis.regions.study import Plan, cover_sample, load_tables, study, write
 from analysis.sampling import balanced
 from fer import checkpoint as checkpoints
 from fer.data import FaceSet, load

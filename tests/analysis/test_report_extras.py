@@ -8,8 +8,8 @@ from jsonschema import validate
 from PIL import Image
 
 from analysis.explain import explain_set
-from analysis.label_audit import audit
-from analysis.region_report import Plan, study
+from analysis.labels.audit import audit
+from analysis.regions.study import Plan, study
 from analysis.report import Report, readers, schema
 from analysis.report.extras import KINDS, read_extra, read_extras
 from analysis.report.page import html

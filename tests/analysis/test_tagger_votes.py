@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_score
 
-from analysis.tagger_votes import KS, average_precision, by_agreement, check, curve, mistake_kinds, precision_at, support
+from analysis.labels.tagger_votes import KS, average_precision, by_agreement, check, curve, mistake_kinds, precision_at, support
 from fer.data.ferplus import CANDIDATES
 from fer.emotions import EMOTIONS, SYNONYMS
 from fer.types import PredictionTable

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.depth import by_depth
-from analysis.features import extract, last_layers
-from analysis.filters import first_filters
+from analysis.learnt.depth import by_depth
+from analysis.learnt.features import extract, last_layers
+from analysis.learnt.filters import first_filters
 from fer.data import FaceSet
 from fer.data.preprocess import standardise
 from fer.evaluation import evaluate_checkpoint

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.label_audit import audit
+from analysis.labels.audit import audit
 from analysis.mistakes import find_mistakes
 from fer.data import load
 from fer.data.ferplus import CANDIDATES

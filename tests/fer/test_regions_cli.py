@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from analysis.explain import HeatmapTable
-from analysis.face_template import REGIONS
-from analysis.region_report import load_tables
+from analysis.regions.face_template import REGIONS
+from analysis.regions.study import load_tables
 from fer import checkpoint as checkpoints
 from fer.emotions import EMOTIONS
 from fer.types import PredictionTable

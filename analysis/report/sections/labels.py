@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.figures import labels as figures
-from analysis.label_audit import audit
-from analysis.label_report import LabelReport, votes_in_words
+from analysis.labels.audit import audit
+from analysis.labels.report import LabelReport, votes_in_words
+from analysis.labels.tagger_votes import TaggerCheck, check
 from analysis.report.material import Material
 from analysis.report.readers import Labels
 from analysis.report.section import Picture, Section, Table, drawn, section
-from analysis.tagger_votes import TaggerCheck, check
 from fer.words import number, percent
 
 #: Suspects that are shown.

@@ -1,7 +1,7 @@
 """Where a model looks: shares of its maps by region of the face, and what covering a region costs, class by class.
 
 A map's mass on a region says where it points, the effect of covering it what it is worth. Both are set against the size of the
-region, and against the regions that the action units of a class move (:mod:`analysis.region_verdicts`).
+region, and against the regions that the action units of a class move (:mod:`analysis.regions.verdicts`).
 """
 
 from dataclasses import asdict, dataclass
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from analysis.averages import RIGHT, WRONG
-from analysis.background import BACKGROUND_LIFT, Background
 from analysis.explain.heatmaps import HeatmapTable
-from analysis.face_template import REGIONS, Labels, template
 from analysis.means import Mean
-from analysis.region_shares import Mask, Shares, Values, ratio, region_shares
-from analysis.region_verdicts import Verdict, verdicts
+from analysis.regions.background import BACKGROUND_LIFT, Background
+from analysis.regions.face_template import REGIONS, Labels, template
+from analysis.regions.shares import Mask, Shares, Values, ratio, region_shares
+from analysis.regions.verdicts import Verdict, verdicts
 from fer.errors import DataError
 from fer.types import IntArray, PredictionTable
 

@@ -6,7 +6,7 @@ for the core: 12 for happy, 1+2 or 5 for surprise, 1+2+4 for fear, 1+4+15 or 11 
 disgust. Neutral moves nothing.
 """
 
-from analysis.face_template import REGIONS
+from analysis.regions.face_template import REGIONS
 
 #: Class → units of its prototype.
 PROTOTYPES: dict[str, tuple[int, ...]] = {

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import labels, save
-from analysis.label_audit import LabelAudit
-from analysis.tagger_votes import TaggerCheck
+from analysis.labels.audit import LabelAudit
+from analysis.labels.tagger_votes import TaggerCheck
 from fer.data import FaceSet
 from fer.data.ferplus import CANDIDATES
 from fer.files import make_folder, write_whole

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from analysis.face_template import REGIONS
 from analysis.perturbation import GREY, Scores, blurred
+from analysis.regions.face_template import REGIONS
 from fer.registry import Registry
 from fer.types import Progress
 

@@ -6,9 +6,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from analysis.face_template import BACKGROUND
 from analysis.means import FEW, Mean
-from analysis.region_shares import Shares
+from analysis.regions.face_template import BACKGROUND
+from analysis.regions.shares import Shares
 from fer.types import PredictionTable
 
 #: A map "looks at the background" where it lies there more than a map that is the same everywhere would.

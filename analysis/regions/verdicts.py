@@ -1,13 +1,13 @@
-"""Whether a class rests on the regions that its action units move (:mod:`analysis.action_units`)."""
+"""Whether a class rests on the regions that its action units move (:mod:`analysis.regions.action_units`)."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.action_units import PROTOTYPES, expected_regions
-from analysis.face_template import BACKGROUND, REGIONS
 from analysis.means import Mean
-from analysis.region_shares import Mask, Shares, Values, ratio
+from analysis.regions.action_units import PROTOTYPES, expected_regions
+from analysis.regions.face_template import BACKGROUND, REGIONS
+from analysis.regions.shares import Mask, Shares, Values, ratio
 from fer.types import PredictionTable
 
 

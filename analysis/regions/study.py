@@ -9,14 +9,14 @@ import torch
 
 from analysis.averages import Average, averages
 from analysis.explain.heatmaps import HeatmapTable
-from analysis.face_template import Labels, regions_of_crops, template
 from analysis.figures import regions as figures
 from analysis.figures import save
 from analysis.figures.gallery import rgb
 from analysis.figures.overlay import overlay
 from analysis.perturbation import Scores
-from analysis.region_effects import occlusion_effects
 from analysis.regions import Covered, RegionReport, check_tables, look
+from analysis.regions.effects import occlusion_effects
+from analysis.regions.face_template import Labels, regions_of_crops, template
 from analysis.sampling import balanced
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
@@ -87,7 +87,7 @@ def study(
         faces: row by row with them.
         tables: predictions and their heatmaps.
         plan: which regions are covered.
-        landmarks: (N, 5, 2) as :func:`analysis.face_template.regions_of_crops` takes them; the template without.
+        landmarks: (N, 5, 2) as :func:`analysis.regions.face_template.regions_of_crops` takes them; the template without.
         progress: told regions done and all.
 
     Raises:

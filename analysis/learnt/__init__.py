@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from analysis.depth import METHOD, Depth, by_depth
-from analysis.embedding import Embedding, embed, extremes, perplexity_for
-from analysis.features import FeatureTable, extract, last_layers
 from analysis.figures import depth as depth_figure
 from analysis.figures import embedding as map_figure
 from analysis.figures import filters as filter_figure
 from analysis.figures import neighbours, save
-from analysis.filters import FilterBank, first_filters
+from analysis.learnt.depth import METHOD, Depth, by_depth
+from analysis.learnt.embedding import Embedding, embed, extremes, perplexity_for
+from analysis.learnt.features import FeatureTable, extract, last_layers
+from analysis.learnt.filters import FilterBank, first_filters
+from analysis.learnt.separation import Separation, separate
 from analysis.sampling import sample
-from analysis.separation import Separation, separate
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.files import make_folder, write_json

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.face_template import REGIONS, Labels
+from analysis.regions.face_template import REGIONS, Labels
 from fer.errors import DataError
 
 Values = npt.NDArray[np.float64]

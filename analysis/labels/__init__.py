@@ -1,0 +1,1 @@
+"""Which labels are suspect, and what other taggers say of them."""
