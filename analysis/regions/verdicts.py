@@ -50,7 +50,7 @@ class Verdict:
         return f"{self.name}: AU {'+'.join(map(str, self.units))} move {where}: " + "; ".join(said)
 
 
-_MORE = {1: "more", -1: "LESS", 0: "not clearly more", None: "(too few faces to say) more or less"}
+_MORE = {1: "more", -1: "less", 0: "not clearly more", None: "(too few faces to say) more or less"}
 
 
 def verdicts(table: PredictionTable, shares: Shares, effects: Values) -> tuple[Verdict, ...]:

@@ -73,7 +73,7 @@ def test_a_class_that_looks_elsewhere_is_told_so():
     table = table_of([HAPPY] * 12 + [("sad", "sad")] * 12)
     found = judged(table, ["forehead"] * 12 + ["mouth"] * 12)["happy"]
     assert found.lift.sign == found.specific.sign == -1
-    assert "the map lies LESS there" in found.words and "LESS than the maps of the other classes" in found.words
+    assert "the map lies less there" in found.words and "less than the maps of the other classes" in found.words
 
 
 def test_of_one_class_alone_nothing_is_compared_with_others():
