@@ -35,6 +35,8 @@ SHIFT = 2
 _BLOB = 10.0
 #: Rank correlation with the maps of an untrained network above which a map is said not to depend on the weights.
 _DEPENDS_BELOW = 0.5
+#: Faces below which nothing is concluded.
+FEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ class Report:
     @property
     def verdict(self) -> str:
         """What the figures say, in words."""
+        if self.n < FEWEST:
+            return f"{self.n} faces are too few to judge by; give {FEWEST} or more"
         total = sum(MEASURES[name].ranks for name in self.ratings)
         parts = [f"beats a centred blob by {self.wins('blob')} and a random map by {self.wins('random')} of {total} measures"]
         if self.all_randomised is not None:
@@ -247,5 +251,6 @@ def without_training(subject: Subject, *, whole: bool) -> Checkpoint:
 def _settle(model: torch.nn.Module, inputs: torch.Tensor) -> None:
     """Give batch norms statistics, without which little reaches the last layers of an untrained network."""
     model.train()
+    inputs = inputs.repeat(2, 1, 1, 1)  # one face alone has no statistics
     for _ in range(20):
         model(inputs)

@@ -325,6 +325,8 @@ class PredictionTable:
                 )
         except (OSError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise DataError(f"{path} is no prediction table of fer: {error}; write it anew with fer evaluate") from error
+        if len(table.classes) < 2:
+            raise DataError(f"{path} is a table of one class; give one of two classes or more")
         if any(name not in EMOTIONS for name in table.classes):
             raise DataError(f"{path} is a table of the classes {list(table.classes)}; known classes: {', '.join(EMOTIONS)}")
         return table

@@ -14,7 +14,7 @@ from analysis.explain import head  # noqa: F401
 from analysis.explain import attribution, package, rollout  # noqa: F401
 from analysis.explain.heatmaps import HeatmapTable
 from analysis.explain.method import METHODS, Aim, Choice, Layers, Maps, chosen, untouched
-from analysis.explain.question import DEFAULT_METHOD, OWN_PREDICTION, Name, Question
+from analysis.explain.question import DEFAULT_METHOD, OWN_PREDICTION, RANKS, Name, Question
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import face_batch, model_input
@@ -25,8 +25,6 @@ from fer.types import Face, Heatmap, PredictionTable, Progress
 
 __all__ = ["DEFAULT_METHOD", "METHODS", "OWN_PREDICTION", "HeatmapTable", "Maps", "Question", "check", "explain", "explain_set"]
 
-#: Targets that are no class: the most probable class of each face, the second, the third.
-RANKS = {"top1": 0, "top2": 1, "top3": 2}
 #: Faces explained together; maps of 64 faces of 224 pixels fit in a few hundred megabytes.
 BATCH = 64
 
@@ -110,10 +108,16 @@ def explain_set(
 
 def check(checkpoint: Checkpoint, question: Question) -> None:
     """Say what is unknown or impossible in a question before anything is done for it; the errors of :func:`explain`."""
-    METHODS[question.method]
+    method = METHODS[question.method]
+    if question.layers and not method.reads_layers:
+        raise ConfigError(f"{question.method} reads no single layer; leave --layer out, or choose another --method")
+    if question.against is not None and not method.follows_target:
+        raise ConfigError(
+            f"{question.method} gives every class the same map, so none can be set against another; choose another --method"
+        )
     named = [choice for choice in (question.target, question.against) if choice is not None and not isinstance(choice, str)]
     make_aim(checkpoint, len(named[0]) if named else 1, question.target, question.against)
-    _layers(checkpoint, checkpoint.model, question.layers)
+    _check_places(checkpoint, question.layers)
 
 
 def make_aim(checkpoint: Checkpoint, count: int, target: Name = None, against: Name = None) -> Aim:
@@ -171,6 +175,31 @@ def _layers(checkpoint: Checkpoint, model: nn.Module, names: Sequence[str]) -> L
         raise ConfigError(
             f"{checkpoint.name} has no layer {', '.join(names)}: {error}; --layer each takes what there is"
         ) from error
+
+
+@torch.no_grad()
+def _check_places(checkpoint: Checkpoint, names: Sequence[str]) -> None:
+    """ConfigError where a module that is named for its maps does not exist, or answers without height and width."""
+    read, found = _layers(checkpoint, checkpoint.model, names), dict.fromkeys(names, False)
+    if not names:
+        return
+
+    def look(name: str, output: torch.Tensor) -> None:
+        try:
+            found[name] = (read.reshape(output) if read.reshape else output).ndim == 4
+        except (AttributeError, IndexError, RuntimeError, TypeError):  # whatever a reshape made for other layers meets
+            found[name] = False
+
+    grey = torch.zeros(1, 1, 48, 48, dtype=torch.uint8, device=next(checkpoint.model.parameters()).device)
+    with untouched(checkpoint.model):
+        for name, module in zip(read.names, read.modules, strict=True):
+            module.register_forward_hook(lambda _m, _i, output, name=name: look(name, output))
+        checkpoint.model(model_input(grey, checkpoint.card.preprocess))
+    flat = [name for name, good in found.items() if not good]
+    if flat:
+        raise ConfigError(
+            f"what {', '.join(flat)} answers has no height and width, so there is no map; --layer each takes layers that have"
+        )
 
 
 def _face_sized(values: torch.Tensor, size: int) -> torch.Tensor:

@@ -101,6 +101,7 @@ class Method:
         reference: the paper.
         follows_target: False where the map is the same for every class.
         passes: forward passes a face, roughly; what makes a method fast or slow.
+        reads_layers: False where it looks at pixels or at all layers, so that none can be named.
     """
 
     run: Run
@@ -108,18 +109,19 @@ class Method:
     reference: str
     follows_target: bool = True
     passes: str = "1"
+    reads_layers: bool = True
 
 
 METHODS: Registry[Method] = Registry("explanation method")
 
 
 def register_method(
-    name: str, summary: str, reference: str, *, follows_target: bool = True, passes: str = "1"
+    name: str, summary: str, reference: str, *, follows_target: bool = True, passes: str = "1", reads_layers: bool = True
 ) -> Callable[[Run], Run]:
     """Enter a function as a method; ValueError where the name is taken."""
 
     def enter(run: Run) -> Run:
-        METHODS.add(name, Method(run, summary, reference, follows_target, passes))
+        METHODS.add(name, Method(run, summary, reference, follows_target, passes, reads_layers))
         return run
 
     return enter

@@ -8,6 +8,7 @@ from torch import nn
 
 from analysis.explain.method import untouched
 from fer.checkpoint import Checkpoint
+from fer.emotions import canonical
 from fer.models.ensemble import Ensemble
 from fer.types import Preprocess
 
@@ -16,6 +17,9 @@ DEFAULT_METHOD = "gradcam"
 
 #: A class for all faces, one for each of them, or None for each face's prediction.
 Name = str | Sequence[str] | None
+
+#: Targets that are no class: the most probable class of each face, the second, the third.
+RANKS = {"top1": 0, "top2": 1, "top3": 2}
 
 #: Blocks of equal map size that stand for a network's depth.
 _DEPTHS = 4
@@ -38,8 +42,10 @@ OWN_PREDICTION = Question()
 def questions(
     checkpoint: Checkpoint, methods: Sequence[str], target: str | None, against: str | None, layers: Sequence[str]
 ) -> tuple[Question, ...]:
-    """All combinations: ``target`` may be ``all`` for every class, a layer ``each`` for one of every depth."""
-    targets: Sequence[str | None] = checkpoint.card.classes if target == "all" else [target]
+    """All combinations: ``target`` may be ``all`` for every class but the contrast, a layer ``each`` for one of every depth."""
+    # a class is not set against itself
+    other = None if against is None or against in RANKS else canonical(against)
+    targets: Sequence[str | None] = [n for n in checkpoint.card.classes if n != other] if target == "all" else [target]
     places = [name for layer in layers for name in (stages(checkpoint) if layer == "each" else (layer,))]
     asked = [Question(one, method, against) for method in methods for one in targets]
     return tuple(replace(q, layers=(place,)) for q in asked for place in places) if places else tuple(asked)

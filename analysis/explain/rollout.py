@@ -14,6 +14,7 @@ from fer.errors import ConfigError
     "attention followed through all layers of a transformer",
     "Abnar & Zuidema 2020 (arXiv:2005.00928)",
     follows_target=False,
+    reads_layers=False,
 )
 def rollout(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -> Maps:
     """How much of every place reaches the class token when attention and skip connections are multiplied through.

@@ -49,6 +49,11 @@ class Report:
                 found = SECTIONS[name].make(material)
             except DataError as error:
                 undefined[name] = str(error)
+            except (KeyError, TypeError, ValueError) as error:
+                if not SECTIONS[name].needs:
+                    raise
+                given = f"{SECTIONS[name].title!r} cannot be made of what --with gives"
+                raise DataError(f"{given} ({error}); write that result anew") from error
             else:
                 if found is None:
                     absent[name] = SECTIONS[name].needs

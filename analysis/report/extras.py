@@ -146,6 +146,14 @@ def refuse_other_checkpoint(extras: Mapping[str, Extra], checkpoint: Checkpoint)
             raise ConfigError(f"{extra.path} is of {names}, not of {checkpoint.name}; name its checkpoint with --checkpoint")
 
 
+def refuse_other_faces(extras: Mapping[str, Extra], faces: int) -> None:
+    """DataError where regions or features were looked at on another number of faces than the report is about."""
+    for kind, key in (("regions", "n"), ("features", "of")):
+        if kind in extras and extras[kind].content[key] != faces:
+            extra = extras[kind]
+            raise DataError(f"{extra.path} is of {extra.content[key]:,} faces, the report of {faces:,}; make it anew on these")
+
+
 def refuse_other_data(extras: Mapping[str, Extra], corpus: Corpus) -> None:
     """DataError where a check or a clean index is of another data set."""
     if CLEAN_INDEX in extras:

@@ -43,7 +43,7 @@ def report(
     from dataclasses import replace
 
     from analysis.report import Report
-    from analysis.report.extras import read_extras, refuse_other_checkpoint, refuse_other_data
+    from analysis.report.extras import read_extras, refuse_other_checkpoint, refuse_other_data, refuse_other_faces
     from analysis.report.material import votes_of
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
@@ -58,6 +58,7 @@ def report(
         corpus = load(data, progress)
     refuse_other_data(extras, corpus)
     material = _material(model, corpus, source, split, method)
+    refuse_other_faces(extras, len(material.table))
     material = replace(material, votes=votes_of(material, votes), extras=extras)
     with console.progress("drawing sections") as progress:
         made = Report.of(material, progress)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from analysis.explain import METHODS, HeatmapTable, Question, explain, explain_set
+from analysis.explain.question import questions
 from fer.checkpoint import Card, Checkpoint
 from fer.data import FaceSet
 from fer.emotions import EMOTIONS
@@ -259,17 +260,21 @@ def test_nothing_is_printed(method, capsys):
 @every_method
 def test_a_contrast_explains_what_sets_two_classes_apart(method):
     checkpoint, faces = random_checkpoint(method), random_faces(3)
+    if not METHODS[method].follows_target:
+        with pytest.raises(ConfigError, match="gives every class the same map"):
+            explain(checkpoint, faces, "fear", method, against="surprise")
+        return
     alone = explain(checkpoint, faces, "fear", method)
     set_apart = explain(checkpoint, faces, "fear", method, against="surprise")
     assert [heatmap.target for heatmap in set_apart] == ["fear"] * 3
-    differs = any(not np.array_equal(a.values, b.values) for a, b in zip(alone, set_apart, strict=True))
-    assert differs == METHODS[method].follows_target
+    assert any(not np.array_equal(a.values, b.values) for a, b in zip(alone, set_apart, strict=True))
 
 
 @every_method
 @pytest.mark.parametrize("target, against", [("fear", "fear"), (None, "top1"), ("top2", "top2")])
 def test_a_class_is_not_set_against_itself(method, target, against):
-    with pytest.raises(ConfigError, match="name two different classes"):
+    message = "name two different classes" if METHODS[method].follows_target else "gives every class the same map"
+    with pytest.raises(ConfigError, match=message):
         explain(random_checkpoint(method), random_faces(1), target, method, against=against)
 
 
@@ -307,6 +312,33 @@ def test_a_saved_table_tells_what_was_asked(against, layers, tmp_path):
     assert [loaded[row].against for row in range(3)] == [heatmap.against for heatmap in alone]
     assert (loaded.contrasts >= 0).all() == (against is not None)
     assert loaded.layers == layers and [loaded[row].target for row in range(3)] == ["happy"] * 3
+
+
+@every_method
+def test_a_layer_is_named_for_methods_that_read_one(method):
+    checkpoint = random_checkpoint(method)
+    layer = checkpoint.card.spec.cam_layers[0]
+    if METHODS[method].reads_layers:
+        assert len(explain(checkpoint, random_faces(1), "happy", method, layers=[layer])) == 1
+    else:
+        with pytest.raises(ConfigError, match=f"{method} reads no single layer"):
+            explain(checkpoint, random_faces(1), "happy", method, layers=[layer])
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].reads_layers])
+@pytest.mark.parametrize("architecture, layer", [("baseline", "head"), ("custom_cnn", "head")])
+def test_a_layer_without_places_is_refused(method, architecture, layer):
+    checkpoint = unpacked(random_checkpoint(method, architecture))
+    before = state_of(checkpoint.model)
+    with pytest.raises(ConfigError, match=f"what {layer} answers has no height and width"):
+        explain(checkpoint, random_faces(1), "happy", method, layers=[layer])
+    assert state_of(checkpoint.model) == before
+
+
+def test_every_class_is_set_against_another_but_not_against_itself():
+    asked = questions(random_checkpoint("gradcam"), ["gradcam"], "all", "fearful", [])
+    assert [question.target for question in asked] == [name for name in EMOTIONS if name != "fear"]
+    assert len(questions(random_checkpoint("gradcam"), ["gradcam"], "all", "top2", [])) == len(EMOTIONS)
 
 
 @every_method
