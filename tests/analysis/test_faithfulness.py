@@ -18,6 +18,7 @@ from fer import checkpoint as checkpoints
 from fer.checkpoint import Card, Checkpoint
 from fer.data import FaceSet
 from fer.emotions import EMOTIONS
+from fer.models import MODELS
 from fer.types import Preprocess
 
 HAPPY = EMOTIONS.index("happy")
@@ -201,6 +202,16 @@ def test_the_verdict_counts_what_lies_above_zero_with_its_whole_interval():
     assert "shows the picture, not the model" in verdict_of(all_randomised=0.7)
     assert "moves under mirroring" in verdict_of(flip=0.5)
     assert "mirroring" not in verdict_of(flip=None)
+    assert verdict_of(n=9) == "9 faces are too few to judge by; give 10 or more"
+
+
+@pytest.mark.parametrize("architecture", ["custom_cnn", "baseline"])
+def test_one_face_alone_is_measured_and_not_judged(architecture):
+    spec = MODELS[architecture].variants["small"]
+    net = Checkpoint(spec.build(7, 0.1).eval(), Card(architecture, "small", EMOTIONS, spec.preprocess), "net")
+    one = FaceSet(torch.randint(0, 256, (1, 1, 48, 48), dtype=torch.uint8), torch.tensor([2]), ("a",), "validation")
+    (report,) = rate(net, one, Plan(("gradcam",), 1))
+    assert report.n == 1 and "too few" in report.verdict
 
 
 def test_the_command_writes_what_it_prints(fer, checkpoint_file, fake_folder, tmp_path):
@@ -226,7 +237,7 @@ def test_the_command_writes_what_it_prints(fer, checkpoint_file, fake_folder, tm
     assert [report["method"] for report in content["reports"]] == ["gradcam", "layercam"] and content["n"] == 6
     with Image.open(out / "faithfulness.png") as picture:
         assert min(picture.size) > 300
-    printed = fer("faithfulness", checkpoint_file, "-d", fake_folder, "--faces", 4, "--out", out).out
+    printed = fer("faithfulness", checkpoint_file, "-d", fake_folder, "--faces", 10, "--out", out).out
     assert "of 3 measures" in printed and "hirescam" in printed
 
 

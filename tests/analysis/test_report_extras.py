@@ -218,6 +218,20 @@ def test_a_check_of_other_data(refused, files, tmp_path):
     refused("--with", path, words=("other data", "000000000000"))
 
 
+@pytest.mark.parametrize("kind, key", [("regions", "n"), ("features", "of")])
+def test_a_result_of_other_faces(kind, key, refused, files, tmp_path):
+    name, content = files[kind]
+    (path,) = extras.write(tmp_path, {kind: (name, {**content, key: 1_234})})
+    refused("--with", path, words=(str(path), "of 1,234 faces", "the report of 21"))
+
+
+def test_values_of_another_kind(refused, files, tmp_path):
+    name, content = files["faithfulness"]
+    reports = [{**one, "ratings": {m: {k: "much" for k in r} for m, r in one["ratings"].items()}} for one in content["reports"]]
+    (path,) = extras.write(tmp_path, {"faithfulness": (name, {**content, "reports": reports})})
+    refused("--with", path, words=("aithfulness", "write", "anew"))
+
+
 def test_other_bad_input(refused, checkpoint_file, fake_folder, tmp_path):
     refused("--checkpoint", checkpoint_file, words=("data",), usual=False)
     refused("--from", tmp_path / "none", words=("predictions.npz",))

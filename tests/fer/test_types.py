@@ -111,6 +111,12 @@ def test_a_table_of_other_classes_is_refused(tmp_path):
         PredictionTable.load(tmp_path / "t.npz")
 
 
+def test_a_table_of_one_class_is_refused(tmp_path):
+    PredictionTable(np.zeros((3, 1)), [0, 0, 0], ("a", "b", "c"), ("angry",), "test").save(tmp_path / "t.npz")
+    with pytest.raises(DataError, match="one class"):
+        PredictionTable.load(tmp_path / "t.npz")
+
+
 def test_a_table_that_names_its_temperature_names_the_product_when_it_is_cooled_again():
     hot = PredictionTable([[2.0, 4.0]], [0], ("a",), ("fear", "sad"), "test", {"temperature": "2.0"})
     assert hot.cooled(0.5).source["temperature"] == "1.0" and hot.cooled(0.5).logits.tolist() == [[4.0, 8.0]]
