@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jsonschema import ValidationError, validate
+from jsonschema import Draft202012Validator, ValidationError, validate
 
 from analysis.compare import Comparison
 from analysis.report import Report, schema
@@ -96,7 +96,7 @@ def test_the_search_for_numbers_can_tell():
 
 
 def test_json_follows_the_schema(one):
-    validate(one.content, schema())
+    assert list(Draft202012Validator(schema()).iter_errors(one.content)) == []
 
 
 @pytest.mark.parametrize(
