@@ -324,7 +324,9 @@ class PredictionTable:
                     dict(meta["source"]),
                 )
         except (OSError, KeyError, TypeError, ValueError, BadZipFile) as error:
-            raise DataError(f"{path} is no prediction table of fer: {error}; write it anew with fer evaluate") from error
+            raise DataError(
+                f"{path} is no prediction table of fer: {error}; write it anew with fer evaluate --table or fer explain --data"
+            ) from error
         if len(table.classes) < 2:
             raise DataError(f"{path} is a table of one class; give one of two classes or more")
         if any(name not in EMOTIONS for name in table.classes):
