@@ -1,6 +1,7 @@
 """One face explained: the face, its maps, and the probabilities."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,8 @@ from fer.types import Heatmap, Prediction
 
 #: Maps side by side in a row of a large panel.
 _COLUMNS = 7
+#: Letters of a caption above a small map; longer ones, as of a transformer's layers, take several lines.
+_WIDEST = 24
 
 
 def draw_probabilities(ax: Axes, prediction: Prediction) -> Axes:
@@ -74,7 +77,7 @@ def _several(prediction: Prediction, heatmaps: Sequence[Heatmap], captions: Sequ
         ax.axis("off")
     for ax, heatmap, text in zip(axes, heatmaps, captions, strict=False):
         ax.imshow(overlay(prediction.face.image, heatmap))
-        ax.set_title(text.replace(": ", "\n"), fontsize=7)
+        ax.set_title("\n".join(fill(line, _WIDEST) for line in text.split(": ")), fontsize=7)
     fig.suptitle(_verdict(prediction))
     return fig
 
