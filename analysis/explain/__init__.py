@@ -17,6 +17,7 @@ from analysis.explain.method import METHODS, Aim, Choice, Layers, Maps, chosen, 
 from analysis.explain.question import DEFAULT_METHOD, OWN_PREDICTION, RANKS, Name, Question
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
+from fer.data.faceset import FACE_SIZE
 from fer.data.preprocess import face_batch, model_input
 from fer.emotions import canonical
 from fer.errors import ConfigError, UnknownNameError
@@ -190,11 +191,11 @@ def _check_places(checkpoint: Checkpoint, names: Sequence[str]) -> None:
         except (AttributeError, IndexError, RuntimeError, TypeError):  # whatever a reshape made for other layers meets
             found[name] = False
 
-    grey = torch.zeros(1, 1, 48, 48, dtype=torch.uint8, device=next(checkpoint.model.parameters()).device)
+    face = torch.zeros(1, 1, FACE_SIZE, FACE_SIZE, dtype=torch.uint8, device=next(checkpoint.model.parameters()).device)
     with untouched(checkpoint.model):
         for name, module in zip(read.names, read.modules, strict=True):
             module.register_forward_hook(lambda _m, _i, output, name=name: look(name, output))
-        checkpoint.model(model_input(grey, checkpoint.card.preprocess))
+        checkpoint.model(model_input(face, checkpoint.card.preprocess))
     flat = [name for name, good in found.items() if not good]
     if flat:
         raise ConfigError(

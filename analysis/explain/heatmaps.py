@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from zipfile import BadZipFile
@@ -36,11 +36,11 @@ class HeatmapTable:
     classes: tuple[str, ...]
     method: str
     names: tuple[str, ...]
-    against: IntArray | None = None
+    against: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.against is None:
+        if not len(self.against):
             object.__setattr__(self, "against", np.full(len(self.values), -1))
         for name, dtype in (("values", np.float16), ("peaks", np.float32), ("targets", np.int64), ("against", np.int64)):
             value = np.asarray(getattr(self, name), dtype=dtype)
@@ -57,14 +57,9 @@ class HeatmapTable:
     def __getitem__(self, row: int) -> Heatmap:
         """The heatmap of one face."""
         values = self.values[row].astype(np.float32)
-        other = self.contrasts[row]
+        other = self.against[row]
         against = self.classes[other] if other >= 0 else ""
         return Heatmap(values, float(self.peaks[row]), self.classes[self.targets[row]], self.method, against)
-
-    @property
-    def contrasts(self) -> IntArray:
-        """:attr:`against` once it is filled in."""
-        return np.asarray(self.against)
 
     def save(self, path: Path) -> None:
         """Write one .npz; OutputError where the folder is missing or not writable."""
@@ -75,7 +70,7 @@ class HeatmapTable:
             values=self.values,
             peaks=self.peaks,
             targets=self.targets,
-            against=self.contrasts,
+            against=self.against,
             about=np.array(json.dumps(about)),
         )
         write_whole(path, content.getvalue())

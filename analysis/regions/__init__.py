@@ -98,7 +98,7 @@ def check_tables(table: PredictionTable, heatmaps: HeatmapTable) -> None:
         raise DataError(
             "the predictions and the heatmaps are of different faces or classes; write both with fer explain --data"
         )
-    if (heatmaps.contrasts >= 0).any() or heatmaps.layers:
+    if (heatmaps.against >= 0).any() or heatmaps.layers:
         kind = f"layers {', '.join(heatmaps.layers)}" if heatmaps.layers else "a contrast of two classes"
         raise DataError(f"the heatmaps are of {kind}; write them with fer explain --data without --against and --layer")
     other = np.flatnonzero(heatmaps.targets != table.predicted)

@@ -17,6 +17,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 #: Largest difference of logits, in parts of the largest logit, that rounding explains.
 TOLERANCE = 1e-4
 
+_OPERATORS = ("_reorder_convolution_weight", "_convolution_pointwise")
+
 
 class PackedConvolution(nn.Module):
     """A convolution with fixed weights, and the batch norm behind it if there is one: (N, D, h, w) → (N, E, h', w').
@@ -27,10 +29,8 @@ class PackedConvolution(nn.Module):
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d | None = None) -> None:
         super().__init__()
         weight, bias = conv.weight.detach(), None if conv.bias is None else conv.bias.detach()
-        if norm is not None and norm.running_mean is not None and norm.running_var is not None:
-            weight, bias = fuse_conv_bn_weights(
-                conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-            )
+        if norm is not None:
+            weight, bias = fuse_conv_bn_weights(conv.weight, conv.bias, *_statistics(norm), norm.eps, norm.weight, norm.bias)
         self.weight = nn.Parameter(weight.detach(), requires_grad=False)
         self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
         self.padding = cast(tuple[int, ...], conv.padding)
@@ -64,7 +64,7 @@ class _Order:
     def note(self, module: nn.Module, inputs: tuple[torch.Tensor, ...], answer: torch.Tensor) -> None:
         if isinstance(module, nn.Conv2d):
             self.answers[id(answer)] = module, answer
-        elif isinstance(module, nn.BatchNorm2d) and inputs and id(inputs[0]) in self.answers:
+        elif isinstance(module, nn.BatchNorm2d) and module.track_running_stats and id(inputs[0]) in self.answers:
             self.norms[self.answers[id(inputs[0])][0]] = module
 
 
@@ -83,7 +83,7 @@ def packed(model: nn.Module, example: torch.Tensor, keep: Collection[str] = ()) 
     True
     """
     tensors = [*model.parameters(), *model.buffers()]
-    if any(tensor.device.type != "cpu" for tensor in tensors) or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if any(tensor.device.type != "cpu" for tensor in tensors) or not _has_operators():
         return model
     twin = copy.deepcopy(model, {id(tensor): tensor for tensor in tensors}).eval()
     expected, order = _watched(twin, example)
@@ -94,6 +94,16 @@ def packed(model: nn.Module, example: torch.Tensor, keep: Collection[str] = ()) 
     if not changes or not _agree(expected, twin(example)):
         return model
     return twin
+
+
+def _has_operators() -> bool:
+    """True where torch has oneDNN and those two of its operators that its compiler emits."""
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS)
+
+
+def _statistics(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+    return cast(torch.Tensor, norm.running_mean), cast(torch.Tensor, norm.running_var)
 
 
 def _watched(model: nn.Module, example: torch.Tensor) -> tuple[torch.Tensor, _Order]:

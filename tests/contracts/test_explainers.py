@@ -310,7 +310,7 @@ def test_a_saved_table_tells_what_was_asked(against, layers, tmp_path):
     loaded = HeatmapTable.load(tmp_path / "heatmaps.npz")
     alone = explain(random_checkpoint("gradcam"), faces.images, "happy", against=against, layers=layers)
     assert [loaded[row].against for row in range(3)] == [heatmap.against for heatmap in alone]
-    assert (loaded.contrasts >= 0).all() == (against is not None)
+    assert (loaded.against >= 0).all() == (against is not None)
     assert loaded.layers == layers and [loaded[row].target for row in range(3)] == ["happy"] * 3
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from fer.data.preprocess import standardise
 from fer.emotions import EMOTIONS
 from fer.models import MODELS
+from fer.models import packed as form  # the module
 from fer.models.packed import PackedConvolution, packed
 
 FORMS = [(name, form) for name in MODELS for form in MODELS[name].variants if form == "small" or name == "resnet18"]
@@ -107,6 +108,21 @@ REFUSED = {
 def test_a_network_that_cannot_be_packed_answers_itself(reason):
     model = REFUSED[reason].eval()
     assert packed(model, torch.rand(1, 1, 48, 48).to(next(model.parameters()).dtype)) is model
+
+
+def test_where_torch_lacks_the_operators_the_network_answers_itself(monkeypatch):
+    model, inputs = network("baseline", "small")
+    monkeypatch.setattr(form, "_OPERATORS", ("_reorder_convolution_weight", "_no_such_operator"))
+    assert packed(model, inputs[:1]) is model
+
+
+def test_a_norm_without_statistics_of_its_own_stays():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.Flatten()).eval()
+    inputs = torch.rand(2, 1, 48, 48)
+    twin = packed(model, inputs)
+    assert isinstance(twin[0], PackedConvolution) and isinstance(twin[1], nn.BatchNorm2d)
+    torch.testing.assert_close(twin(inputs), model(inputs), rtol=1e-4, atol=1e-5)
 
 
 def test_layers_that_are_kept_are_not_folded():
