@@ -18,11 +18,10 @@ from analysis.figures.overlay import colour_table
 from analysis.map_layers import MapLayer
 from analysis.mistakes import Mistakes, find_mistakes
 from analysis.page import embedded, fill, resource
-from fer.data.faceset import FACE_SIZE
 from fer.data.ferplus import CANDIDATES
 from fer.emotions import COLOURS
 from fer.files import make_folder, write_whole
-from fer.types import ByteArray, IntArray, PredictionTable
+from fer.types import FACE_SIZE, ByteArray, IntArray, PredictionTable
 
 #: Faces of a sheet, in a square; a page of 60 faces that stand together needs one or two sheets.
 SHEET_SIDE = 16

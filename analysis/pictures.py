@@ -2,20 +2,20 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analysis.explain import OWN_PREDICTION, Question, explain
 from analysis.figures import panel, save
-from fer.checkpoint import Checkpoint
+from analysis.question import OWN_PREDICTION, Question, ask
 from fer.faces import DEFAULT_DETECTOR
 from fer.files import make_folder, write_whole
-from fer.predict import Predictor
+from fer.predict import Model, Predictor
 from fer.types import Heatmap, Prediction
 
 
 def explain_pictures(
-    checkpoint: Checkpoint,
+    model: Model,
     images: Sequence[Path],
     out: Path,
     questions: Sequence[Question] = (OWN_PREDICTION,),
@@ -30,10 +30,10 @@ def explain_pictures(
         ImageError: a picture cannot be read; nothing is written then.
         OutputError: the folder is not writable.
     """
-    predictor = Predictor(checkpoint, detector)
+    predictor = Predictor(model, detector)
     found = [(path, predictor.predict(path)) for path in images]
     notes = [note for path, predictions in found if (note := predictor.note(path, predictions))]
-    answers = [[_ask(checkpoint, predictions, question) for question in questions] for _, predictions in found]
+    answers = [[_ask(model, predictions, question) for question in questions] for _, predictions in found]
     written, records = [], []
     make_folder(out)
     for name, (path, predictions), maps in zip(_names(images), found, answers, strict=True):
@@ -45,15 +45,15 @@ def explain_pictures(
             written.append(picture)
             place = {"path": str(path), "face": number, "picture": picture.name}
             records += [place | record(prediction, heatmap, q.layers) for heatmap, q in zip(own, questions, strict=True)]
-    written.append(write_records(out, checkpoint, records))
+    written.append(write_records(out, model, records))
     return written, notes
 
 
-def _ask(checkpoint: Checkpoint, predictions: Sequence[Prediction], question: Question) -> tuple[Heatmap, ...]:
+def _ask(model: Model, predictions: Sequence[Prediction], question: Question) -> tuple[Heatmap, ...]:
     faces, q = [prediction.face for prediction in predictions], question
     # the predictions are known: no method needs to ask for them again
     target = q.target if q.target not in (None, "top1") or q.against else [prediction.label for prediction in predictions]
-    return explain(checkpoint, faces, target, q.method, against=q.against, layers=q.layers)
+    return ask(model, faces, replace(q, target=target))
 
 
 def record(prediction: Prediction, heatmap: Heatmap, layers: Sequence[str] = ()) -> dict[str, Any]:
@@ -75,10 +75,10 @@ def heatmap_record(heatmap: Heatmap) -> dict[str, Any]:
     return {"target": heatmap.target, **contrast, "method": heatmap.method, "peak": heatmap.peak, "heatmap": values}
 
 
-def write_records(out: Path, checkpoint: Checkpoint, records: Sequence[dict[str, Any]]) -> Path:
+def write_records(out: Path, model: Model, records: Sequence[dict[str, Any]]) -> Path:
     """Write explanations.json; returns its path."""
     path = out / "explanations.json"
-    content = {"checkpoint": checkpoint.name, "weights_sha256": checkpoint.card.weights_sha256, "faces": list(records)}
+    content = {"checkpoint": model.name, "weights_sha256": model.card.weights_sha256, "faces": list(records)}
     write_whole(path, (json.dumps(content) + "\n").encode())
     return path
 

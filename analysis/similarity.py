@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.figures.overlay import resized
-from fer.data.faceset import FACE_SIZE
-from fer.types import FloatArray, Heatmap
+from fer.types import FACE_SIZE, FloatArray, Heatmap
 
 Values = npt.NDArray[np.float64]
 

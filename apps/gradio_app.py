@@ -20,8 +20,8 @@ from gradio.data_classes import ImageData
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone runs without being installed
 
 from apps.look import SIDE, FaceCard, look, predictor
-from fer.checkpoint import default_name, released_names
 from fer.errors import FerError
+from fer.released import default_name, released_names
 from fer.samples import sample_path
 
 TITLE = "ferscope: expressions, explained"

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from analysis.explain import explain
 from analysis.figures.boxes import draw_boxes
 from analysis.figures.overlay import overlay
+from analysis.question import Question, ask
 from fer.images import read
 from fer.predict import Predictor
 from fer.types import ByteArray, Prediction
@@ -52,7 +52,7 @@ def look(path: str | Path, checkpoint: str) -> Look:
     model = predictor(checkpoint)
     image = read(path)
     predictions = model.predict(image)
-    heatmaps = explain(model.checkpoint, [p.face for p in predictions], [p.label for p in predictions])
+    heatmaps = ask(model.model, [p.face for p in predictions], Question([p.label for p in predictions]))
     cards = tuple(
         FaceCard(_title(number, p), p.probabilities, _square(p.face.image), _square(overlay(p.face.image, heatmap)))
         for number, (p, heatmap) in enumerate(zip(predictions, heatmaps, strict=True), 1)

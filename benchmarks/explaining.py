@@ -22,7 +22,8 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from analysis.explain.method import METHODS, Aim, Layers, untouched
+from analysis.explain.method import METHODS, Layers, untouched
+from fer.aim import Aim
 from fer.data.preprocess import standardise
 from fer.emotions import EMOTIONS
 from fer.environment import device_name

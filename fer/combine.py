@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fer.checkpoint import Card, Checkpoint
+from fer.card import Card
+from fer.checkpoint import Checkpoint
 from fer.errors import CheckpointError
 from fer.models.ensemble import UNIT, Ensemble
 from fer.types import PredictionTable

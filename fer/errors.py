@@ -11,6 +11,7 @@
     ├── WeightsError            pretrained weights cannot be fetched or do not fit
     ├── TrainingError           a run diverged or ran out of memory
     ├── InterruptedRunError     a run was stopped from outside and can be resumed
+    ├── ExportError             a model cannot be converted, or lost too much when it was
     └── OutputError             a result cannot be written
 
 Messages say what came, what is allowed and what to do. Errors of other libraries are
@@ -56,6 +57,10 @@ class InterruptedRunError(FerError):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ExportError(FerError):
+    """A conversion that is not possible, or that changed the answers more than it may."""
 
 
 class OutputError(FerError):

@@ -11,9 +11,10 @@ from torch import nn
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import standardise, to_unit
-from fer.data.views import TTA
 from fer.errors import DataError
+from fer.portable import Portable
 from fer.types import PredictionTable, Preprocess, Progress
+from fer.views import TTA
 
 #: Large enough to be fast, small enough for 224-pixel inputs in a few hundred megabytes.
 BATCH = 128
@@ -21,7 +22,7 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Asking:
-    """How a network is asked: over which views (a name in :data:`~fer.data.views.TTA`), and what divides its logits."""
+    """How a network is asked: over which views (a name in :data:`~fer.views.TTA`), and what divides its logits."""
 
     tta: str = "none"
     temperature: float = 1.0
@@ -74,14 +75,21 @@ def _mean_logits(model: nn.Module, pixels: torch.Tensor, preprocess: Preprocess,
     return torch.stack([one.log_softmax(1) for one in logits]).logsumexp(0) - math.log(len(logits))
 
 
-def judge(checkpoint: Checkpoint, images: torch.Tensor, *, tta: str = "none", progress: Progress | None = None) -> torch.Tensor:
-    """Logits float32 (N, C) of a checkpoint, divided by the temperature in its card; see :func:`predict_logits`."""
+def judge(
+    checkpoint: Checkpoint | Portable, images: torch.Tensor, *, tta: str = "none", progress: Progress | None = None
+) -> torch.Tensor:
+    """Logits float32 (N, C) of a checkpoint or an exported model, divided by the temperature in its card.
+
+    See :func:`predict_logits`.
+    """
+    if isinstance(checkpoint, Portable):
+        return torch.from_numpy(checkpoint.answer(images.cpu().numpy(), tta=tta, progress=progress))
     card = checkpoint.card
     return predict_logits(checkpoint.runner, images, card.preprocess, asking=Asking(tta, card.temperature), progress=progress)
 
 
 def evaluate_checkpoint(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | Portable,
     faces: FaceSet,
     progress: Progress | None = None,
     classes: Sequence[str] | None = None,
@@ -107,7 +115,9 @@ def evaluate_checkpoint(
     return table.only(classes) if classes else table
 
 
-def make_table(checkpoint: Checkpoint, faces: FaceSet, logits: torch.Tensor, *, tta: str = "none") -> PredictionTable:
+def make_table(
+    checkpoint: Checkpoint | Portable, faces: FaceSet, logits: torch.Tensor, *, tta: str = "none"
+) -> PredictionTable:
     """The table of what a checkpoint said of faces: logits float (N, C), of classes that it knows."""
     card = checkpoint.card
     source = {
@@ -116,6 +126,7 @@ def make_table(checkpoint: Checkpoint, faces: FaceSet, logits: torch.Tensor, *, 
         "data": faces.fingerprint,
         "tta": tta,
         "temperature": repr(card.temperature),
+        **({"format": checkpoint.seal.format} if isinstance(checkpoint, Portable) else {}),
     }
     labels = torch.tensor([card.classes.index(name) for name in faces.classes])[faces.labels.cpu()].numpy()
     return PredictionTable(logits.cpu().numpy(), labels, faces.names, card.classes, faces.split, source)

@@ -100,3 +100,29 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {path}: {error.strerror}; choose another") from error
+
+
+@contextmanager
+def workshop(target: Path) -> Iterator[Path]:
+    """A hidden folder beside ``target`` to make it in; gone when the block ends, however it ends.
+
+    Raises:
+        OutputError: the folder of the target is missing, full or not writable.
+    """
+    try:
+        made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror}; choose a writable folder") from error
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def move_whole(made: Path, path: Path) -> None:
+    """Give a finished file its name; OutputError where that is not possible."""
+    try:
+        made.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose another name") from error

@@ -7,7 +7,7 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from fer.errors import ImageError
-from fer.types import ByteArray
+from fer.types import FACE_SIZE, ByteArray, Face
 
 #: Formats read; everything else is refused before a decoder sees it.
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "MPO")
@@ -108,6 +108,11 @@ _DECODER_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
+
+
+def grey_batch(faces: Sequence[Face]) -> ByteArray:
+    """Faces of any size → uint8 (N, 1, 48, 48) grey, the form in which every model is given them."""
+    return np.stack([grey_square(face.image, FACE_SIZE) for face in faces])[:, None]
 
 
 def _file_bytes(path: Path) -> bytes:

@@ -1,27 +1,40 @@
-"""Images in, predictions out: the one way that the CLI, the app and other programs share."""
+"""Images in, predictions out: the one way that the CLI, the app and other programs share.
+
+A checkpoint is judged by torch; an exported model by its own runtime, and then torch is not loaded.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, Union
 
-from fer.checkpoint import Checkpoint, load
-from fer.data.preprocess import face_batch
-from fer.data.views import TTA
-from fer.evaluation import judge
+from fer.errors import CheckpointError, ConfigError
 from fer.faces import DEFAULT_DETECTOR, DETECTORS, cut_faces
-from fer.images import ImageInput, read
-from fer.types import Face, Prediction
+from fer.images import ImageInput, grey_batch, read
+from fer.portable import Portable, is_portable
+from fer.portable import load as load_portable
+from fer.released import find
+from fer.types import ByteArray, Face, FloatArray, Prediction
+from fer.views import TTA
+
+if TYPE_CHECKING:
+    from fer.checkpoint import Checkpoint
+
+#: What answers: a checkpoint, or a model exported from one. Both have a card and a name.
+Model: TypeAlias = Union["Checkpoint", Portable]
 
 
 class Predictor:
-    """A checkpoint and a face detector, loaded once.
+    """A model and a face detector, loaded once.
 
     Args:
-        checkpoint: file, released name, loaded checkpoint, or None for the shipped default.
+        model: file of a checkpoint or an exported model, released name, loaded model, or None for the shipped default.
         detector: name in :data:`fer.faces.DETECTORS`.
-        tta: test-time augmentation, a name in :data:`fer.data.views.TTA`.
+        tta: test-time augmentation, a name in :data:`fer.views.TTA`.
 
     Raises:
-        CheckpointError: the checkpoint cannot be used.
+        CheckpointError: the model cannot be used.
         UnknownNameError: no such detector or test-time augmentation.
 
     >>> from fer.samples import sample_path
@@ -29,14 +42,12 @@ class Predictor:
     'happy'
     """
 
-    def __init__(
-        self, checkpoint: str | Path | Checkpoint | None = None, detector: str = DEFAULT_DETECTOR, tta: str = "none"
-    ) -> None:
+    def __init__(self, model: str | Path | Model | None = None, detector: str = DEFAULT_DETECTOR, tta: str = "none") -> None:
         TTA[tta]  # an unknown name is said before anything is loaded
         self.tta = tta
         self.detector_name = detector
         self.detector = DETECTORS[detector]()
-        self.checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
+        self.model = open_model(model) if model is None or isinstance(model, str | Path) else model
 
     def faces(self, image: ImageInput) -> tuple[Face, ...]:
         """Faces from left to right; the whole image, marked so, where none is found.
@@ -50,8 +61,8 @@ class Predictor:
         """One prediction a face, all in one batch."""
         if not faces:
             return ()
-        logits, classes = judge(self.checkpoint, face_batch(faces), tta=self.tta), self.checkpoint.card.classes
-        return tuple(Prediction(face, row, classes) for face, row in zip(faces, logits.cpu().numpy(), strict=True))
+        logits, classes = model_logits(self.model, grey_batch(faces), tta=self.tta), self.model.card.classes
+        return tuple(Prediction(face, row, classes) for face, row in zip(faces, logits, strict=True))
 
     def predict(self, image: ImageInput) -> tuple[Prediction, ...]:
         """Detect and judge every face of one image.
@@ -66,3 +77,44 @@ class Predictor:
         if self.detector_name == "none" or not predictions[0].face.is_whole_image:
             return None
         return f"{path}: no face found: whole image used"
+
+
+def open_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
+    """Load a checkpoint or an exported model; torch only for what needs it.
+
+    Args:
+        name: file, released name, or None for the shipped default.
+        threads: that an exported model may use; 0 for one a core.
+
+    Raises:
+        CheckpointError: not there, damaged, foreign or newer.
+    """
+    path = find(name)
+    if is_portable(path):
+        return load_portable(path, threads=threads)
+    try:
+        from fer.checkpoint import load
+    except ModuleNotFoundError as error:
+        raise CheckpointError(
+            f"{path}: a checkpoint needs {error.name}, which is not installed; use an exported .onnx"
+        ) from error
+    return load(path)
+
+
+def model_logits(model: Model, pixels: ByteArray, *, tta: str = "none") -> FloatArray:
+    """Logits float32 (N, C) of uint8 (N, 1, 48, 48) grey faces, divided by the card's temperature."""
+    if isinstance(model, Portable):
+        return model.answer(pixels, tta=tta)
+    import torch
+
+    from fer.evaluation import judge
+
+    logits: FloatArray = judge(model, torch.from_numpy(pixels), tta=tta).cpu().numpy()
+    return logits
+
+
+def checkpoint_only(model: Model) -> Checkpoint:
+    """The same checkpoint; ConfigError for an exported model, in whose network nothing can be looked at."""
+    if isinstance(model, Portable):
+        raise ConfigError(f"{model.name} is an exported model; this needs the checkpoint it was made from, a .pth")
+    return model

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 from fer import checkpoint as checkpoints
+from fer import released
 from fer.calibration import biases_pay, calibrate, fit_temperature, halves
-from fer.checkpoint import RELEASED, Card, Checkpoint
+from fer.card import Card
+from fer.checkpoint import Checkpoint
 from fer.config import RunConfig
 from fer.data import Corpus, FaceSet
 from fer.data.labels import relabel
@@ -24,6 +26,7 @@ from fer.metrics import evaluate_table
 from fer.models.ensemble import Ensemble
 from fer.models.head import add_to_logits
 from fer.overrides import with_values
+from fer.released import RELEASED
 from fer.types import PredictionTable, Progress
 
 #: Test-time augmentations that every release is measured with beside none.
@@ -129,15 +132,15 @@ def markdown_table() -> str:
         "| minutes |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    return "\n".join(rows + [_row(name) for name in checkpoints.released_names()])
+    return "\n".join(rows + [_row(name) for name in released.released_names()])
 
 
 def _row(name: str) -> str:
-    path = checkpoints.find(name)
+    path = released.find(name)
     card = checkpoints.read_card(checkpoints.read(path), path)
     figures = card.metrics["validation"]
     low, high = figures["ci95"]
-    mark = " (default)" if name == checkpoints.default_name() else ""
+    mark = " (default)" if name == released.default_name() else ""
     unknown = card.metrics.get("validation/clean")
     cells = [
         f"`{name}`{mark}",

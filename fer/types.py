@@ -22,6 +22,9 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 ByteArray = npt.NDArray[np.uint8]
 
+#: Side of a FER-2013 face in pixels; every data set is brought to it.
+FACE_SIZE = 48
+
 #: Told (done, total) during long work.
 Progress = Callable[[int, int], None]
 
@@ -141,6 +144,17 @@ def softmax(logits: npt.ArrayLike) -> FloatArray:
     z = np.asarray(logits, dtype=np.float64)
     e = np.exp(z - z.max(axis=-1, keepdims=True))
     return np.asarray(e / e.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def log_mean_probs(views: Sequence[FloatArray]) -> FloatArray:
+    """Logarithm float32 (N, C) of the mean probabilities that several logits (N, C) of the same faces stand for.
+
+    >>> np.exp(log_mean_probs([np.log([[0.5, 0.5]]), np.log([[0.7, 0.3]])])).round(4)
+    array([[0.6, 0.4]], dtype=float32)
+    """
+    stacked = np.stack([np.asarray(logits, dtype=np.float64) for logits in views])
+    logs = stacked - np.logaddexp.reduce(stacked, axis=2, keepdims=True)
+    return np.asarray(np.logaddexp.reduce(logs, axis=0) - np.log(len(views)), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from fer import checkpoint as checkpoints
-from fer.checkpoint import RELEASED, Card
+from fer import released
+from fer.card import Card
 from fer.config import RunConfig
 from fer.data import Corpus
 from fer.latency import measure
 from fer.registry import Registry
 from fer.release import MEASURED_TTA, release
+from fer.released import RELEASED
 from fer.training import store
 from fer.training.run import Continuation, train
 from fer.training.series import Watched
@@ -53,18 +55,18 @@ PEER = {"name": "mini-Xception, int8 (peer)", "accuracy": 0.6525, "milliseconds"
 def points() -> list[dict[str, Any]]:
     """Accuracy, size and speed of every released checkpoint, timed here; :data:`PEER` comes last."""
     rows: list[dict[str, Any]] = []
-    for name in checkpoints.released_names():
+    for name in released.released_names():
         loaded = checkpoints.load(name)
         figures, latency = loaded.card.metrics["validation"], measure(loaded)
         rows.append(
             {
                 "name": name,
-                "default": name == checkpoints.default_name(),
+                "default": name == released.default_name(),
                 "accuracy": figures["accuracy"],
                 "ci95": figures["ci95"],
                 "milliseconds": latency.batched,
                 "milliseconds_single": latency.single,
-                "megabytes": checkpoints.find(name).stat().st_size / 1e6,
+                "megabytes": released.find(name).stat().st_size / 1e6,
             }
         )
     return [*rows, PEER]

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from fer import checkpoint as checkpoints
-from fer.checkpoint import Card
+from fer.card import Card
 from fer.cli import main
 from fer.emotions import EMOTIONS
 from fer.models import MODELS

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from fer import checkpoint as checkpoints
+from fer import released
 from fer.data import load
 from fer.emotions import EMOTIONS
 from fer.evaluation import evaluate_checkpoint
@@ -14,14 +15,14 @@ from fer.release import MEASURED_TTA, markdown_table
 from fer.samples import sample_path
 from tests.conftest import REAL_DATA
 
-NAMES = checkpoints.released_names()
+NAMES = released.released_names()
 LARGEST = 30_000_000
 #: PublicTest accuracy of the nearest installable peer, a mini-Xception, is 0.6525.
 LEAST_ACCURACY = 0.66
 
 
 def test_there_is_a_default():
-    assert checkpoints.default_name() == NAMES[0]
+    assert released.default_name() == NAMES[0]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,13 +55,13 @@ def test_the_card_is_calibrated_and_has_the_figures_with_tta_and_on_clean_faces(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_card_beside_the_file_is_the_one_inside(name):
-    outside = (checkpoints.RELEASED / f"{name}.json").read_text(encoding="utf-8")
+    outside = (released.RELEASED / f"{name}.json").read_text(encoding="utf-8")
     assert json.loads(outside) == json.loads(checkpoints.load(name).card.to_json())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_file_is_small_and_reads_the_sample(name):
-    assert checkpoints.find(name).stat().st_size <= LARGEST
+    assert released.find(name).stat().st_size <= LARGEST
     assert Predictor(name).predict(sample_path())[0].label == "happy"
 
 
@@ -69,7 +70,7 @@ def test_the_default_is_better_than_the_nearest_peer():
 
 
 def test_the_table_beside_the_checkpoints_is_what_their_cards_say():
-    assert markdown_table() in (checkpoints.RELEASED / "README.md").read_text(encoding="utf-8")
+    assert markdown_table() in (released.RELEASED / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.realdata

@@ -1,8 +1,8 @@
 """Why a model decides: one :func:`explain` over all methods, every result a :class:`~fer.types.Heatmap`."""
 
 from collections.abc import Sequence
-from operator import eq
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -13,16 +13,15 @@ from analysis.explain import head  # noqa: F401
 # isort: split
 from analysis.explain import attribution, package, rollout  # noqa: F401
 from analysis.explain.heatmaps import HeatmapTable
-from analysis.explain.method import METHODS, Aim, Choice, Layers, Maps, chosen, untouched
-from analysis.explain.question import DEFAULT_METHOD, OWN_PREDICTION, RANKS, Name, Question
+from analysis.explain.method import METHODS, Layers, Maps, untouched
+from analysis.question import DEFAULT_METHOD, OWN_PREDICTION, Question
+from fer.aim import Aim, Name, make_aim
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
-from fer.data.faceset import FACE_SIZE
 from fer.data.preprocess import face_batch, model_input
-from fer.emotions import canonical
-from fer.errors import ConfigError, UnknownNameError
+from fer.errors import ConfigError
 from fer.evaluation import make_table
-from fer.types import Face, Heatmap, PredictionTable, Progress
+from fer.types import FACE_SIZE, Face, Heatmap, IntArray, PredictionTable, Progress
 
 __all__ = ["DEFAULT_METHOD", "METHODS", "OWN_PREDICTION", "HeatmapTable", "Maps", "Question", "check", "explain", "explain_set"]
 
@@ -60,18 +59,19 @@ def explain(
     >>> from fer.predict import Predictor
     >>> from fer.samples import sample_path
     >>> predictor = Predictor()
-    >>> heatmap, = explain(predictor.checkpoint, predictor.faces(sample_path()))
+    >>> heatmap, = explain(predictor.model, predictor.faces(sample_path()))
     >>> heatmap.target, heatmap.values.shape
     ('happy', (48, 48))
     """
     images = faces if isinstance(faces, torch.Tensor) else face_batch(faces) if faces else torch.empty(0)
     check(checkpoint, Question(target, method, against, tuple(layers)))
-    aim = make_aim(checkpoint, len(images), target, against)
+    aim = make_aim(checkpoint.card.classes, len(images), target, against)
     found: list[Heatmap] = []
     for start in range(0, len(images), BATCH):
         here = aim.part(start, start + BATCH)
         maps = _maps(checkpoint, images[start : start + BATCH], here, method, layers)
-        names, others = (_names(checkpoint, c, maps.logits) for c in (here.target, here.against))
+        said = maps.logits.cpu().numpy()
+        names, others = (_names(checkpoint, index) for index in (here.classes(said), here.contrasts(said)))
         parts = zip(maps.values.cpu().numpy(), maps.peaks.tolist(), names, others, strict=True)
         found += [Heatmap(values, peak, name, method, other) for values, peak, name, other in parts]
     return tuple(found)
@@ -89,20 +89,21 @@ def explain_set(
     """
     faces = faces.only(checkpoint.card.classes)
     check(checkpoint, question)
-    aim = make_aim(checkpoint, len(faces), question.target, question.against)
+    aim = make_aim(checkpoint.card.classes, len(faces), question.target, question.against)
     parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-    asked: list[torch.Tensor] = []
+    asked: list[IntArray] = []
     for start in range(0, len(faces), BATCH):
         here = aim.part(start, start + BATCH)
         maps = _maps(checkpoint, faces.images[start : start + BATCH], here, question.method, question.layers)
         values = _face_sized(maps.values, faces.images.shape[-1]).half()
         parts.append((maps.logits.float() / checkpoint.card.temperature, values, maps.peaks))
-        asked.append(torch.stack([here.classes(maps.logits), here.contrasts(maps.logits)]))
+        said = maps.logits.cpu().numpy()
+        asked.append(np.stack([here.classes(said), here.contrasts(said)]))
         if progress:
             progress(min(start + BATCH, len(faces)), len(faces))
     logits, values, peaks = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
     table = make_table(checkpoint, faces, logits)
-    targets, against = torch.cat(asked, dim=1).cpu().numpy()
+    targets, against = np.concatenate(asked, axis=1)
     about = (table.classes, question.method, table.names)
     return table, HeatmapTable(values.numpy(), peaks.numpy(), targets, *about, against, tuple(question.layers))
 
@@ -117,47 +118,13 @@ def check(checkpoint: Checkpoint, question: Question) -> None:
             f"{question.method} gives every class the same map, so none can be set against another; choose another --method"
         )
     named = [choice for choice in (question.target, question.against) if choice is not None and not isinstance(choice, str)]
-    make_aim(checkpoint, len(named[0]) if named else 1, question.target, question.against)
+    make_aim(checkpoint.card.classes, len(named[0]) if named else 1, question.target, question.against)
     _check_places(checkpoint, question.layers)
 
 
-def make_aim(checkpoint: Checkpoint, count: int, target: Name = None, against: Name = None) -> Aim:
-    """What to explain of ``count`` faces, from names typed by a person.
-
-    Raises:
-        UnknownNameError: the checkpoint does not know such a class.
-        ConfigError: a class is set against itself, or there are fewer classes than ranks.
-    """
-    classes = checkpoint.card.classes
-    aim = Aim(_choice(target or "top1", classes, count), None if against is None else _choice(against, classes, count))
-    own, other = aim.target, aim.against
-    same = own == other if isinstance(own, int) or isinstance(other, int | None) else any(map(eq, own, other))
-    if same:
-        raise ConfigError(f"target and contrast are both {target or 'top1'!r}; name two different classes")
-    return aim
-
-
-def _choice(names: str | Sequence[str], classes: Sequence[str], count: int) -> Choice:
-    if not isinstance(names, str):
-        return tuple(_class_index(name, classes) for name in names)
-    if names not in RANKS:
-        return (_class_index(names, classes),) * count
-    if RANKS[names] >= len(classes):
-        raise ConfigError(f"{names}: this checkpoint has only {len(classes)} classes; choose one of {', '.join(classes)}")
-    return RANKS[names]
-
-
-def _class_index(name: str, classes: Sequence[str]) -> int:
-    label = canonical(name)
-    if label not in classes:
-        raise UnknownNameError(f"this checkpoint does not know the class {label!r}; its classes: {', '.join(classes)}")
-    return list(classes).index(label)
-
-
-def _names(checkpoint: Checkpoint, choice: Choice | None, logits: torch.Tensor) -> list[str]:
-    if choice is None:
-        return [""] * len(logits)
-    return [checkpoint.card.classes[index] for index in chosen(choice, logits).tolist()]
+def _names(checkpoint: Checkpoint, places: IntArray) -> list[str]:
+    """Names of classes, empty for -1."""
+    return [checkpoint.card.classes[place] if place >= 0 else "" for place in places]
 
 
 def _maps(checkpoint: Checkpoint, images: torch.Tensor, aim: Aim, method: str, layers: Sequence[str]) -> Maps:

@@ -6,7 +6,8 @@ import torch
 from captum.attr import IntegratedGradients, Occlusion
 from torch import nn
 
-from analysis.explain.method import Aim, Layers, Maps, finished, register_method
+from analysis.explain.method import Layers, Maps, finished, register_method, score_weights
+from fer.aim import Aim
 
 #: Steps of the path from a grey face to this one.
 _STEPS = 32
@@ -72,4 +73,4 @@ class _Score:
 def _asked(model: nn.Module, inputs: torch.Tensor, aim: Aim) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.no_grad():
         logits = model(inputs)
-    return logits, aim.weights(logits)
+    return logits, score_weights(aim, logits)

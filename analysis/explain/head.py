@@ -10,7 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from analysis.explain.method import Aim, Layers, Maps, finished, register_method
+from analysis.explain.method import Layers, Maps, finished, register_method, score_weights
+from fer.aim import Aim
 
 #: activations (N, D, h, w), their gradients → raw map (N, h, w)
 Rule = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -33,7 +34,7 @@ def head_maps(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim, 
         for handle in handles:
             handle.remove()
     activations = [kept[module] for module in layers.modules]
-    score = (logits * aim.weights(logits.detach())).sum()
+    score = (logits * score_weights(aim, logits)).sum()
     gradients = torch.autograd.grad(score, activations)
     reshape = layers.reshape or (lambda output: output)
     with torch.no_grad():

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fer.aim import Aim
 from fer.models import Variant
 from fer.registry import Registry
 
@@ -37,54 +38,9 @@ class Layers:
         return cls(tuple(model.get_submodule(name) for name in chosen), chosen, spec.reshape)
 
 
-#: Classes of a batch: one index a face, or a rank: 0 for each face's most probable class, 1 for its second, and so on.
-Choice = tuple[int, ...] | int
-
-
-@dataclass(frozen=True)
-class Aim:
-    """Whose score is explained.
-
-    Attributes:
-        target: the class of every face.
-        against: the class whose score is subtracted ("why this and not that"); None for no contrast.
-    """
-
-    target: Choice = 0
-    against: Choice | None = None
-
-    def classes(self, logits: torch.Tensor) -> torch.Tensor:
-        """int64 (N,), the class that is explained.
-
-        >>> Aim(1).classes(torch.tensor([[0.2, 0.5, 0.3]])).tolist()
-        [2]
-        """
-        return chosen(self.target, logits)
-
-    def contrasts(self, logits: torch.Tensor) -> torch.Tensor:
-        """int64 (N,), the class that it is set against, -1 for none."""
-        return chosen(self.against, logits) if self.against is not None else torch.full_like(self.classes(logits), -1)
-
-    def weights(self, logits: torch.Tensor) -> torch.Tensor:
-        """float32 (N, C): the explained score is the sum of the logits under these weights.
-
-        >>> Aim((0,), against=(2,)).weights(torch.zeros(1, 3)).tolist()
-        [[1.0, 0.0, -1.0]]
-        """
-        score = F.one_hot(self.classes(logits), logits.shape[1]).float()
-        return score if self.against is None else score - F.one_hot(chosen(self.against, logits), logits.shape[1])
-
-    def part(self, start: int, stop: int) -> "Aim":
-        """The same for some of the faces."""
-        target, against = (c[start:stop] if isinstance(c, tuple) else c for c in (self.target, self.against))
-        return Aim(target if target is not None else 0, against)
-
-
-def chosen(choice: Choice, logits: torch.Tensor) -> torch.Tensor:
-    """int64 (N,), the classes that a choice stands for, given logits (N, C)."""
-    if isinstance(choice, tuple):
-        return torch.tensor(choice, device=logits.device)
-    return logits.argsort(dim=1, descending=True, stable=True)[:, choice]
+def score_weights(aim: Aim, logits: torch.Tensor) -> torch.Tensor:
+    """float32 (N, C) on the logits' device; see :meth:`fer.aim.Aim.weights`."""
+    return torch.from_numpy(aim.weights(logits.detach().float().cpu().numpy())).to(logits.device)
 
 
 #: model, standardised input (N, C, S, S), layers to read, what to explain → maps

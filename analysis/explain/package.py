@@ -15,7 +15,8 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.model_targets import FinerWeightedTarget
 from torch import nn
 
-from analysis.explain.method import Aim, Layers, Maps, register_method
+from analysis.explain.method import Layers, Maps, register_method, score_weights
+from fer.aim import Aim
 
 #: Logits of one face → the score that is explained.
 Target = Callable[[torch.Tensor], torch.Tensor]
@@ -28,7 +29,7 @@ def package_maps(kind: type[BaseCAM], model: nn.Module, inputs: torch.Tensor, la
     """Maps of one of the package's classes, for the scores that ``aim`` names."""
     with torch.no_grad():
         logits = model(inputs)
-    targets: list[Target] = [lambda output, w=w: (output * w).sum() for w in aim.weights(logits)]  # type: ignore[misc]
+    targets: list[Target] = [lambda output, w=w: (output * w).sum() for w in score_weights(aim, logits)]  # type: ignore[misc]
     return _run(kind, model, inputs, layers, targets, logits, **options)
 
 
@@ -81,7 +82,8 @@ def finercam(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -
     with torch.no_grad():
         logits = model(inputs)
     targets = [
-        FinerWeightedTarget(own, _nearest(row, own), 1.0) for row, own in zip(logits, aim.classes(logits).tolist(), strict=True)
+        FinerWeightedTarget(own, _nearest(row, own), 1.0)
+        for row, own in zip(logits, aim.classes(logits.cpu().numpy()).tolist(), strict=True)
     ]
     return _run(GradCAM, model, inputs, layers, targets, logits)
 

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from analysis.explain.method import Aim, Layers, Maps, finished, register_method
+from analysis.explain.method import Layers, Maps, finished, register_method
+from fer.aim import Aim
 from fer.errors import ConfigError
 
 

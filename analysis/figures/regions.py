@@ -20,8 +20,7 @@ from analysis.means import Mean
 from analysis.regions import Group, RegionReport
 from analysis.regions.face_template import REGION_COLOURS, REGIONS, Labels, Points, label_at, template
 from analysis.regions.verdicts import Verdict
-from fer.data.faceset import FACE_SIZE
-from fer.types import ByteArray, FloatArray
+from fer.types import FACE_SIZE, ByteArray, FloatArray
 
 _COLOURS = ListedColormap(list(REGION_COLOURS.values()))
 #: Red where the answer is less sure without the region, blue where it is surer.

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from analysis.explain import explain
-from analysis.explain.question import stages
+from analysis.explain.stages import stages
 from analysis.gallery import pick
 from analysis.pictures import heatmap_record
 from fer.checkpoint import Checkpoint

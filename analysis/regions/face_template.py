@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.path import Path
 
-from fer.data.faceset import FACE_SIZE
 from fer.errors import DataError
-from fer.types import Face
+from fer.types import FACE_SIZE, Face
 
 Labels = npt.NDArray[np.int8]
 Points = npt.NDArray[np.float64]

@@ -28,6 +28,8 @@ COMMANDS: dict[str, str] = {
     "robustness": "fer.cli.robustness",
     "mistakes": "fer.cli.mistakes",
     "report": "fer.cli.report",
+    "export": "fer.cli.export",
+    "latency": "fer.cli.latency",
     "ensemble": "fer.cli.ensemble",
     "distill": "fer.cli.distill",
     "pretrain": "fer.cli.pretrain",
@@ -39,6 +41,8 @@ COMMANDS: dict[str, str] = {
     "zoo": "fer.cli.zoo",
     "info": "fer.cli.info",
 }
+
+_STOPPED = 130
 
 
 class LazyGroup(TyperGroup):
@@ -77,13 +81,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line (without one: its help); returns 0, 2 for an expected error, 130 for Ctrl-C."""
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        return int(typer.main.get_command(app).main(arguments, prog_name="fer", standalone_mode=False) or 0)
+        code = int(typer.main.get_command(app).main(arguments, prog_name="fer", standalone_mode=False) or 0)
+        return _complain("stopped", code) if code == _STOPPED else code  # typer's answer to Ctrl-C
     except InterruptedRunError as error:
         return _complain(str(error), error.code)
     except FerError as error:
         return _complain(str(error))
     except (typer.Abort, KeyboardInterrupt):
-        return _complain("stopped", 130)
+        return _complain("stopped", _STOPPED)
     except BrokenPipeError:
         # whoever read our output has gone, as `head` does: nothing to report, and nothing left to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -40,10 +40,10 @@ def compare(
     from analysis.explain import METHODS
     from analysis.sampling import sample
     from analysis.tables import display_names, tables_of
-    from fer.checkpoint import find
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
     from fer.errors import ConfigError
+    from fer.released import find
 
     if len(checkpoints) < 2:
         raise ConfigError(f"{checkpoints[0]} alone cannot be compared; name two or more checkpoints")

@@ -11,8 +11,8 @@ import typer
 from fer.cli import console, emotion, groups, options
 
 if TYPE_CHECKING:
-    from fer.checkpoint import Checkpoint
     from fer.data import FaceSet
+    from fer.predict import Model
     from fer.types import PredictionTable
 
 app = typer.Typer()
@@ -50,17 +50,17 @@ def evaluate(
 
     With --emotion only the faces of that class are judged: how many are recognised, and what the others are taken for.
     """
-    from fer.checkpoint import load as load_checkpoint
     from fer.data import load
     from fer.data.labels import clean_index
     from fer.errors import ConfigError
     from fer.metrics import evaluate_table
+    from fer.predict import open_model
 
     if not one_class and (num_samples is not None or out):
         raise ConfigError("--num-samples and --out belong to --emotion; name a class with it")
     if one_class and (group_file or clean):
         raise ConfigError("--emotion looks at one class alone; leave out --groups and --clean")
-    model = load_checkpoint(checkpoint)
+    model = open_model(checkpoint)
     chosen = None if classes is None else options.class_names(classes)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
@@ -95,10 +95,10 @@ def _labelled(corpus: Any, labels: str, votes: Path | None) -> Any:
     return corpus
 
 
-def _judged(model: Checkpoint, faces: FaceSet, classes: list[str] | None, tta: str, table: Path | None) -> PredictionTable:
+def _judged(model: Model, faces: FaceSet, classes: list[str] | None, tta: str, table: Path | None) -> PredictionTable:
     """One pass over the faces; the table is saved where a path is given."""
-    from fer.data.views import TTA
     from fer.evaluation import evaluate_checkpoint
+    from fer.views import TTA
 
     passes = len(TTA[tta])
     with console.progress("judging faces") as report:

@@ -9,7 +9,7 @@ import typer
 from fer.cli import console, options
 
 if TYPE_CHECKING:
-    from analysis.explain import Question
+    from analysis.question import Question
 
 app = typer.Typer()
 
@@ -42,27 +42,29 @@ def explain(
     if list_methods:
         show_methods()
         return
-    from analysis.explain.question import DEFAULT_METHOD, questions
-    from analysis.gallery import explain_split
-    from analysis.pictures import explain_pictures
-    from fer.checkpoint import load as load_checkpoint
+    from analysis.question import DEFAULT_METHOD, questions
     from fer.errors import ConfigError
+    from fer.predict import open_model
     from fer.samples import sample_path
 
     if data and images:
         raise ConfigError("give pictures, or a data set with --data, not both")
-    model = load_checkpoint(checkpoint)
+    model = open_model(checkpoint)
     asked = questions(model, method or [DEFAULT_METHOD], target, against, layer or [])
     if data:
+        from analysis.gallery import explain_split
         from fer.data import load
+        from fer.predict import checkpoint_only
 
         with console.progress("reading faces") as report:
             faces = load(data, report).split(split)
         written = []
         for question, folder in zip(asked, folders(asked), strict=True):
             with console.progress(f"judging and explaining faces {folder}".strip()) as report:
-                written += explain_split(model, faces, out / folder, question, report)
+                written += explain_split(checkpoint_only(model), faces, out / folder, question, report)
     else:
+        from analysis.pictures import explain_pictures
+
         written, notes = explain_pictures(model, images or [sample_path()], out, asked, detector)
         for note in notes:
             console.say(note)

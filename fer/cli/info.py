@@ -32,8 +32,8 @@ def gather() -> dict[str, Any]:
 
     import fer
     from fer import environment
-    from fer.checkpoint import released_names
     from fer.data.cache import cache_folder
+    from fer.released import released_names
 
     return {
         "path": str(Path(fer.__file__).parent),

@@ -68,7 +68,7 @@ def report(
 
 def _material(model: Checkpoint, corpus: Corpus, source: Path | None, split: str | None, method: str | None) -> Material:
     from analysis.explain import Question, check
-    from analysis.explain.question import DEFAULT_METHOD
+    from analysis.question import DEFAULT_METHOD
     from analysis.report.material import gather, recall
 
     if source:

@@ -28,10 +28,10 @@ def add(
     default: Annotated[bool, typer.Option("--default", help="Make it the one used where none is named.")] = False,
 ) -> None:
     """Store a checkpoint in half precision, calibrate it, measure it again on the validation split, write card and table."""
-    from fer.checkpoint import RELEASED
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
     from fer.release import release, set_default, write_tables
+    from fer.released import RELEASED
 
     model = load_checkpoint(checkpoint)
     with console.progress("reading faces") as report:
@@ -75,10 +75,10 @@ def train(
     from fer.environment import bind_threads
 
     bind_threads()
-    from fer.checkpoint import RELEASED
     from fer.data import load
     from fer.errors import FerError, InterruptedRunError, TrainingError
     from fer.release import write_tables
+    from fer.released import RELEASED
     from fer.zoo import missing, release_best, train_release
 
     chosen = _chosen(names, votes, assignments or [])

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer.data.faceset import FACE_SIZE, OFFICIAL_SPLITS, Row
+from fer.data.faceset import OFFICIAL_SPLITS, Row
 from fer.emotions import CSV_CODES, EMOTIONS
 from fer.errors import DataError
-from fer.types import ByteArray, Progress
+from fer.types import FACE_SIZE, ByteArray, Progress
 
 if TYPE_CHECKING:
     import _csv

@@ -16,10 +16,9 @@ import torch.nn.functional as F
 from PIL import Image
 from scipy import ndimage
 
-from fer.data.faceset import FACE_SIZE
 from fer.errors import ConfigError
 from fer.registry import Registry
-from fer.types import FloatArray
+from fer.types import FACE_SIZE, FloatArray
 
 #: Severities, mildest first.
 SEVERITIES: tuple[int, ...] = (1, 2, 3, 4, 5)

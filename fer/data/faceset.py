@@ -11,10 +11,7 @@ import torch
 
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
-from fer.types import ByteArray
-
-#: Side of a FER-2013 face in pixels; every data set is brought to it.
-FACE_SIZE = 48
+from fer.types import FACE_SIZE, ByteArray
 
 #: The splits and the challenge's own names for them.
 OFFICIAL_SPLITS: dict[str, str] = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}

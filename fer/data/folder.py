@@ -5,11 +5,11 @@ from collections import Counter
 from pathlib import PurePosixPath
 
 from fer.data.archive import FileTree, Member, is_junk
-from fer.data.faceset import FACE_SIZE, OFFICIAL_SPLITS, Row, Skipped
+from fer.data.faceset import OFFICIAL_SPLITS, Row, Skipped
 from fer.emotions import EMOTIONS, canonical
 from fer.errors import DataError, ImageError, UnknownNameError
 from fer.images import decode_grey
-from fer.types import Progress
+from fer.types import FACE_SIZE, Progress
 
 _SPLIT_FOLDERS = {
     **dict.fromkeys(("train", "training"), "train"),

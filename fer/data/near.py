@@ -17,8 +17,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from fer.data.faceset import FACE_SIZE
-from fer.types import ByteArray, FloatArray, IntArray, Progress
+from fer.types import FACE_SIZE, ByteArray, FloatArray, IntArray, Progress
 
 #: Least dot product of two thumbnails that are compared closely.
 CANDIDATE = 0.78

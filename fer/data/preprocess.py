@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
 from fer.data.enlarge import enlarge_standardised
-from fer.data.faceset import FACE_SIZE
-from fer.images import grey_square
+from fer.images import grey_batch
 from fer.types import Face, Preprocess
 
 
 def face_batch(faces: Sequence[Face]) -> torch.Tensor:
     """Faces of any size → uint8 (N, 1, 48, 48) grey, the form of a :class:`~fer.data.faceset.FaceSet`."""
-    return torch.from_numpy(np.stack([grey_square(face.image, FACE_SIZE) for face in faces])[:, None])
+    return torch.from_numpy(grey_batch(faces))
 
 
 def to_unit(images: torch.Tensor) -> torch.Tensor:
@@ -27,7 +25,8 @@ def standardise(pixels: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     size = preprocess.size
     if pixels.shape[-2:] != (size, size):
         smaller = size < pixels.shape[-1]  # enlarging needs no antialiasing, whose kernel is slow
-        if not smaller and pixels.device.type == "cpu" and not pixels.requires_grad:
+        by_hand = pixels.device.type == "cpu" and not pixels.requires_grad and not torch.compiler.is_exporting()
+        if not smaller and by_hand:
             return enlarge_standardised(pixels, size, preprocess.mean, preprocess.std)
         pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False, antialias=smaller)
     # numbers, not tensors of them: those would be copied to a GPU at every step

@@ -6,6 +6,7 @@ from fer.models import (  # noqa: F401  (importing enters them in the registry)
     custom_cnn,
     efficientnet,
     ensemble,
+    fast_cnn,
     mobilenet,
     net,
     resnet,

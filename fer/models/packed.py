@@ -6,13 +6,13 @@ itself. Weights that do not change can be brought there once, which is what torc
 
 import copy
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from fer.models.folding import fused_weights, with_convolutions
 
 #: Largest difference of logits, in parts of the largest logit, that rounding explains.
 TOLERANCE = 1e-4
@@ -28,11 +28,9 @@ class PackedConvolution(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d | None = None) -> None:
         super().__init__()
-        weight, bias = conv.weight.detach(), None if conv.bias is None else conv.bias.detach()
-        if norm is not None:
-            weight, bias = fuse_conv_bn_weights(conv.weight, conv.bias, *_statistics(norm), norm.eps, norm.weight, norm.bias)
-        self.weight = nn.Parameter(weight.detach(), requires_grad=False)
-        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+        weight, bias = fused_weights(conv, norm)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
         self.padding = cast(tuple[int, ...], conv.padding)
         self.stride, self.dilation, self.groups = conv.stride, conv.dilation, conv.groups
         layout = list(self.padding), list(self.stride), list(self.dilation), self.groups
@@ -54,20 +52,6 @@ class PackedConvolution(nn.Module):
         return answer
 
 
-@dataclass
-class _Order:
-    """Which batch norm is given exactly what a convolution answers."""
-
-    answers: dict[int, tuple[nn.Conv2d, torch.Tensor]] = field(default_factory=dict)
-    norms: dict[nn.Conv2d, nn.BatchNorm2d] = field(default_factory=dict)
-
-    def note(self, module: nn.Module, inputs: tuple[torch.Tensor, ...], answer: torch.Tensor) -> None:
-        if isinstance(module, nn.Conv2d):
-            self.answers[id(answer)] = module, answer
-        elif isinstance(module, nn.BatchNorm2d) and module.track_running_stats and id(inputs[0]) in self.answers:
-            self.norms[self.answers[id(inputs[0])][0]] = module
-
-
 @torch.no_grad()
 def packed(model: nn.Module, example: torch.Tensor, keep: Collection[str] = ()) -> nn.Module:
     """A copy that answers the same in less time, sharing what did not change; the model itself where none can be made.
@@ -86,14 +70,9 @@ def packed(model: nn.Module, example: torch.Tensor, keep: Collection[str] = ()) 
     if any(tensor.device.type != "cpu" for tensor in tensors) or not _has_operators():
         return model
     twin = copy.deepcopy(model, {id(tensor): tensor for tensor in tensors}).eval()
-    expected, order = _watched(twin, example)
-    changes = _changes(twin, order, set(keep))
-    for name, module in changes.items():
-        parent, _, child = name.rpartition(".")
-        setattr(twin.get_submodule(parent), child, module)
-    if not changes or not _agree(expected, twin(example)):
-        return model
-    return twin
+    twin, expected = with_convolutions(twin, example, keep, _pack)
+    changed = any(isinstance(module, PackedConvolution) for module in twin.modules())
+    return twin if changed and _agree(expected, twin(example)) else model
 
 
 def _has_operators() -> bool:
@@ -102,32 +81,8 @@ def _has_operators() -> bool:
     return available and all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS)
 
 
-def _statistics(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
-    return cast(torch.Tensor, norm.running_mean), cast(torch.Tensor, norm.running_var)
-
-
-def _watched(model: nn.Module, example: torch.Tensor) -> tuple[torch.Tensor, _Order]:
-    order = _Order()
-    handles = [module.register_forward_hook(order.note) for module in model.modules()]
-    try:
-        return model(example), order
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _changes(model: nn.Module, order: _Order, keep: set[str]) -> dict[str, nn.Module]:
-    """What takes the place of which module, by dotted name."""
-    names = {module: name for name, module in model.named_modules()}
-    changes: dict[str, nn.Module] = {}
-    for conv, name in names.items():
-        if not isinstance(conv, nn.Conv2d) or not _packable(conv):
-            continue
-        norm = order.norms.get(conv) if name not in keep else None
-        changes[name] = PackedConvolution(conv, norm)
-        if norm is not None:
-            changes[names[norm]] = nn.Identity()
-    return changes
+def _pack(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> PackedConvolution | None:
+    return PackedConvolution(conv, norm) if _packable(conv) else None
 
 
 def _packable(conv: nn.Conv2d) -> bool:

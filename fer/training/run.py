@@ -16,7 +16,8 @@ from lightning.fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
 from fer import checkpoint as checkpoints
-from fer.checkpoint import Card, Checkpoint
+from fer.card import Card
+from fer.checkpoint import Checkpoint
 from fer.config import RunConfig
 from fer.data import Corpus, FaceSet
 from fer.data.clean import read_index

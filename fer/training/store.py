@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from fer import checkpoint as checkpoints
-from fer.checkpoint import Card
+from fer.card import Card
 from fer.config import RunConfig
 from fer.errors import CheckpointError, ConfigError, OutputError
 from fer.files import make_folder, sweep, write_whole

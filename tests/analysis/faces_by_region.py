@@ -9,7 +9,8 @@ from torch import nn
 from analysis.explain import HeatmapTable
 from analysis.perturbation import GREY
 from analysis.regions.face_template import REGIONS, template
-from fer.checkpoint import Card, Checkpoint
+from fer.card import Card
+from fer.checkpoint import Checkpoint
 from fer.emotions import EMOTIONS
 from fer.types import PredictionTable, Preprocess
 

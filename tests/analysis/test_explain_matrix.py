@@ -12,8 +12,9 @@ from torch import nn
 from torchvision.models import ConvNeXt, VisionTransformer
 
 from analysis.explain import METHODS, attribution, explain
-from analysis.explain.question import stages
-from fer.checkpoint import Card, Checkpoint
+from analysis.explain.stages import stages
+from fer.card import Card
+from fer.checkpoint import Checkpoint
 from fer.data.preprocess import model_input
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError

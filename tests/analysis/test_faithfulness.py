@@ -15,7 +15,8 @@ from torch import nn
 from analysis.faithfulness import Estimate, Plan, Rating, Report, Subject, blob_maps, random_maps, rate, without_training
 from analysis.perturbation import GREY, MEASURES, PERCENTILES, STEPS, Scores, ranks
 from fer import checkpoint as checkpoints
-from fer.checkpoint import Card, Checkpoint
+from fer.card import Card
+from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.emotions import EMOTIONS
 from fer.models import MODELS

@@ -7,7 +7,8 @@ from torch import nn
 
 from analysis.learnt.features import FeatureTable, _inputs_kept, extract, last_layers
 from fer import evaluation
-from fer.checkpoint import Card, Checkpoint
+from fer.card import Card
+from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import model_input
 from fer.emotions import EMOTIONS

@@ -7,12 +7,13 @@ from scipy.stats import entropy, norm, sem
 from torch import nn
 
 from analysis.explain import explain
-from analysis.explain.question import stages
+from analysis.explain.stages import stages
 from analysis.figures import depth as depth_figure
 from analysis.figures import filters as filter_figure
 from analysis.learnt.depth import by_depth, spread
 from analysis.learnt.filters import FilterBank, first_filters
-from fer.checkpoint import Card, Checkpoint
+from fer.card import Card
+from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from analysis.explain import explain
-from fer.checkpoint import Card, Checkpoint
+from fer.card import Card
+from fer.checkpoint import Checkpoint
 from fer.data.preprocess import model_input
 from fer.emotions import EMOTIONS
 from fer.models import MODELS

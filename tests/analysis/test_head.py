@@ -7,9 +7,11 @@ from pytorch_grad_cam import GradCAM, HiResCAM, LayerCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from analysis.explain import explain
-from analysis.explain.method import Aim, Layers, untouched
+from analysis.explain.method import Layers, untouched
 from analysis.explain.package import package_maps
-from fer.checkpoint import Card, Checkpoint, load
+from fer.aim import Aim
+from fer.card import Card
+from fer.checkpoint import Checkpoint, load
 from fer.data.preprocess import model_input
 from fer.emotions import EMOTIONS
 from fer.models import MODELS

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image, ImageColor
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from fer.checkpoint import default_name
 from fer.emotions import COLOURS, EMOTIONS
 from fer.predict import Predictor
+from fer.released import default_name
 from fer.samples import sample_path
 from tests.conftest import CHROMIUM, ROOT, save_random
 

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from analysis.explain import METHODS, HeatmapTable, Question, explain, explain_set
-from analysis.explain.question import questions
-from fer.checkpoint import Card, Checkpoint
+from analysis.question import questions
+from fer.card import Card
+from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError, UnknownNameError

@@ -7,7 +7,8 @@ from torch import nn
 
 from analysis.explain import explain
 from fer import checkpoint as checkpoints
-from fer.checkpoint import Card, Checkpoint
+from fer.card import Card
+from fer.checkpoint import Checkpoint
 from fer.config import MODES
 from fer.emotions import EMOTIONS
 from fer.errors import UnknownNameError

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from fer import checkpoint as checkpoints
-from fer.checkpoint import SCHEMA, Card, load, save
+from fer import released
+from fer.card import SCHEMA, Card
+from fer.checkpoint import load, save
 from fer.data import load as load_data
 from fer.emotions import EMOTIONS
 from fer.errors import CheckpointError, OutputError
@@ -134,25 +135,25 @@ def zoo(tmp_path, monkeypatch, checkpoint_file):
     for name in ("first", "second"):
         (folder / f"{name}.pth").write_bytes(checkpoint_file.read_bytes())
     (folder / "DEFAULT").write_text("second\n", encoding="utf-8")
-    monkeypatch.setattr(checkpoints, "RELEASED", folder)
-    monkeypatch.setattr(checkpoints, "_DEFAULT_FILE", folder / "DEFAULT")
+    monkeypatch.setattr(released, "RELEASED", folder)
+    monkeypatch.setattr(released, "_DEFAULT_FILE", folder / "DEFAULT")
     return folder
 
 
 def test_a_released_checkpoint_is_found_by_its_name(zoo):
     assert load("first").name == "first"
-    assert checkpoints.find("first") == zoo / "first.pth"
+    assert released.find("first") == zoo / "first.pth"
 
 
 def test_without_a_name_the_default_is_loaded(zoo):
     assert load().name == "second"
-    assert checkpoints.released_names() == ["second", "first"]
+    assert released.released_names() == ["second", "first"]
 
 
 def test_a_file_comes_before_a_released_name(zoo, checkpoint_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "first").write_bytes(checkpoint_file.read_bytes())
-    assert checkpoints.find("first").resolve() == tmp_path / "first"
+    assert released.find("first").resolve() == tmp_path / "first"
 
 
 @pytest.mark.parametrize("name", ["third", "../zoo/first", "runs/best.pth", "first.pth.bak"])

@@ -15,6 +15,7 @@ from PIL import Image
 
 import fer as package
 from fer import checkpoint as checkpoints
+from fer import released
 from fer.cli import COMMANDS
 from fer.emotions import EMOTIONS
 from fer.models import MODELS
@@ -132,7 +133,7 @@ def test_predict_prints_a_table_by_default(fer, checkpoint_file, small_face):
 
 
 def test_the_shipped_default_is_used_everywhere(fer, tmp_path):
-    default = checkpoints.default_name()
+    default = released.default_name()
     arguments = ["predict", sample_path(), "--format", "json"]
     assert fer(*arguments).out == fer(*arguments, "--checkpoint", default).out
     assert fer("explain", "--out", tmp_path).code == 0
@@ -279,7 +280,7 @@ def test_info_as_json(fer):
     assert facts["path"] == str(next(iter(package.__path__)))
     assert facts["versions"]["torch"] == metadata.version("torch")
     assert facts["device"] and isinstance(facts["problems"], list)
-    assert facts["checkpoints"][0] == checkpoints.default_name()
+    assert facts["checkpoints"][0] == released.default_name()
 
 
 def test_info_names_another_package_that_imports_as_fer(fer, tmp_path, monkeypatch):

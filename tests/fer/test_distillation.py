@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fer import checkpoint as checkpoints
-from fer.checkpoint import Card
+from fer.card import Card
 from fer.cli.train import resolve
 from fer.config import RunConfig
 from fer.data import load

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fer import checkpoint as checkpoints
+from fer import released
 from fer.config import RunConfig
 from fer.data import load
 from fer.overrides import parse_assignments, with_values
@@ -97,7 +98,7 @@ def test_shares_of_an_epoch_are_disjoint_and_whole(data, tmp_path):
 def test_gradual_unfreezing_over_several_processes_is_refused(data, tmp_path):
     done = subprocess.run(
         [sys.executable, *TORCHRUN, "-m", "fer", "train", "custom_cnn", "--mode", "gradual", "--data", str(data),
-         "--init", str(checkpoints.find(None)), "--set", "batch_size=8", "--devices", "2", "--accelerator", "cpu",
+         "--init", str(released.find(None)), "--set", "batch_size=8", "--devices", "2", "--accelerator", "cpu",
          "--runs", str(tmp_path / "runs")],
         env={**os.environ, "FER_CACHE": str(tmp_path)}, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from fer.checkpoint import RELEASED
 from fer.cli.train import repeat, resolve
 from fer.config import LABELS, MODES, RunConfig
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
 from fer.models import MODELS
 from fer.overrides import TYPES, parse_assignments, read_recipe, recipe_config, recipe_names, with_values
+from fer.released import RELEASED
 
 GROUPS = {f.name: f.type for f in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(f.type)}
 SHORT = [key for key in TYPES if "." in key and sum(other.endswith(f".{key.rpartition('.')[2]}") for other in TYPES) == 1]

@@ -8,7 +8,7 @@ import pytest
 from analysis.explain import HeatmapTable
 from analysis.regions.face_template import REGIONS
 from analysis.regions.study import load_tables
-from fer import checkpoint as checkpoints
+from fer import released
 from fer.emotions import EMOTIONS
 from fer.types import PredictionTable
 from tests import fakes
@@ -193,4 +193,4 @@ def test_a_file_in_the_way_is_kept(fer, asked, maps, tmp_path):
 
 def test_the_shipped_network_is_the_default(fer, fake_zip, tmp_path):
     outcome = fer("regions", "--data", fake_zip, "--out", tmp_path, "--faces", "7", "--json")
-    assert json.loads(outcome.out)["checkpoint"] == checkpoints.default_name()
+    assert json.loads(outcome.out)["checkpoint"] == released.default_name()

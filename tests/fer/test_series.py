@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from fer import checkpoint as checkpoints
-from fer.checkpoint import Card
+from fer.card import Card
 from fer.cli import console, main
 from fer.config import RunConfig
 from fer.data import load

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from analysis.explain import explain
-from fer.checkpoint import Card, Checkpoint
+from fer.card import Card
+from fer.checkpoint import Checkpoint
 from fer.emotions import EMOTIONS
 from fer.errors import UnknownNameError
 from fer.models import MODELS, timm_models

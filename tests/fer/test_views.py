@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 
 from fer.data.preprocess import standardise, to_unit
-from fer.data.views import TTA, View
 from fer.errors import UnknownNameError
 from fer.evaluation import Asking, predict_logits
 from fer.models import MODELS
 from fer.types import Preprocess
+from fer.views import TTA, View
 
 FACES = torch.randint(0, 256, (5, 1, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
 

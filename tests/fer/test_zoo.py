@@ -13,6 +13,7 @@ import torch
 
 from fer import checkpoint as checkpoints
 from fer import release as releases
+from fer import released
 from fer.cli import console, main
 from fer.data import load
 from fer.data.photos import clean
@@ -270,15 +271,15 @@ def test_the_table_marks_what_is_not_comparable(changes, marks, place, tmp_path,
     card = replace(loaded.card, **changes)
     checkpoints.save(tmp_path / "some.pth", loaded.model.state_dict(), card)
     (tmp_path / "DEFAULT").write_text("some\n")
-    monkeypatch.setattr(checkpoints, "RELEASED", tmp_path)
-    monkeypatch.setattr(checkpoints, "_DEFAULT_FILE", tmp_path / "DEFAULT")
+    monkeypatch.setattr(released, "RELEASED", tmp_path)
+    monkeypatch.setattr(released, "_DEFAULT_FILE", tmp_path / "DEFAULT")
     row = releases.markdown_table().splitlines()[-1]
     assert row.split(" | ")[:2] == ["| `some` (default)", marks]
 
 
 def test_checksums_are_those_of_the_files():
-    lines = (checkpoints.RELEASED / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-    assert [line.split("  ")[1] for line in lines] == sorted(path.name for path in checkpoints.RELEASED.glob("*.pth"))
+    lines = (released.RELEASED / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    assert [line.split("  ")[1] for line in lines] == sorted(path.name for path in released.RELEASED.glob("*.pth"))
     for line in lines:
         digest, name = line.split("  ")
-        assert hashlib.sha256((checkpoints.RELEASED / name).read_bytes()).hexdigest() == digest
+        assert hashlib.sha256((released.RELEASED / name).read_bytes()).hexdigest() == digest

@@ -1,54 +1,15 @@
-"""What is asked of every face: which class, by which method, against which other class, at which layers."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+"""Layers that stand for a network's depth."""
 
 import torch
 from torch import nn
 
 from analysis.explain.method import untouched
 from fer.checkpoint import Checkpoint
-from fer.emotions import canonical
 from fer.models.ensemble import Ensemble
 from fer.types import Preprocess
 
-#: The method used where none is named.
-DEFAULT_METHOD = "gradcam"
-
-#: A class for all faces, one for each of them, or None for each face's prediction.
-Name = str | Sequence[str] | None
-
-#: Targets that are no class: the most probable class of each face, the second, the third.
-RANKS = {"top1": 0, "top2": 1, "top3": 2}
-
 #: Blocks of equal map size that stand for a network's depth.
 _DEPTHS = 4
-
-
-@dataclass(frozen=True)
-class Question:
-    """One question to a network; the fields are those of :func:`analysis.explain.explain`."""
-
-    target: Name = None
-    method: str = DEFAULT_METHOD
-    against: Name = None
-    layers: tuple[str, ...] = ()
-
-
-#: Why each face's prediction, by the default method.
-OWN_PREDICTION = Question()
-
-
-def questions(
-    checkpoint: Checkpoint, methods: Sequence[str], target: str | None, against: str | None, layers: Sequence[str]
-) -> tuple[Question, ...]:
-    """All combinations: ``target`` may be ``all`` for every class but the contrast, a layer ``each`` for one of every depth."""
-    # a class is not set against itself
-    other = None if against is None or against in RANKS else canonical(against)
-    targets: Sequence[str | None] = [n for n in checkpoint.card.classes if n != other] if target == "all" else [target]
-    places = [name for layer in layers for name in (stages(checkpoint) if layer == "each" else (layer,))]
-    asked = [Question(one, method, against) for method in methods for one in targets]
-    return tuple(replace(q, layers=(place,)) for q in asked for place in places) if places else tuple(asked)
 
 
 def stages(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -57,7 +18,7 @@ def stages(checkpoint: Checkpoint) -> tuple[str, ...]:
     Where all maps have one size, as in a transformer, some of its blocks at even distances; of an ensemble, those of its
     members, one member after the other.
 
-    >>> from fer.checkpoint import load
+    >>>     from fer.checkpoint import load
     >>> stages(load("custom_cnn"))
     ('block1', 'block2', 'block3')
     """

@@ -1,12 +1,15 @@
 """Test-time augmentation: the same face seen several times, its probabilities averaged."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
-
-from fer.data.faceset import FACE_SIZE
 from fer.registry import Registry
+from fer.types import FACE_SIZE
+
+if TYPE_CHECKING:
+    import torch
 
 #: Pixels that a crop keeps of 48, as in training with ``crop: 44``.
 CROP = 44
@@ -24,6 +27,8 @@ class View:
     def of(self, pixels: torch.Tensor) -> torch.Tensor:
         """The part of (N, 1, 48, 48) faces, enlarged bilinearly to 48 pixels again."""
         if self.side != FACE_SIZE:
+            import torch.nn.functional as F
+
             part = pixels[..., self.top : self.top + self.side, self.left : self.left + self.side]
             pixels = F.interpolate(part, size=(FACE_SIZE, FACE_SIZE), mode="bilinear", align_corners=False)
         return pixels.flip(-1) if self.mirrored else pixels

@@ -1,0 +1,91 @@
+"""``fer export``: a checkpoint in another form, with a measurement of what the conversion changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from fer.cli import console, options
+
+if TYPE_CHECKING:
+    from fer.data import FaceSet
+    from fer.export import Evidence
+    from fer.portable.seal import Seal
+
+app = typer.Typer()
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[
+        Optional[str], typer.Argument(help="Checkpoint file, or name of a released one. [default: the shipped one]")
+    ] = None,
+    format: Annotated[str, typer.Option("--format", "-f", help="onnx, onnx-int8, torch-export or openvino.")] = "onnx",
+    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="File to write. [default: NAME, in this folder]")] = None,
+    data: Annotated[
+        Optional[Path],
+        typer.Option("--data", "-d", help="Labelled faces of the proof: FER-2013 zip, fer2013.csv or folder."),
+    ] = None,
+    calibrate: Annotated[
+        Optional[Path], typer.Option(help="Faces whose activations set the scales of onnx-int8. [default: --data]")
+    ] = None,
+    opset: Annotated[Optional[int], typer.Option(help="Version of ONNX's operators.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Write a model that runs without torch, compared with its checkpoint on the validation split.
+
+    A conversion that changes more than its format may is refused. Without --data random pixels are compared, which
+    show differences of logits and heatmaps but no accuracy. Prints the file and the proof, which also travels inside it.
+    """
+    from fer.checkpoint import load as load_checkpoint
+    from fer.export import DEFAULT_OPSET, FORMATS
+    from fer.export import export as write
+
+    chosen = FORMATS[format]
+    model = load_checkpoint(checkpoint)
+    target = out or Path(f"{model.name}{'-int8' if chosen.calibrates else ''}{chosen.suffix}")
+    evidence = _evidence(data or calibrate, calibrate or data, chosen.calibrates)
+    with console.progress("comparing faces") as report:
+        seal = write(model, target, format, evidence, opset=opset or DEFAULT_OPSET, progress=report)
+    if json:
+        console.put_json({"path": str(target), "format": format, "lacks_maps": seal.lacks_maps, "proof": seal.proof})
+    else:
+        show(seal, target)
+
+
+def _evidence(labelled: Path | None, calibration: Path | None, calibrates: bool) -> Evidence:
+    from fer.data import load
+    from fer.export import Evidence, calibration_faces
+
+    def split(path: Path, name: str) -> FaceSet:
+        with console.progress("reading faces") as report:
+            return load(path, report).split(name)
+
+    faces = split(labelled, "validation") if labelled else None
+    return Evidence(faces, calibration_faces(split(calibration, "train")) if calibration and calibrates else None)
+
+
+def show(seal: Seal, path: Path) -> None:
+    """Print the file's path and its proof as a table."""
+    from fer.released import bytes_on_disk
+
+    proof = seal.proof
+    table = console.make_table("figure", "checkpoint", "exported", title=f"{path} on {proof['n']:,} faces ({proof['faces']})")
+    for name, form in (("accuracy", console.percent), ("calibration_error", console.number)):
+        if proof[name]:
+            table.add_row(name.replace("_", " "), *(form(value) for value in proof[name]))
+    table.add_row("same class", "", console.percent(proof["agreement"]))
+    table.add_row("largest difference of a logit", "", f"{proof['logits']:.2g}")
+    table.add_row("correlation of heatmaps", "", _maps(seal, proof))
+    table.add_row("megabytes", "", f"{bytes_on_disk(path) / 1e6:.2f}")
+    console.put(str(path))
+    console.put_table(table)
+
+
+def _maps(seal: Seal, proof: Any) -> str:
+    if seal.lacks_maps:
+        return f"no heatmaps: {seal.lacks_maps}"
+    value = proof["map_correlation"]
+    return f"{'none has a pattern' if value is None else f'{value:.4f}'} ({proof['maps']} faces)"

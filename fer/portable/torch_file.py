@@ -1,0 +1,47 @@
+"""``.pt2`` files, run by torch alone: no code of this program is needed to load one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+from fer.errors import CheckpointError
+from fer.portable.model import OUTPUTS, RUNTIMES, Engine, Runtime, damaged, foreign, parse_seal
+from fer.portable.seal import KEY, Seal
+from fer.types import ByteArray, FloatArray
+
+
+class TorchEngine:
+    """A program that ``torch.export`` has written."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def __call__(self, faces: ByteArray, wanted: Sequence[str]) -> list[FloatArray]:
+        """Outputs of uint8 (N, 1, 48, 48); all are computed whatever is wanted."""
+        import torch
+
+        with torch.no_grad():
+            answers = dict(zip(OUTPUTS, self._module(torch.from_numpy(faces)), strict=False))
+        return [answers[name].numpy() for name in wanted]
+
+
+def open_torch(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
+    """Open a file; CheckpointError where it is foreign or damaged. Threads are torch's own."""
+    try:
+        import torch
+    except ImportError as error:
+        raise CheckpointError(f"{path}: torch is not installed; use an .onnx, or pip install torch") from error
+    if threads:
+        torch.set_num_threads(threads)
+    texts = {KEY: ""}
+    try:
+        program = torch.export.load(path, extra_files=texts)
+    except (RuntimeError, ValueError, KeyError, OSError, BadZipFile) as error:
+        raise damaged(path, error) from error
+    if not texts[KEY]:
+        raise foreign(path)
+    return TorchEngine(program.module()), parse_seal(texts[KEY], path)
+
+
+RUNTIMES.add("torch", Runtime(open_torch, ".pt2", "torch.export"))

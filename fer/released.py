@@ -1,0 +1,41 @@
+"""Which models are shipped with the program, and how one is found by name; loads none of them."""
+
+import os
+from pathlib import Path
+
+from fer.errors import CheckpointError
+
+#: Checkpoints shipped with the program.
+RELEASED = Path(__file__).resolve().parent.parent / "checkpoints"
+_DEFAULT_FILE = RELEASED / "DEFAULT"
+
+
+def find(name: str | Path | None) -> Path:
+    """Path of a checkpoint named by file or by release name; CheckpointError where there is none."""
+    name = default_name() if name is None else str(name)
+    if Path(name).is_file():
+        return Path(name)
+    released = RELEASED / f"{name}.pth"
+    if os.sep not in name and released.is_file():
+        return released
+    known = ", ".join(released_names()) or "none"
+    raise CheckpointError(f"no checkpoint {name}: neither a file nor a released name (released: {known})")
+
+
+def released_names() -> list[str]:
+    """Names of the checkpoints shipped with the program, the default first."""
+    names = sorted(path.stem for path in RELEASED.glob("*.pth"))
+    return sorted(names, key=lambda name: name != default_name())
+
+
+def default_name() -> str:
+    """Name of the checkpoint that is used where none is named."""
+    try:
+        return _DEFAULT_FILE.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise CheckpointError("no default checkpoint is shipped; name one with --checkpoint FILE") from error
+
+
+def bytes_on_disk(path: Path) -> int:
+    """Size of a model's file, weights in a .bin beside it included."""
+    return sum(part.stat().st_size for part in {path, path.with_suffix(".bin")} if part.exists())

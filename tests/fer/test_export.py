@@ -1,0 +1,334 @@
+"""Exports in every format: what the proof says, what is refused, and that nothing is half written."""
+
+import hashlib
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper
+from sklearn.metrics import accuracy_score
+
+from analysis.question import Question, ask
+from fer import checkpoint as checkpoints
+from fer.data import load as load_data
+from fer.errors import CheckpointError, ConfigError, ExportError
+from fer.evaluation import evaluate_checkpoint, judge
+from fer.export import FORMATS, Evidence, Proof, Tolerance, calibration_faces, export
+from fer.export.proof import prove
+from fer.portable import Portable, load
+from fer.portable.onnx_file import checksum, with_checksum
+from fer.portable.seal import Seal
+from fer.reliability import calibration_error
+from fer.samples import sample_path
+from fer.types import Box, Face, softmax
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    """The released net that is quickest, with a hidden layer behind its map."""
+    return checkpoints.load("baseline")
+
+
+@pytest.fixture(scope="module")
+def evidence(checkpoint, fake_zip):
+    """Fake faces labelled by the checkpoint itself, of those that it is sure of; so integers do not change a class."""
+    corpus = load_data(fake_zip)
+    faces = corpus.split("train")
+    logits = judge(checkpoint, faces.images)
+    best = logits.topk(2).values
+    sure = best[:, 0] - best[:, 1] > 1.5
+    assert int(sure.sum()) > 10
+    labelled = replace(faces, labels=logits.argmax(1), split="validation").select(sure)
+    return Evidence(labelled, calibration_faces(corpus.split("train"), 32))
+
+
+@pytest.fixture(scope="module", params=list(FORMATS))
+def exported(request, checkpoint, evidence, tmp_path_factory):
+    """Format, what was said of the file, and the file, for every format."""
+    path = tmp_path_factory.mktemp("exported") / f"m{FORMATS[request.param].suffix}"
+    return request.param, export(checkpoint, path, request.param, evidence), path
+
+
+def test_the_proof_says_what_the_file_answers(exported, checkpoint, evidence):
+    name, seal, path = exported
+    faces, opened = evidence.labelled, load(path)
+    before, after = judge(checkpoint, faces.images).numpy(), opened.answer(faces.images.numpy())
+    proof = seal.proof
+    assert (proof["faces"], proof["n"], proof["data"]) == ("validation", len(faces), faces.fingerprint)
+    assert proof["logits"] == pytest.approx(np.abs(before - after).max(), abs=1e-6)
+    assert proof["agreement"] == np.mean(before.argmax(1) == after.argmax(1))
+    for logits, accuracy, error in zip((before, after), proof["accuracy"], proof["calibration_error"], strict=True):
+        assert accuracy == accuracy_score(faces.labels.numpy(), logits.argmax(1))
+        assert error == pytest.approx(calibration_error(faces.labels.numpy(), softmax(logits)), abs=1e-6)
+    assert FORMATS[name].tolerance.broken_by(Proof(**proof)) == []
+    if name != "onnx-int8":
+        assert proof["logits"] < 1e-4
+
+
+def test_the_proof_compares_heatmaps(exported, checkpoint, evidence):
+    _, seal, path = exported
+    pixels = evidence.labelled.images.numpy()
+    faces = [Face(np.repeat(one[0, :, :, None], 3, axis=2), Box(0, 0, 48, 48), 1.0, "test") for one in pixels]
+    maps = [ask(model, faces, Question()) for model in (checkpoint, load(path))]
+    pairs = [np.corrcoef(a.values.ravel(), b.values.ravel())[0, 1] for a, b in zip(*maps, strict=True)]
+    assert seal.proof["maps"] == len(faces)
+    assert seal.proof["map_correlation"] == pytest.approx(np.nanmean(pairs), abs=1e-3)
+
+
+def test_card_and_proof_travel_inside_the_file(exported, checkpoint):
+    name, seal, path = exported
+    opened = load(path)
+    assert opened.seal == Seal.from_json(seal.to_json())
+    assert opened.card == checkpoint.card
+    assert opened.seal.format == name
+    assert opened.seal.proof["n"] == seal.proof["n"] > 0
+    assert sorted(p.name for p in path.parent.iterdir()) == (["m.bin", "m.xml"] if name == "openvino" else [path.name])
+
+
+def test_integers_make_the_file_a_quarter_as_large(checkpoint, evidence, tmp_path):
+    sizes = []
+    for name in ("onnx", "onnx-int8"):
+        export(checkpoint, tmp_path / f"{name}.onnx", name, evidence)
+        sizes.append((tmp_path / f"{name}.onnx").stat().st_size)
+    assert sizes[1] < 0.3 * sizes[0]
+
+
+def test_only_what_the_answer_needs_is_quantised(checkpoint, evidence, tmp_path):
+    export(checkpoint, tmp_path / "m.onnx", "onnx-int8", evidence)
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    (request,) = [node for node in graph.node if node.op_type == "If"]
+    branches = {attribute.name: {node.op_type for node in attribute.g.node} for attribute in request.attribute}
+    assert {node.op_type for node in graph.node} >= {"QuantizeLinear", "DequantizeLinear", "Conv"}
+    assert "MatMul" in branches["then_branch"] and "QuantizeLinear" not in branches["then_branch"]
+    assert branches["else_branch"] == {"Constant"}
+
+
+@pytest.mark.parametrize("name", ["onnx", "onnx-int8"])
+def test_maps_are_made_on_request_alone(name, checkpoint, evidence, tmp_path):
+    export(checkpoint, tmp_path / "m.onnx", name, evidence)
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    pixels = evidence.labelled.images.numpy()[:3]
+    logits, *nothing = session.run(["logits", "features", "weights"], {"faces": pixels})
+    assert [len(output) for output in nothing] == [0, 0]
+    asked, features, weights = session.run(["logits", "features", "weights"], {"faces": pixels, "explain": np.array(True)})
+    np.testing.assert_array_equal(asked, logits)
+    assert features.shape == (3, 128, 12, 12) and weights.shape == (3, 7, 128)
+
+
+def test_without_labelled_faces_random_pixels_stand_in(checkpoint, tmp_path):
+    proof = export(checkpoint, tmp_path / "m.onnx").proof
+    assert (proof["faces"], proof["accuracy"], proof["calibration_error"]) == ("random pixels", None, None)
+    assert proof["n"] > 1 and proof["logits"] < 1e-4 and proof["map_correlation"] > 0.999
+
+
+# the tolerance
+
+GOOD = Proof("validation", 100, logits=1e-6, agreement=1.0, accuracy=(0.7, 0.7), calibration_error=(0.02, 0.02))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, []),
+        ({"logits": 2e-4}, ["a logit differs by 0.0002"]),
+        ({"logits": float("nan")}, ["a logit differs by nan"]),
+        ({"accuracy": (0.7, 0.69)}, ["accuracy falls by 1.00 points"]),
+        ({"accuracy": (0.7, 0.6971)}, []),
+        ({"accuracy": (0.6, 0.7)}, []),
+        ({"accuracy": None}, []),
+        ({"map_correlation": 0.5}, ["heatmaps correlate by 0.5000"]),
+        ({"logits": 1.0, "map_correlation": 0.5}, ["a logit", "heatmaps"]),
+    ],
+)
+def test_what_goes_beyond_the_tolerance_is_said(change, words):
+    found = Tolerance(logits=1e-4, points=0.3, map_correlation=0.99).broken_by(replace(GOOD, **change))
+    assert [a.startswith(b) for a, b in zip(found, words, strict=True)] == [True] * len(words)
+
+
+def test_a_conversion_that_changes_the_answers_is_refused_and_leaves_nothing(checkpoint, evidence, tmp_path, monkeypatch):
+    """A graph with one weight too large stands for a wrong conversion."""
+    (tmp_path / "m.onnx").write_bytes(b"what was there")
+    draft = FORMATS["onnx"].draft
+
+    def wrong(blueprint):
+        blueprint.graph.net.head[1].weight[0] += 0.1
+        return draft(blueprint)
+
+    monkeypatch.setitem(FORMATS._entries, "onnx", replace(FORMATS["onnx"], draft=wrong))
+    with pytest.raises(ExportError, match=r"onnx of baseline: a logit differs by .*nothing was written"):
+        export(checkpoint, tmp_path / "m.onnx", "onnx", evidence)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+    assert (tmp_path / "m.onnx").read_bytes() == b"what was there"
+
+
+def test_the_checkpoint_stays_what_it_is(checkpoint, evidence, tmp_path):
+    before = {key: value.clone() for key, value in checkpoint.model.state_dict().items()}
+    logits = judge(checkpoint, evidence.labelled.images)
+    export(checkpoint, tmp_path / "m.onnx", "onnx-int8", evidence)
+    assert all(torch.equal(value, before[key]) for key, value in checkpoint.model.state_dict().items())
+    assert torch.equal(judge(checkpoint, evidence.labelled.images), logits)
+
+
+# files of strangers
+
+
+def foreign_onnx() -> bytes:
+    """A valid model of another program."""
+    faces = helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["n", 7])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 7])
+    graph = helper.make_graph([helper.make_node("Relu", ["faces"], ["logits"])], "stranger", [faces], [logits])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
+
+
+def changed_byte(content: bytes) -> bytes:
+    """One bit of a weight in the middle of the file is another."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def newer(content: bytes) -> bytes:
+    """The same, sealed by a version to come."""
+    proto = onnx.load_from_string(content)
+    (entry,) = [entry for entry in proto.metadata_props if entry.key == "fer"]
+    entry.value = json.dumps(json.loads(entry.value) | {"schema": 99})
+    return with_checksum(proto.SerializeToString())
+
+
+def other_classes(content: bytes) -> bytes:
+    """The same with a card that is none."""
+    proto = onnx.load_from_string(content)
+    (entry,) = [entry for entry in proto.metadata_props if entry.key == "fer"]
+    seal = json.loads(entry.value)
+    seal["card"]["classes"] = ["cat", "dog"]
+    entry.value = json.dumps(seal)
+    return with_checksum(proto.SerializeToString())
+
+
+STRANGE = {
+    "foreign": (lambda _: foreign_onnx(), "was not written by fer export"),
+    "empty": (lambda _: b"", "was not written by fer export"),
+    "text": (lambda _: b"this is no model", "was not written by fer export"),
+    "cut short": (lambda content: content[:-1000], "was not written by fer export|sha256"),
+    "one bit": (changed_byte, "damaged .its sha256 is another"),
+    "newer": (newer, "newer version"),
+    "other classes": (other_classes, "cat.*dog"),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_strange_file_is_refused_in_one_line(kind, checkpoint, tmp_path, fer):
+    make, words = STRANGE[kind]
+    export(checkpoint, tmp_path / "good.onnx")
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(make((tmp_path / "good.onnx").read_bytes()))
+    with pytest.raises(CheckpointError, match=words):
+        load(path)
+    outcome = fer("predict", sample_path(), "-c", path)
+    assert (outcome.code, outcome.out) == (2, "")
+    (line,) = outcome.err.splitlines()
+    assert line.startswith(f"fer: {path}: ")
+
+
+def test_the_checksum_is_of_the_file_with_zeros_in_its_place():
+    content = b"before fer_sha256\x12\x40" + b"0" * 64 + b" after"
+    sealed = with_checksum(content)
+    assert hashlib.sha256(content).hexdigest().encode() in sealed
+    assert checksum(sealed) == checksum(content) == hashlib.sha256(content).hexdigest()
+    with pytest.raises(ValueError, match="no fer_sha256"):
+        with_checksum(b"no place")
+
+
+@pytest.mark.parametrize("suffix", [".xml", ".pt2"])
+def test_other_kinds_of_strange_files_are_refused(suffix, tmp_path):
+    path = tmp_path / f"bad{suffix}"
+    path.write_bytes(b"<html>not found</html>")
+    path.with_suffix(".bin").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"damaged|not written by fer"):
+        load(path)
+
+
+def test_a_missing_part_or_runtime_is_said(checkpoint, tmp_path, monkeypatch):
+    export(checkpoint, tmp_path / "m.xml", "openvino")
+    export(checkpoint, tmp_path / "m.onnx")
+    (tmp_path / "m.bin").unlink()
+    with pytest.raises(CheckpointError, match=r"weights m\.bin are missing"):
+        load(tmp_path / "m.xml")
+    for module, path, words in (("openvino", "m.xml", "OpenVINO is not"), ("onnxruntime", "m.onnx", "ONNX Runtime is not")):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(CheckpointError, match=f"{words} installed; pip install"):
+            load(tmp_path / path)
+    with pytest.raises(ExportError, match="OpenVINO is not installed"):
+        export(checkpoint, tmp_path / "n.xml", "openvino")
+    with pytest.raises(CheckpointError, match=r"no exported model .*; write one with fer export"):
+        load(tmp_path / "none.onnx")
+    with pytest.raises(CheckpointError, match=r"exported models end in \.onnx, \.xml, \.pt2"):
+        load(tmp_path / "m.bin" if (tmp_path / "m.bin").exists() else sample_path())
+
+
+# what an exported model is not for
+
+
+def test_views_that_are_no_whole_faces_are_refused(checkpoint, tmp_path):
+    export(checkpoint, tmp_path / "m.onnx")
+    with pytest.raises(ConfigError, match=r"--tta tencrop needs crops"):
+        load(tmp_path / "m.onnx").answer(np.zeros((1, 1, 48, 48), np.uint8), tta="tencrop")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["explain", sample_path(), "--method", "layercam"],
+        ["explain", sample_path(), "--layer", "conv1"],
+        ["explain", sample_path(), "--layer", "each"],
+        ["faithfulness", "M"],
+        ["mistakes"],
+        ["export", "M"],
+        ["ensemble", "M", "M", "--out", "e.pth"],
+    ],
+    ids=lambda words: " ".join(map(str, words[:1] + words[2:])),
+)
+def test_commands_that_need_the_network_say_so(words, checkpoint, fake_zip, tmp_path, fer, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    export(checkpoint, tmp_path / "m.onnx")
+    named = [tmp_path / "m.onnx" if word == "M" else word for word in words]
+    extra = [] if "M" in words else ["--checkpoint", tmp_path / "m.onnx"]
+    data = [] if words[0] in ("explain", "export") else ["--data", fake_zip]
+    outcome = fer(*named, *extra, *data)
+    assert (outcome.code, outcome.out) == (2, "")
+    (line,) = outcome.err.splitlines()
+    assert ".pth" in line
+
+
+def test_a_table_of_an_exported_model_says_so(checkpoint, evidence, tmp_path):
+    export(checkpoint, tmp_path / "m.onnx")
+    table = evaluate_checkpoint(load(tmp_path / "m.onnx"), evidence.labelled)
+    assert table.source["format"] == "onnx"
+    assert "format" not in evaluate_checkpoint(checkpoint, evidence.labelled).source
+    np.testing.assert_allclose(table.logits, judge(checkpoint, evidence.labelled.images), atol=1e-4)
+
+
+class Shifted:
+    """An engine whose logits are those of the checkpoint, but for one face."""
+
+    def __init__(self, checkpoint):
+        self.checkpoint = checkpoint
+
+    def __call__(self, faces, wanted):
+        logits = judge(self.checkpoint, torch.from_numpy(faces)).numpy().copy()
+        logits[0, logits[0].argmin()] += 100
+        return [logits]
+
+
+def test_a_wrong_answer_is_measured(checkpoint, evidence):
+    exported = Portable(Shifted(checkpoint), Seal(checkpoint.card, "onnx", lacks_maps="not asked"), "shifted")
+    few = evidence.labelled.select(torch.arange(10))
+    proof = prove(checkpoint, exported, few)
+    assert (proof.n, proof.agreement, proof.accuracy) == (10, 0.9, (1.0, 0.9))
+    assert proof.logits == pytest.approx(100, rel=1e-6)
+    assert proof.lost == pytest.approx(10)
+    assert (proof.maps, proof.map_correlation) == (0, None)

@@ -1,0 +1,171 @@
+"""``fer export`` and what runs without torch, as a person calls them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from fer import checkpoint as checkpoints
+from fer.export import DEFAULT_OPSET, export
+from fer.portable import load
+from fer.predict import Predictor
+from fer.samples import sample_path
+from tests.conftest import ROOT
+
+#: Put before a program: whoever imports these fails, as where they are not installed.
+WITHOUT_TORCH = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "torchvision", "lightning", "onnx", "sklearn", "pytorch_grad_cam", "gradio"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The released baseline as ONNX."""
+    path = tmp_path_factory.mktemp("onnx") / "m.onnx"
+    export(checkpoints.load("baseline"), path)
+    return path
+
+
+def without_torch(*arguments, cwd=ROOT):
+    """Run a command line of fer where torch is missing; the last line of stderr is its peak memory in megabytes."""
+    code = WITHOUT_TORCH + "from fer.cli import main\ncode = main(sys.argv[1:])\n"
+    code += "peak = open('/proc/self/status').read().split('VmHWM:')[1].split()[0]\n"
+    code += "print(int(peak) // 1024, file=sys.stderr)\nsys.exit(code)"
+    words = [sys.executable, "-c", code, *map(str, arguments)]
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=cwd, env=os.environ | {"PYTHONPATH": path})
+
+
+def test_predict_runs_without_torch_in_little_memory(model):
+    done = without_torch("predict", sample_path(), "-c", model, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    (face,) = json.loads(done.stdout)[0]["faces"]
+    (expected,) = Predictor("baseline").predict(sample_path())
+    assert face["box"] == expected.face.box.as_list()
+    assert face["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)
+    assert int(done.stderr.split()[-1]) <= 200
+
+
+def test_explain_runs_without_torch_and_shows_the_same(model, tmp_path, fer):
+    done = without_torch("explain", sample_path(), "-c", model, "--out", tmp_path / "onnx")
+    assert done.returncode == 0, done.stderr
+    assert fer("explain", sample_path(), "-c", "baseline", "--out", tmp_path / "torch").code == 0
+    found, expected = (
+        json.loads((tmp_path / kind / "explanations.json").read_text())["faces"][0] for kind in ("onnx", "torch")
+    )
+    np.testing.assert_allclose(found["heatmap"], expected["heatmap"], atol=1e-3)
+    assert found["target"] == expected["target"]
+    assert sorted(p.name for p in (tmp_path / "onnx").iterdir()) == sorted(p.name for p in (tmp_path / "torch").iterdir())
+
+
+def test_a_checkpoint_needs_torch_and_says_so(tmp_path):
+    done = without_torch("predict", sample_path(), "-c", "baseline")
+    assert done.returncode == 2
+    assert "needs torch, which is not installed; use an exported .onnx" in done.stderr
+
+
+def test_export_prints_the_file_and_its_proof(fer, fake_zip, tmp_path):
+    path = tmp_path / "m.onnx"
+    outcome = fer("export", "baseline", "--data", fake_zip, "--out", path)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines()[0] == str(path)
+    assert all(
+        words in outcome.out for words in ("21 faces (validation)", "accuracy", "largest difference of a logit", "1.0000")
+    )
+    as_json = json.loads(fer("export", "baseline", "--data", fake_zip, "--out", path, "--json").out)
+    assert as_json["proof"] == json.loads(json.dumps(load(path).seal.proof))
+    assert as_json["path"] == str(path)
+
+
+def test_the_file_is_named_after_the_checkpoint(fer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert fer("export", "baseline").code == 0
+    assert fer("export", "baseline", "--format", "torch-export").code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["baseline.onnx", "baseline.pt2"]
+
+
+def test_evaluate_takes_an_exported_model(fer, model, fake_zip):
+    found, expected = (json.loads(fer("evaluate", "-c", name, "-d", fake_zip, "--json").out) for name in (model, "baseline"))
+    assert found["accuracy"] == expected["accuracy"]
+    assert found["log_loss"] == pytest.approx(expected["log_loss"], abs=1e-4)
+
+
+def test_latency_times_every_runtime(fer, model):
+    outcome = fer("latency", "baseline", model, "--rounds", 2, "--json")
+    results = json.loads(outcome.out)
+    assert [result["name"] for result in results] == ["baseline", "m"]
+    assert results[0]["runtime"].startswith("torch ") and results[1]["runtime"] == "onnx"
+    assert results[1]["megabytes"] == pytest.approx(model.stat().st_size / 1e6)
+    assert all(result["latency"]["single"] > 0 < result["latency"]["batched"] for result in results)
+    assert all(result["latency"]["threads"] == 1 for result in results)
+    table = fer("latency", "baseline", model, "--rounds", 1).out
+    assert "baseline" in table and "faces a second" in table
+
+
+BAD = {
+    "no faces for int8": (["--format", "onnx-int8"], "--calibrate"),
+    "no such data": (["--format", "onnx-int8", "--calibrate", "nowhere.zip"], "nowhere.zip"),
+    "unknown format": (["--format", "onxn"], "onnx"),
+    "opset too high": (["--opset", "99"], "opset"),
+    "opset too low": (["--opset", "3"], "opset"),
+    "no such folder": (["--out", "nowhere/m.onnx"], "nowhere/m.onnx"),
+    "not a folder": (["--out", "/dev/null/m.onnx"], "/dev/null/m.onnx"),
+    "another suffix": (["--out", "m.pth"], ".onnx"),
+    "the name is a folder": (["--out", "folder.onnx"], "folder.onnx"),
+    "no such checkpoint": (["nonsense"], "nonsense"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_is_one_line(kind, fer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "folder.onnx" / "content").touch()
+    words, named = BAD[kind]
+    outcome = fer("export", *([] if kind == "no such checkpoint" else ["baseline"]), *words)
+    assert (outcome.code, outcome.out) == (2, "")
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("fer: ") and named in line
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder.onnx", "content"]
+
+
+def test_a_read_only_folder_is_one_line(fer, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("fer.files.tempfile.mkdtemp", refuse)  # the superuser of a container may write everywhere
+    outcome = fer("export", "baseline", "--out", tmp_path / "m.onnx")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == f"fer: cannot write {tmp_path / 'm.onnx'}: Permission denied; choose a writable folder\n"
+
+
+def test_a_default_opset_is_one_that_runtimes_know(model):
+    import onnx
+
+    (opset,) = [entry.version for entry in onnx.load(model).opset_import if not entry.domain]
+    assert opset == DEFAULT_OPSET
+
+
+def test_an_interrupted_export_leaves_nothing(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"what was there")
+    words = [sys.executable, "-m", "fer", "export", "custom_cnn", "--out", tmp_path / "m.onnx"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        deadline = time.monotonic() + 120
+        while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)  # until its hidden folder is there
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=120)
+    assert (program.returncode, out) == (130, "")
+    assert err.strip().splitlines()[-1] == "fer: stopped"
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+    assert (tmp_path / "m.onnx").read_bytes() == b"what was there"
