@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -22,16 +22,30 @@ _FORMATS = ("table", "json", "csv")
 
 @app.command()
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP, BMP, GIF or TIFF.")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP, BMP, GIF or TIFF; folders with --out.")],
     checkpoint: options.Checkpoint = None,
     format: Annotated[str, typer.Option(help="table, json or csv.")] = "table",
     detector: options.Detector = "haar",
     tta: options.Tta = "none",
+    out: Annotated[
+        Optional[Path], typer.Option("--out", "-o", help="Table to write, a row a face: .parquet or .csv; for many pictures.")
+    ] = None,
+    processes: Annotated[int, typer.Option(help="Processes of --out. [default: one a core]")] = 0,
 ) -> None:
-    """Find the faces of pictures and estimate their expressions."""
+    """Find the faces of pictures and estimate their expressions.
+
+    With --out any number of pictures, folders searched to any depth: stopped, the same command goes on where it was. Files
+    that cannot be read are listed beside the table in NAME.errors.csv.
+    """
     from fer.errors import ConfigError
     from fer.predict import Predictor
 
+    if out:
+        _bulk(images, out, (checkpoint, detector, tta, processes))
+        return
+    folders = [path for path in images if path.is_dir()]
+    if folders:
+        raise ConfigError(f"{folders[0]} is a folder; name a table for its faces with --out FILE.parquet")
     if format not in _FORMATS:
         raise ConfigError(f"unknown format {format!r}; known: {', '.join(_FORMATS)}")
     predictor = Predictor(checkpoint, detector, tta)
@@ -42,6 +56,20 @@ def predict(
             console.say(note)
         results.append((path, predictions))
     {"json": _json, "csv": _csv, "table": _table}[format](results)
+
+
+def _bulk(images: list[Path], out: Path, settings: tuple[str | None, str, str, int]) -> None:
+    from fer.bulk import Bulk, predict_files
+
+    with console.progress("judging pictures") as report:
+        summary = predict_files(images, out, Bulk(*settings), report)
+    kept = f", {summary.kept:,} of them before this run" if summary.kept else ""
+    console.say(f"{summary.pictures:,} pictures{kept}: {summary.faces:,} faces, {summary.unreadable:,} files could not be read")
+    if summary.other_files:
+        console.say(f"{summary.other_files:,} files of other kinds were passed over")
+    console.put(str(summary.table))
+    if summary.unreadable:
+        console.put(str(summary.errors))
 
 
 Results = list[tuple[Path, "tuple[Prediction, ...]"]]

@@ -1,0 +1,150 @@
+"""Folders of pictures through several processes into one table."""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fer.bulk.listing import Part, count, parts
+from fer.bulk.stage import Columns, FaceStage
+from fer.bulk.store import Store
+from fer.errors import DataError, InterruptedRunError
+from fer.faces import DEFAULT_DETECTOR
+from fer.released import find
+from fer.types import Progress
+
+#: Parts that wait for each process: enough that none idles, few enough that memory stays small.
+_AHEAD = 3
+_GO_ON = "the same command goes on from there"
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """How pictures are gone through; ``processes`` 0 for one a core."""
+
+    model: str | None = None
+    detector: str = DEFAULT_DETECTOR
+    tta: str = "none"
+    processes: int = 0
+
+
+DEFAULT = Bulk()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of a run: pictures gone through, faces found, files that could not be read, files of other kinds.
+
+    ``kept`` pictures were done by an earlier run that was stopped.
+    """
+
+    pictures: int
+    faces: int
+    unreadable: int
+    other_files: int
+    kept: int
+    table: Path
+    errors: Path
+
+
+def predict_files(sources: Sequence[Path], out: Path, bulk: Bulk = DEFAULT, progress: Progress | None = None) -> Summary:
+    """Judge every face of every picture: one row a face in ``out``, unreadable files in a list beside it.
+
+    Stopped at any moment, the same call goes on where it was: finished parts are kept until the table is made.
+
+    Args:
+        sources: pictures, and folders that are searched to any depth.
+        out: table to write, ``.parquet`` or ``.csv``; replaced when all is done.
+        bulk: model, detector and processes.
+        progress: told pictures done and all.
+
+    Raises:
+        DataError: a source does not exist, or there is no picture.
+        CheckpointError: the model cannot be used.
+        ConfigError: an unknown ending, or parts of another model lie beside ``out``.
+        InterruptedRunError: Ctrl-C; what is done is kept.
+    """
+    total, others = count(sources)
+    if not total:
+        raise DataError(f"no picture in {', '.join(map(str, sources))}; name pictures, or folders that hold some")
+    store = Store(out)
+    FaceStage(bulk.model, bulk.detector, bulk.tta)  # what is wrong with the model is said before anything is begun
+    weights = hashlib.sha256(find(bulk.model).read_bytes()).hexdigest()
+    store.open({"model_sha256": weights, "detector": bulk.detector, "tta": bulk.tta})
+    done = _Done(total, progress)
+    try:
+        _work(sources, store, bulk, done)
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError(f"stopped after {done.pictures:,} of {total:,} pictures; {_GO_ON}", 130) from error
+    except BrokenProcessPool as error:
+        raise InterruptedRunError(f"a process died, for want of memory perhaps; with fewer --processes, {_GO_ON}", 2) from error
+    faces, unreadable = store.join(done.parts)
+    return Summary(total, faces, unreadable, others, done.kept, out, store.errors)
+
+
+@dataclass
+class _Done:
+    """How far a run is: its parts in order, pictures gone through, and those that an earlier run had done."""
+
+    total: int
+    progress: Progress | None
+    parts: list[Path] = field(default_factory=list)
+    pictures: int = 0
+    kept: int = 0
+
+    def add(self, part: Part) -> None:
+        self.pictures += len(part.paths)
+        if self.progress:
+            self.progress(self.pictures, max(self.pictures, self.total))
+
+
+def _work(sources: Sequence[Path], store: Store, bulk: Bulk, done: _Done) -> None:
+    """Have every part judged that is not there yet; a few wait for each process."""
+    processes = bulk.processes or len(os.sched_getaffinity(0))
+    context = multiprocessing.get_context("spawn")  # torch and ONNX Runtime do not survive a fork
+    waiting: deque[tuple[Part, Future[Columns]]] = deque()
+
+    def finish() -> None:
+        part, columns = waiting.popleft()
+        store.put(part, columns.result())
+        done.add(part)
+
+    pool = ProcessPoolExecutor(processes, context, _start, (bulk,))
+    try:
+        for part in parts(sources):
+            done.parts.append(store.path(part))
+            if store.has(part):
+                done.kept += len(part.paths)
+                done.add(part)
+                continue
+            waiting.append((part, pool.submit(_judge, part.paths)))
+            if len(waiting) >= _AHEAD * processes:
+                finish()
+        while waiting:
+            finish()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_stage: FaceStage
+
+
+def _start(bulk: Bulk) -> None:
+    """Make a process ready: one thread, and Ctrl-C left to the process that gathers."""
+    global _stage  # noqa: PLW0603  the only way to hand a worker what it is to keep
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import cv2
+
+    cv2.setNumThreads(1)
+    _stage = FaceStage(bulk.model, bulk.detector, bulk.tta)
+
+
+def _judge(paths: Sequence[str]) -> Columns:
+    return _stage({"path": paths})
