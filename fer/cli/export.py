@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -32,6 +33,9 @@ def export(
         Optional[Path], typer.Option(help="Faces whose activations set the scales of onnx-int8. [default: --data]")
     ] = None,
     opset: Annotated[Optional[int], typer.Option(help="Version of ONNX's operators.")] = None,
+    space: Annotated[
+        Optional[Path], typer.Option(help="New folder for a Hugging Face Space: the page with this model, without torch.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Write a model that runs without torch, compared with its checkpoint on the validation split.
@@ -39,20 +43,42 @@ def export(
     A conversion that changes more than its format may is refused. Without --data random pixels are compared, which
     show differences of logits and heatmaps but no accuracy. Prints the file and the proof, which also travels inside it.
     """
+    from apps.space import write_space
     from fer.checkpoint import load as load_checkpoint
     from fer.export import DEFAULT_OPSET, FORMATS
     from fer.export import export as write
+    from fer.files import workshop
+    from fer.portable import load as load_portable
 
     chosen = FORMATS[format]
+    if space:
+        _check_space(space, out, chosen.suffix)
     model = load_checkpoint(checkpoint)
-    target = out or Path(f"{model.name}{'-int8' if chosen.calibrates else ''}{chosen.suffix}")
+    name = f"{model.name}{'-int8' if chosen.calibrates else ''}{chosen.suffix}"
     evidence = _evidence(data or calibrate, calibrate or data, chosen.calibrates)
-    with console.progress("comparing faces") as report:
-        seal = write(model, target, format, evidence, opset=opset or DEFAULT_OPSET, progress=report)
+    with workshop(space) if space else nullcontext(Path()) as folder:
+        target = folder / name if space else out or Path(name)
+        with console.progress("comparing faces") as report:
+            seal = write(model, target, format, evidence, opset=opset or DEFAULT_OPSET, progress=report)
+        if space:
+            write_space(space, target, load_portable(target))
+            target = space / name
     if json:
         console.put_json({"path": str(target), "format": format, "lacks_maps": seal.lacks_maps, "proof": seal.proof})
     else:
         show(seal, target)
+
+
+def _check_space(space: Path, out: Path | None, suffix: str) -> None:
+    """Say what cannot be before anything is done for it."""
+    from fer.errors import ConfigError
+    from fer.files import refuse_used
+
+    if out:
+        raise ConfigError("--space puts the model into its folder; leave out --out")
+    if suffix != ".onnx":
+        raise ConfigError("a Space runs ONNX; use --format onnx or onnx-int8")
+    refuse_used(space)
 
 
 def _evidence(labelled: Path | None, calibration: Path | None, calibrates: bool) -> Evidence:
