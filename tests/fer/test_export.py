@@ -1,5 +1,6 @@
 """Exports in every format: what the proof says, what is refused, and that nothing is half written."""
 
+import copy
 import hashlib
 import json
 import sys
@@ -19,6 +20,9 @@ from fer.data import load as load_data
 from fer.errors import CheckpointError, ConfigError, ExportError
 from fer.evaluation import evaluate_checkpoint, judge
 from fer.export import FORMATS, Evidence, Proof, Tolerance, calibration_faces, export
+from fer.export.format import Blueprint
+from fer.export.graph import Graph
+from fer.export.onnx_int8 import quantised
 from fer.export.proof import prove
 from fer.portable import Portable, load
 from fer.portable.onnx_file import checksum, with_checksum
@@ -164,6 +168,52 @@ def test_a_conversion_that_changes_the_answers_is_refused_and_leaves_nothing(che
         export(checkpoint, tmp_path / "m.onnx", "onnx", evidence)
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
     assert (tmp_path / "m.onnx").read_bytes() == b"what was there"
+
+
+def test_integers_that_cost_too_much_are_refused(checkpoint, evidence, tmp_path):
+    """The same function in float32, with one channel a thousand times as large: its scale leaves nothing to the others."""
+    model = copy.deepcopy(checkpoint.model)
+    with torch.no_grad():
+        model.conv1[0].weight[0] *= 1000
+        model.conv1[0].bias[0] *= 1000
+        model.conv2[0].weight[:, 0] /= 1000
+    stretched = checkpoints.Checkpoint(model, checkpoint.card, "stretched")
+    faces = evidence.labelled.images
+    torch.testing.assert_close(judge(stretched, faces), judge(checkpoint, faces), rtol=1e-3, atol=1e-2)
+    with pytest.raises(ExportError, match=r"onnx-int8 of stretched: accuracy falls by [0-9.]+ points, at most 0.3 are allowed"):
+        export(stretched, tmp_path / "m.onnx", "onnx-int8", evidence)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_without_layers_to_quantise_is_said(evidence):
+    faces = helper.make_tensor_value_info("faces", TensorProto.UINT8, ["n", 1, 48, 48])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 48 * 48])
+    nodes = [
+        helper.make_node("Cast", ["faces"], ["floats"], name="cast", to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["floats"], ["logits"], name="flatten"),
+    ]
+    graph = helper.make_graph(nodes, "nothing to multiply", [faces], [logits])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    with pytest.raises(ExportError, match="the network has no layer that can be quantised; use --format onnx"):
+        quantised(proto, evidence.calibration)
+
+
+def test_a_network_that_the_exporter_cannot_follow_is_said(checkpoint, tmp_path):
+    """Its way depends on what it sees."""
+
+    class Choosing(torch.nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, inputs):
+            return self.net(inputs) if inputs.mean() > 0 else self.net(inputs.flip(-1))
+
+    chooser = checkpoints.Checkpoint(Choosing(checkpoint.model), checkpoint.card, "chooser")
+    graph = Graph(chooser.model, checkpoint.card, maps=False)
+    for name in ("onnx", "torch-export"):
+        with pytest.raises(ExportError, match=r"cannot be written in ONNX|cannot trace"):
+            FORMATS[name].draft(Blueprint(graph, 18))
 
 
 def test_the_checkpoint_stays_what_it_is(checkpoint, evidence, tmp_path):
