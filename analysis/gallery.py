@@ -11,6 +11,7 @@ from analysis.averages import averages
 from analysis.explain import OWN_PREDICTION, HeatmapTable, Question, check, explain_set
 from analysis.figures import averages as average_figure
 from analysis.figures import gallery, save
+from analysis.passes import save_pass
 from analysis.pictures import heatmap_record, write_records
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
@@ -48,9 +49,7 @@ def explain_split(
     make_folder(out)
     table, heatmaps = explain_set(checkpoint, faces, question, progress)
     images = faces.only(checkpoint.card.classes).images.cpu().numpy()[:, 0]
-    written = [out / name for name in ("predictions.npz", "heatmaps.npz")]
-    table.save(written[0])
-    heatmaps.save(written[1])
+    written = save_pass(out, table, heatmaps)
     about = f"{question.method}, {faces.split} split, n = {len(table):,}"
     chosen: list[int] = []
     for surest, name, what in ((True, "gallery", "most"), (False, "unsure", "least")):

@@ -38,17 +38,6 @@ class Plan:
     seed: int = 0
 
 
-def load_tables(folder: Path) -> tuple[PredictionTable, HeatmapTable]:
-    """The tables of one pass, as ``fer explain --data`` writes them.
-
-    Raises:
-        DataError: they are missing or damaged, of different faces, or the maps explain another class than the answer.
-    """
-    table, heatmaps = PredictionTable.load(folder / "predictions.npz"), HeatmapTable.load(folder / "heatmaps.npz")
-    check_tables(table, heatmaps)
-    return table, heatmaps
-
-
 def cover_sample(
     checkpoint: Checkpoint,
     faces: FaceSet,

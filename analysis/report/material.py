@@ -10,10 +10,11 @@ from analysis.explain import OWN_PREDICTION, HeatmapTable, Question, explain_set
 from analysis.map_layers import MapLayer, layer_of
 from analysis.mistakes_page import MistakesReport
 from analysis.pairing import paired, paired_votes
+from analysis.passes import load_pass
 from analysis.report.extras import Extra
 from fer.checkpoint import Checkpoint
 from fer.data import Corpus, FaceSet
-from fer.errors import ConfigError, DataError
+from fer.errors import DataError
 from fer.metrics import evaluate_table
 from fer.types import ByteArray, IntArray, PredictionTable, Progress
 
@@ -67,12 +68,16 @@ class Material:
 
     @cached_property
     def question(self) -> str:
-        """What the maps explain, for captions: ``gradcam for the prediction``."""
-        targets = self.heatmaps.targets
-        if (targets == self.table.predicted).all():
-            return f"{self.heatmaps.method} for the prediction"
-        names = {self.heatmaps.classes[target] for target in targets.tolist()}
-        return f"{self.heatmaps.method} for {names.pop() if len(names) == 1 else 'classes that were asked for'}"
+        """What the maps explain, for captions: ``gradcam for the prediction``, ``gradcam for fear against happy (block2)``."""
+        maps = self.heatmaps
+        own = bool((maps.targets == self.table.predicted).all())
+        target = "the prediction" if own else self._named(maps.targets, "classes that were asked for")
+        against = f" against {self._named(maps.against, 'other classes')}" if (maps.against >= 0).any() else ""
+        return f"{maps.method} for {target}{against}" + (f" ({', '.join(maps.layers)})" if maps.layers else "")
+
+    def _named(self, places: IntArray, several: str) -> str:
+        names = {self.heatmaps.classes[place] for place in places.tolist()}
+        return names.pop() if len(names) == 1 else several
 
     @cached_property
     def mistakes(self) -> MistakesReport:
@@ -103,14 +108,7 @@ def recall(checkpoint: Checkpoint, corpus: Corpus, folder: Path) -> Material:
         ConfigError: the pass is another checkpoint's.
         DataError: files are missing or damaged, or are of other faces than the data set's.
     """
-    table = PredictionTable.load(folder / "predictions.npz")
-    theirs = table.source.get("weights_sha256")
-    if theirs != checkpoint.card.weights_sha256:
-        raise ConfigError(
-            f"{folder} is by {table.source.get('checkpoint', 'another checkpoint')}, not by {checkpoint.name}; "
-            "name the checkpoint of the pass with --checkpoint"
-        )
-    heatmaps = HeatmapTable.load(folder / "heatmaps.npz")
+    table, heatmaps = load_pass(folder, checkpoint)
     return Material(checkpoint, corpus, table, heatmaps, paired(table, corpus))
 
 

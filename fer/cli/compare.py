@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from analysis.compare import Comparison
     from analysis.disagreement import Gallery
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

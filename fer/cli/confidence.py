@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from analysis.confidence import Study
     from fer.types import PredictionTable
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

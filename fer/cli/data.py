@@ -7,7 +7,7 @@ import typer
 
 from fer.cli import console, data_check, options
 
-app = typer.Typer(help="Look at a data set, check and clean it, or download FER-2013.")
+app = typer.Typer(add_completion=False, help="Look at a data set, check and clean it, or download FER-2013.")
 
 
 @app.command()

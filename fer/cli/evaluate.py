@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fer.predict import Model
     from fer.types import PredictionTable
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 _SHOWN = (
     *("top3_accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "roc_auc"),

@@ -11,7 +11,7 @@ from fer.cli import console, options
 if TYPE_CHECKING:
     from analysis.question import Question
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fer.export import Evidence
     from fer.portable.seal import Seal
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from fer.cli import console, options
 if TYPE_CHECKING:
     from analysis.faithfulness import Report
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

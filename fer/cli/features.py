@@ -12,7 +12,7 @@ from fer.cli import console, options
 if TYPE_CHECKING:
     from analysis.learnt import Learnt
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 #: Pairs of mingling classes that are printed.
 _PAIRS = 5

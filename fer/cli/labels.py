@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fer.data import Corpus
     from fer.types import PredictionTable
 
-app = typer.Typer(help="Find labels that are probably wrong.")
+app = typer.Typer(add_completion=False, help="Find labels that are probably wrong.")
 
 
 @app.callback()

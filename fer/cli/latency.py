@@ -9,7 +9,7 @@ import typer
 
 from fer.cli import console, options
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

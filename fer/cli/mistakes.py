@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fer.checkpoint import Checkpoint
     from fer.types import PredictionTable
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 #: Pairs that are printed.
 _SHOWN = 12
@@ -74,16 +74,12 @@ def mistakes(
 
 
 def _table(model: Checkpoint, split: str, path: Path) -> PredictionTable:
+    from analysis.passes import check_maker
     from fer.errors import ConfigError
     from fer.types import PredictionTable
 
     table = PredictionTable.load(path)
-    theirs = table.source.get("weights_sha256")
-    if theirs != model.card.weights_sha256:
-        raise ConfigError(
-            f"{path} is by {table.source.get('checkpoint', 'another checkpoint')}, not by {model.name}, "
-            "whose maps would be shown; name the checkpoint of the table with --checkpoint"
-        )
+    check_maker(table, model, path)  # its maps would be shown
     if table.split != split:
         raise ConfigError(f"{path} is of the {table.split} split; add --split {table.split}")
     return table
@@ -95,6 +91,9 @@ def show(found: Mistakes, title: str) -> None:
         "label", "prediction", "faces", "of the label", "of all mistakes",
         title=f"{title}: {found.wrong:,} of {found.n:,} wrong, {console.with_interval(found.rate, found.ci95)}",
     )  # fmt: skip
+    if not found.pairs:
+        console.put(f"{title}: none of {found.n:,} is wrong")
+        return
     for pair in found.pairs[:_SHOWN]:
         shares = console.percent(pair.share_of_label), console.percent(pair.share_of_mistakes)
         pairs.add_row(pair.label, pair.predicted, f"{pair.count:,}", *shares)

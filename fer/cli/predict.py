@@ -15,7 +15,7 @@ from fer.emotions import EMOTIONS
 if TYPE_CHECKING:
     from fer.types import Prediction
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 _FORMATS = ("table", "json", "csv")
 

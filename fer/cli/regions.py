@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fer.data import Corpus
     from fer.types import PredictionTable
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
@@ -43,6 +43,7 @@ def regions(
 ) -> None:
     """Share of the maps and worth of every region of the face, a class, beside what its action units let expect."""
     from analysis.pairing import paired
+    from analysis.passes import save_pass
     from analysis.regions.effects import COVERS
     from analysis.regions.study import Plan, study, write
     from fer.checkpoint import load as load_checkpoint
@@ -57,8 +58,7 @@ def regions(
     if tables is None:
         tables = _explained(model, corpus, split, method)
         make_folder(out)
-        tables[0].save(out / "predictions.npz")
-        tables[1].save(out / "heatmaps.npz")
+        save_pass(out, *tables)
     judged = paired(tables[0], corpus)
     with console.progress("covering regions") as report:
         found = study(model, judged, tables, Plan(faces, cover), progress=report)
@@ -68,13 +68,12 @@ def regions(
 
 
 def _saved(folder: Path, model: Checkpoint, split: str, method: str | None) -> tuple[PredictionTable, HeatmapTable]:
-    from analysis.regions.study import load_tables
+    from analysis.passes import load_pass
+    from analysis.regions import check_tables
     from fer.errors import ConfigError
 
-    table, heatmaps = load_tables(folder)
-    if table.source.get("weights_sha256") != model.card.weights_sha256:
-        theirs = table.source.get("checkpoint", "another checkpoint")
-        raise ConfigError(f"{folder} is by {theirs}, not by {model.name}; name the checkpoint of the maps with --checkpoint")
+    table, heatmaps = load_pass(folder, model)
+    check_tables(table, heatmaps)
     if table.split != split:
         raise ConfigError(f"{folder} is of the {table.split} split; add --split {table.split}")
     if method not in (None, heatmaps.method):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fer.checkpoint import Checkpoint
     from fer.data import Corpus
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

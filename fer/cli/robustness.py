@@ -12,7 +12,7 @@ from fer.cli import console, options
 if TYPE_CHECKING:
     from analysis.robustness import Robustness
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fer.config import RunConfig
     from fer.training.run import Run
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 Text = Optional[str]
 

@@ -12,9 +12,10 @@ from PIL import Image
 from analysis.averages import averages
 from analysis.explain import HeatmapTable, Question, explain_set
 from analysis.figures import regions as figures
+from analysis.passes import load_pass, save_pass
 from analysis.regions import Covered, check_tables, look
 from analysis.regions.face_template import ANCHORS, REGION_COLOURS, REGIONS, regions_from_landmarks, template
-from analysis.regions.study import Plan, cover_sample, load_tables, study, write
+from analysis.regions.study import Plan, cover_sample, study, write
 from analysis.sampling import balanced
 from fer import checkpoint as checkpoints
 from fer.data import FaceSet, load
@@ -238,17 +239,15 @@ def test_the_shipped_network_reads_smiles_off_the_mouth_and_not_the_background()
 def test_saved_tables_are_those_that_are_read(checkpoint_file, fake_folder, tmp_path):
     checkpoint, faces = checkpoints.load(checkpoint_file), load(fake_folder).split("validation")
     table, heatmaps = explain_set(checkpoint, faces)
-    table.save(tmp_path / "predictions.npz")
-    heatmaps.save(tmp_path / "heatmaps.npz")
-    found = load_tables(tmp_path)
+    save_pass(tmp_path, table, heatmaps)
+    found = load_pass(tmp_path, checkpoint)
     np.testing.assert_array_equal(found[0].logits, table.logits)
     np.testing.assert_array_equal(found[1].values, heatmaps.values)
     other = HeatmapTable(
         heatmaps.values, heatmaps.peaks, (heatmaps.targets + 1) % 7, heatmaps.classes, heatmaps.method, heatmaps.names
     )
-    other.save(tmp_path / "heatmaps.npz")
     with pytest.raises(DataError, match="21 of 21"):
-        load_tables(tmp_path)
+        check_tables(table, other)
 
 
 @pytest.mark.parametrize(
@@ -256,9 +255,7 @@ def test_saved_tables_are_those_that_are_read(checkpoint_file, fake_folder, tmp_
     [(Question(against="top2"), "a contrast of two classes"), (Question(layers=("block2",)), "layers block2")],
     ids=["contrast", "layers"],
 )
-def test_maps_of_another_question_are_not_judged(checkpoint_file, fake_folder, tmp_path, question, told):
+def test_maps_of_another_question_are_not_judged(checkpoint_file, fake_folder, question, told):
     table, heatmaps = explain_set(checkpoints.load(checkpoint_file), load(fake_folder).split("validation"), question)
-    table.save(tmp_path / "predictions.npz")
-    heatmaps.save(tmp_path / "heatmaps.npz")
     with pytest.raises(DataError, match=told):
-        load_tables(tmp_path)
+        check_tables(table, heatmaps)

@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError, validate
 
 from analysis.compare import Comparison
+from analysis.explain import HeatmapTable
+from analysis.question import Question
 from analysis.report import Report, schema
 from analysis.report.material import gather, recall
 from analysis.report.page import html
@@ -222,6 +225,28 @@ def test_a_pass_of_another_checkpoint_is_refused(checkpoint_file, fake_folder, t
     made.heatmaps.save(tmp_path / "heatmaps.npz")
     with pytest.raises(ConfigError, match="not by baseline"):
         recall(checkpoints.load("baseline"), corpus, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("question", "caption"),
+    [
+        (Question(), "gradcam for the prediction"),
+        (Question("fear"), "gradcam for fear"),
+        (Question("fear", against="happy"), "gradcam for fear against happy"),
+        (Question("fear", against="top2", layers=("block2",)), "gradcam for fear against other classes (block2)"),
+    ],
+    ids=["own", "one", "contrast", "layer"],
+)
+def test_captions_say_what_the_maps_explain(question, caption, usual):
+    material = usual.material
+    table = material.table
+    fear, happy = (table.classes.index(name) for name in ("fear", "happy"))
+    targets = table.predicted if question.target is None else np.full(len(table), fear)
+    others = np.where(np.arange(len(table)) % 2, happy, happy + 1) if question.against == "top2" else np.full(len(table), happy)
+    against = others if question.against else np.full(len(table), -1)
+    about = (table.classes, question.method, table.names)
+    maps = HeatmapTable(material.heatmaps.values, material.heatmaps.peaks, targets, *about, against, question.layers)
+    assert replace(material, heatmaps=maps).question == caption
 
 
 def test_a_new_section_is_one_function(usual, monkeypatch):

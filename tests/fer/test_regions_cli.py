@@ -7,7 +7,6 @@ import pytest
 
 from analysis.explain import HeatmapTable
 from analysis.regions.face_template import REGIONS
-from analysis.regions.study import load_tables
 from fer import released
 from fer.emotions import EMOTIONS
 from fer.types import PredictionTable
@@ -53,7 +52,7 @@ def test_without_maps_the_set_is_explained_and_the_tables_kept(fer, asked, tmp_p
         for key in ("mass", "lift", "effect", "effect_per_tenth"):
             assert list(group[key]) == list(REGIONS) and all(list(m) == ["n", "mean", "ci95"] for m in group[key].values())
     assert sum(printed["area"].values()) == pytest.approx(1)
-    table = load_tables(tmp_path / "out")[0]
+    table = PredictionTable.load(tmp_path / "out" / "predictions.npz")
     assert (
         sum(group["n"] for group in printed["groups"] if group["group"] == "right") == (table.predicted == table.labels).sum()
     )

@@ -1,0 +1,38 @@
+"""One pass of a checkpoint over a split as it lies in a folder: predictions, and the maps of the same faces."""
+
+from pathlib import Path
+
+from analysis.explain.heatmaps import HeatmapTable
+from fer.checkpoint import Checkpoint
+from fer.errors import ConfigError
+from fer.types import PredictionTable
+
+PREDICTIONS, HEATMAPS = "predictions.npz", "heatmaps.npz"
+
+
+def save_pass(folder: Path, table: PredictionTable, heatmaps: HeatmapTable) -> list[Path]:
+    """Write both, for :func:`load_pass`; their paths. OutputError where the folder is not writable."""
+    table.save(folder / PREDICTIONS)
+    heatmaps.save(folder / HEATMAPS)
+    return [folder / PREDICTIONS, folder / HEATMAPS]
+
+
+def load_pass(folder: Path, checkpoint: Checkpoint) -> tuple[PredictionTable, HeatmapTable]:
+    """What a checkpoint said of a split and where it looked.
+
+    Raises:
+        ConfigError: the pass is another checkpoint's.
+        DataError: a file is missing or damaged.
+    """
+    table = PredictionTable.load(folder / PREDICTIONS)
+    check_maker(table, checkpoint, folder)
+    return table, HeatmapTable.load(folder / HEATMAPS)
+
+
+def check_maker(table: PredictionTable, checkpoint: Checkpoint, place: Path) -> None:
+    """ConfigError where a table that was read from ``place`` is not by this checkpoint."""
+    if table.source.get("weights_sha256") != checkpoint.card.weights_sha256:
+        raise ConfigError(
+            f"{place} is by {table.source.get('checkpoint', 'another checkpoint')}, not by {checkpoint.name}; "
+            "name the checkpoint that made it with --checkpoint"
+        )
