@@ -26,6 +26,8 @@ from fer.metrics import evaluate_table
 from fer.models.ensemble import Ensemble
 from fer.models.head import add_to_logits
 from fer.overrides import with_values
+from fer.portable import Portable
+from fer.portable import load as load_portable
 from fer.released import RELEASED
 from fer.types import PredictionTable, Progress
 
@@ -36,6 +38,9 @@ HALF_TOLERANCE = 1e-4
 #: The README's table stands between these two lines.
 TABLE_START = "<!-- table of released checkpoints: written by `fer zoo table` -->"
 TABLE_END = "<!-- end of table -->"
+
+_EXPORTS = """Models that run without torch, written by `fer export NAME --format FORMAT --data fer2013.zip`; the proof is inside each.
+"""
 
 _README = RELEASED.parent / "README.md"
 _INTRODUCTION = """# Released checkpoints
@@ -135,6 +140,19 @@ def markdown_table() -> str:
     return "\n".join(rows + [_row(name) for name in released.released_names()])
 
 
+def exports_table() -> str:
+    """The released exports as a Markdown table, from the proofs inside them; empty where there are none."""
+    rows = [_export_row(load_portable(released.find(name)), name) for name in released.exported_names()]
+    head = ["| exported model | format | accuracy of the checkpoint | after export | same class | heatmaps correlate by | MB |"]
+    return "\n".join([*head, "|---|---|---|---|---|---|---|", *rows]) if rows else ""
+
+
+def _export_row(model: Portable, name: str) -> str:
+    proof, size = model.seal.proof, released.bytes_on_disk(released.find(name)) / 1e6
+    shares = (f"{100 * share:.2f} %" for share in (*proof["accuracy"], proof["agreement"]))
+    return f"| `{name}` | {model.seal.format} | {' | '.join(shares)} | {proof['map_correlation']:.3f} | {size:.1f} |"
+
+
 def _row(name: str) -> str:
     path = released.find(name)
     card = checkpoints.read_card(checkpoints.read(path), path)
@@ -180,8 +198,10 @@ def write_tables() -> None:
         OutputError: a file cannot be written.
     """
     table = markdown_table()
-    write_whole(RELEASED / "README.md", f"{_INTRODUCTION}\n{table}\n".encode())
-    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(RELEASED.glob("*.pth"))]
+    parts = [_INTRODUCTION, table, *([f"\n{_EXPORTS}\n{exports}"] if (exports := exports_table()) else [])]
+    write_whole(RELEASED / "README.md", ("\n".join(parts) + "\n").encode())
+    files = sorted([*RELEASED.glob("*.pth"), *RELEASED.glob("*.onnx")])
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
     write_whole(RELEASED / "SHA256SUMS", "".join(sums).encode())
     try:
         text = _README.read_text(encoding="utf-8")

@@ -11,14 +11,14 @@ _DEFAULT_FILE = RELEASED / "DEFAULT"
 
 
 def find(name: str | Path | None) -> Path:
-    """Path of a checkpoint named by file or by release name; CheckpointError where there is none."""
+    """Path of a checkpoint or exported model named by file or by release name; CheckpointError where there is none."""
     name = default_name() if name is None else str(name)
     if Path(name).is_file():
         return Path(name)
-    released = RELEASED / f"{name}.pth"
-    if os.sep not in name and released.is_file():
+    released = next((path for suffix in (".pth", ".onnx") if (path := RELEASED / f"{name}{suffix}").is_file()), None)
+    if os.sep not in name and released:
         return released
-    known = ", ".join(released_names()) or "none"
+    known = ", ".join([*released_names(), *exported_names()]) or "none"
     raise CheckpointError(f"no checkpoint {name}: neither a file nor a released name (released: {known})")
 
 
@@ -26,6 +26,11 @@ def released_names() -> list[str]:
     """Names of the checkpoints shipped with the program, the default first."""
     names = sorted(path.stem for path in RELEASED.glob("*.pth"))
     return sorted(names, key=lambda name: name != default_name())
+
+
+def exported_names() -> list[str]:
+    """Names of the exported models shipped beside them."""
+    return sorted(path.stem for path in RELEASED.glob("*.onnx"))
 
 
 def default_name() -> str:

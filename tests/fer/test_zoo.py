@@ -279,7 +279,9 @@ def test_the_table_marks_what_is_not_comparable(changes, marks, place, tmp_path,
 
 def test_checksums_are_those_of_the_files():
     lines = (released.RELEASED / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-    assert [line.split("  ")[1] for line in lines] == sorted(path.name for path in released.RELEASED.glob("*.pth"))
+    assert [line.split("  ")[1] for line in lines] == sorted(
+        path.name for suffix in ("pth", "onnx") for path in released.RELEASED.glob(f"*.{suffix}")
+    )
     for line in lines:
         digest, name = line.split("  ")
         assert hashlib.sha256((released.RELEASED / name).read_bytes()).hexdigest() == digest
