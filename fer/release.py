@@ -39,7 +39,7 @@ HALF_TOLERANCE = 1e-4
 TABLE_START = "<!-- table of released checkpoints: written by `fer zoo table` -->"
 TABLE_END = "<!-- end of table -->"
 
-_EXPORTS = """Models that run without torch, written by `fer export NAME --format FORMAT --data fer2013.zip`; the proof is inside each.
+_EXPORTS = """Models that run without torch, by `fer export NAME --format FORMAT --data fer2013.zip`; each holds its proof.
 """
 
 _README = RELEASED.parent / "README.md"

@@ -11,7 +11,7 @@ import typer
 from fer.cli import console, options
 
 if TYPE_CHECKING:
-    from fer.data import FaceSet
+    from fer.data import Corpus, FaceSet
     from fer.export import Evidence
     from fer.portable.seal import Seal
 
@@ -85,12 +85,15 @@ def _evidence(labelled: Path | None, calibration: Path | None, calibrates: bool)
     from fer.data import load
     from fer.export import Evidence, calibration_faces
 
-    def split(path: Path, name: str) -> FaceSet:
+    def read(path: Path) -> Corpus:
         with console.progress("reading faces") as report:
-            return load(path, report).split(name)
+            return load(path, report)
 
-    faces = split(labelled, "validation") if labelled else None
-    return Evidence(faces, calibration_faces(split(calibration, "train")) if calibration and calibrates else None)
+    def validation(corpus: Corpus) -> FaceSet:
+        return corpus.split("validation") if "validation" in corpus.splits else corpus.for_training()[1]
+
+    faces = validation(read(labelled)) if labelled else None
+    return Evidence(faces, calibration_faces(read(calibration).split("train")) if calibration and calibrates else None)
 
 
 def show(seal: Seal, path: Path) -> None:

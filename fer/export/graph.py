@@ -105,7 +105,7 @@ class Graph(nn.Module):
     def __init__(self, model: nn.Module, card: Card, *, maps: bool) -> None:
         super().__init__()
         example = standardise(torch.full((1, 1, FACE_SIZE, FACE_SIZE), 0.5), card.preprocess)
-        self.net = _out_of_place(folded(model.cpu(), example, card.spec.cam_layers)).requires_grad_(False)
+        self.net = _out_of_place(folded(copy.deepcopy(model).cpu(), example, card.spec.cam_layers)).requires_grad_(False)
         self.layer, self.preprocess, self.temperature = card.spec.cam_layers[0], card.preprocess, card.temperature
         self.maps = maps
 
@@ -159,7 +159,7 @@ def lacks_maps(model: nn.Module, card: Card) -> str:
     """
     if len(card.spec.cam_layers) != 1:
         return f"its maps come from {len(card.spec.cam_layers)} layers"
-    model = _out_of_place(copy.deepcopy(model))
+    model = _out_of_place(copy.deepcopy(model).cpu())
     inputs = model_input(torch.randint(0, 256, (4, 1, FACE_SIZE, FACE_SIZE), dtype=torch.uint8), card.preprocess)
     with _recorded(model, card.spec.cam_layers[0]) as calls:
         logits = model(inputs)
