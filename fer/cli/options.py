@@ -7,7 +7,7 @@ import typer
 
 Checkpoint = Annotated[
     Optional[str],
-    typer.Option("--checkpoint", "-c", help="Checkpoint or exported model, a file or a released name. [default: the shipped one]"),
+    typer.Option("--checkpoint", "-c", help="Checkpoint or exported model, file or released name. [default: the shipped one]"),
 ]
 Data = Annotated[
     Optional[Path],
