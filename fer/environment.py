@@ -68,6 +68,11 @@ def keep_freed_memory() -> bool:
 _MALLOC_TRIM_THRESHOLD, _MALLOC_TOP_PAD, _MALLOC_MMAP_MAX = -1, -2, -4
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def bind_threads() -> bool:
     """Ask OpenMP to keep each of its threads on a core of its own, before torch is imported; True where that was done.
 
@@ -79,7 +84,7 @@ def bind_threads() -> bool:
     has_gpu = any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd"))
     if chosen or has_gpu or "torch" in sys.modules or not hasattr(os, "sched_getaffinity"):
         return False
-    if len(os.sched_getaffinity(0)) < (os.cpu_count() or 1):
+    if cores() < (os.cpu_count() or 1):
         return False
     os.environ["OMP_PROC_BIND"] = "true"
     return True

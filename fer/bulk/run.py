@@ -14,6 +14,7 @@ from pathlib import Path
 from fer.bulk.listing import Part, count, parts
 from fer.bulk.stage import Columns, FaceStage
 from fer.bulk.store import Store
+from fer.environment import cores
 from fer.errors import DataError, InterruptedRunError
 from fer.faces import DEFAULT_DETECTOR
 from fer.released import find
@@ -106,7 +107,7 @@ class _Done:
 
 def _work(sources: Sequence[Path], store: Store, bulk: Bulk, done: _Done) -> None:
     """Have every part judged that is not there yet; a few wait for each process."""
-    processes = bulk.processes or len(os.sched_getaffinity(0))
+    processes = bulk.processes or cores()
     context = multiprocessing.get_context("spawn")  # torch and ONNX Runtime do not survive a fork
     waiting: deque[tuple[Part, Future[Columns]]] = deque()
 
