@@ -42,5 +42,5 @@ def default_name() -> str:
 
 
 def bytes_on_disk(path: Path) -> int:
-    """Size of a model's file, weights in a .bin beside it included."""
-    return sum(part.stat().st_size for part in {path, path.with_suffix(".bin")} if part.exists())
+    """Size of a model's file, and of the weights that OpenVINO keeps in a .bin beside its .xml."""
+    return sum(part.stat().st_size for part in (path, *([path.with_suffix(".bin")] if path.suffix == ".xml" else [])))
