@@ -19,12 +19,13 @@ from analysis.explain import METHODS, Question, explain_set
 from analysis.perturbation import MEASURES, Scores, Values
 from analysis.sampling import sample
 from analysis.significance import DRAWS, percentile_interval
-from analysis.similarity import mean_or_none, pearson, spearman
+from analysis.similarity import mean_or_none, spearman
 from fer import checkpoint as checkpoints
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import model_input, to_unit
 from fer.evaluation import judge
+from fer.metrics import pearson
 from fer.types import FloatArray, Progress
 
 #: Methods that are measured where none is named.

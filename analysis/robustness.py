@@ -9,12 +9,12 @@ import torch
 
 from analysis.explain import DEFAULT_METHOD, explain
 from analysis.sampling import sample
-from analysis.similarity import mean_or_none, pearson, stacked
+from analysis.similarity import mean_or_none, stacked
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupt
 from fer.evaluation import evaluate_checkpoint
-from fer.metrics import wilson_interval
+from fer.metrics import pearson, wilson_interval
 from fer.reliability import calibration_error
 from fer.types import FloatArray, PredictionTable, Progress
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.figures.overlay import resized
+from fer.metrics import pearson
 from fer.types import FACE_SIZE, FloatArray, Heatmap
 
 Values = npt.NDArray[np.float64]
@@ -22,32 +23,12 @@ def stacked(maps: Sequence[Heatmap]) -> FloatArray:
     return np.stack([heatmap.values if same else resized(heatmap, FACE_SIZE, FACE_SIZE) for heatmap in maps])
 
 
-def pearson(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> Values:
-    """Correlation over the pixels of each pair of maps: float64 (N,), −1..1, NaN where a map is the same everywhere.
-
-    >>> pearson(np.array([[[0.0, 1.0]]]), np.array([[[1.0, 0.0]]])).tolist()
-    [-1.0]
-    """
-    x, y = (_centred(_rows(maps)) for maps in (one, other))
-    norm = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
-    return np.where(norm > 0, (x * y).sum(axis=1) / np.where(norm > 0, norm, 1), np.nan).clip(-1, 1)
-
-
 def spearman(one: FloatArray, other: FloatArray) -> Values:
-    """Rank correlation (Spearman 1904) of each pair of maps, ties sharing their mean rank; NaN as for :func:`pearson`."""
+    """Rank correlation (Spearman 1904) of each pair of maps, ties sharing their mean rank; NaN as for ``pearson``."""
     from scipy.stats import rankdata
 
-    x, y = (rankdata(_rows(maps), axis=1)[:, None] for maps in (one, other))
+    x, y = (rankdata(maps.reshape(len(maps), math.prod(maps.shape[1:])), axis=1)[:, None] for maps in (one, other))
     return pearson(x, y)
-
-
-def _rows(maps: npt.NDArray[np.floating]) -> Values:
-    return maps.reshape(len(maps), math.prod(maps.shape[1:])).astype(np.float64)
-
-
-def _centred(rows: Values) -> Values:
-    same = (rows == rows[:, :1]).all(axis=1, keepdims=True)  # the rounding of a mean must not pass for a pattern
-    return np.where(same, 0, rows - rows.mean(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)

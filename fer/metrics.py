@@ -3,6 +3,7 @@
 Counting and ranking metrics are scikit-learn's; calibration errors are those of :mod:`fer.reliability`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -130,3 +131,20 @@ def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, flo
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def pearson(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Correlation over the pixels of each pair of maps: float64 (N,), −1..1, NaN where a map is the same everywhere.
+
+    >>> pearson(np.array([[[0.0, 1.0]]]), np.array([[[1.0, 0.0]]])).tolist()
+    [-1.0]
+    """
+    x, y = (_centred(maps) for maps in (one, other))
+    norm = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
+    return np.where(norm > 0, (x * y).sum(axis=1) / np.where(norm > 0, norm, 1), np.nan).clip(-1, 1)
+
+
+def _centred(maps: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    rows = maps.reshape(len(maps), math.prod(maps.shape[1:])).astype(np.float64)
+    same = (rows == rows[:, :1]).all(axis=1, keepdims=True)  # the rounding of a mean must not pass for a pattern
+    return np.where(same, 0, rows - rows.mean(axis=1, keepdims=True))

@@ -11,6 +11,7 @@ from torch import nn
 
 from fer.aim import Aim
 from fer.models import Variant
+from fer.portable.maps import ROUNDING
 from fer.registry import Registry
 
 
@@ -83,10 +84,6 @@ def register_method(
     return enter
 
 
-#: A map is a sum of some hundred float32 products; differences below this part of its values say nothing.
-_ROUNDING = 1e-6
-
-
 def unit(raw: torch.Tensor) -> torch.Tensor:
     """Each map's range stretched to 0..1, as in the grad-cam package; flat maps stay flat, rounding apart.
 
@@ -97,7 +94,7 @@ def unit(raw: torch.Tensor) -> torch.Tensor:
     """
     shifted = raw - raw.amin(dim=(1, 2), keepdim=True)
     span, size = (values.amax(dim=(1, 2), keepdim=True) for values in (shifted, raw.abs()))
-    return torch.where(span > _ROUNDING * size, shifted / (1e-7 + span), 0.0)
+    return torch.where(span > ROUNDING * size, shifted / (1e-7 + span), 0.0)
 
 
 def finished(raw: Sequence[torch.Tensor], size: int, logits: torch.Tensor) -> Maps:

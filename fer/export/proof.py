@@ -10,7 +10,7 @@ from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.evaluation import judge, make_table
 from fer.export.graph import Graph
-from fer.metrics import evaluate_table
+from fer.metrics import evaluate_table, pearson
 from fer.portable import Portable
 from fer.portable.maps import class_maps
 from fer.portable.model import BATCH, OUTPUTS
@@ -144,7 +144,7 @@ def _maps_compared(
             _, *before = (output.numpy() for output in graph(torch.from_numpy(part)))
         _, *after = exported.engine(part, OUTPUTS)
         one, other = (_maps(features, weights, own, size) for features, weights in (before, after))
-        found.append(_correlations(one, other))
+        found.append(pearson(one, other))
     patterned = np.concatenate(found)
     patterned = patterned[~np.isnan(patterned)]
     return len(pixels), float(patterned.mean()) if len(patterned) else None
@@ -152,10 +152,3 @@ def _maps_compared(
 
 def _maps(features: FloatArray, weights: FloatArray, classes: IntArray, size: int) -> FloatArray:
     return class_maps(features, weights[np.arange(len(classes)), classes], size)[0]
-
-
-def _correlations(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Pearson's correlation of each pair of maps, NaN where one is flat."""
-    x, y = (maps.reshape(len(maps), -1) - maps.mean(axis=(1, 2))[:, None] for maps in (one, other))
-    norm = np.sqrt((x * x).sum(1) * (y * y).sum(1))
-    return np.where(norm > 0, (x * y).sum(1) / np.where(norm > 0, norm, 1), np.nan)

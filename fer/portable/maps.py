@@ -5,8 +5,8 @@ import numpy.typing as npt
 
 from fer.types import FloatArray
 
-# A map is a sum of some hundred float32 products; differences below this part of its values say nothing.
-_ROUNDING = 1e-6
+#: A map is a sum of some hundred float32 products; differences below this part of its values say nothing.
+ROUNDING = 1e-6
 
 
 def class_maps(features: FloatArray, weights: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
@@ -32,5 +32,5 @@ def _unit(raw: npt.NDArray[np.float32]) -> FloatArray:
     """Each map's range stretched to 0..1; flat maps stay flat."""
     shifted = raw - raw.min(axis=(1, 2), keepdims=True)
     span = shifted.max(axis=(1, 2), keepdims=True)
-    flat = span <= _ROUNDING * np.abs(raw).max(axis=(1, 2), keepdims=True)
+    flat = span <= ROUNDING * np.abs(raw).max(axis=(1, 2), keepdims=True)
     return np.where(flat, np.float32(0), shifted / (np.float32(1e-7) + span)).astype(np.float32)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.similarity import Similarity, pearson, spearman, stacked
+from analysis.similarity import Similarity, spearman, stacked
+from fer.metrics import pearson
 from fer.types import Heatmap
 
 
