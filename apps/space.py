@@ -26,7 +26,7 @@ from pathlib import Path
 from apps.gradio_app import main
 
 if __name__ == "__main__":
-    model = Path(__file__).resolve().parent / "{model}"
+    model = Path(__file__).resolve().parent / {model!r}
     sys.exit(main(["--checkpoint", str(model), "--no-share", "--host", "0.0.0.0", *sys.argv[1:]]))
 '''
 
@@ -36,7 +36,7 @@ _README = """---
 # {title}
 
 A picture goes in; every face comes out with an estimated expression, its calibrated confidence, and a heatmap of where the
-network looked. The model is `{model}`, exported from the checkpoint `{checkpoint}` by `fer export`.
+network looked. The model is `{model}`, a {checkpoint} exported by `fer export`.
 
 {figures}
 
@@ -104,6 +104,6 @@ def _figures(exported: Portable) -> str:
         return "Its accuracy was not measured when it was exported."
     before, after = proof["accuracy"]
     return (
-        f"On the {proof['n']:,} faces of FER-2013's {proof['faces']} split it reaches {after:.2%} accuracy "
+        f"On the {proof['n']:,} faces of its {proof['faces']} split it reaches {after:.2%} accuracy "
         f"({before:.2%} before it was exported)."
     )

@@ -48,6 +48,8 @@ class Predictor:
         self.detector_name = detector
         self.detector = DETECTORS[detector]()
         self.model = open_model(model) if model is None or isinstance(model, str | Path) else model
+        if isinstance(self.model, Portable):
+            self.model.views(tta)  # nor is anything detected for views that it cannot take
 
     def faces(self, image: ImageInput) -> tuple[Face, ...]:
         """Faces from left to right; the whole image, marked so, where none is found.

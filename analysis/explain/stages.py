@@ -18,7 +18,7 @@ def stages(checkpoint: Checkpoint) -> tuple[str, ...]:
     Where all maps have one size, as in a transformer, some of its blocks at even distances; of an ensemble, those of its
     members, one member after the other.
 
-    >>>     from fer.checkpoint import load
+    >>> from fer.checkpoint import load
     >>> stages(load("custom_cnn"))
     ('block1', 'block2', 'block3')
     """

@@ -1,4 +1,4 @@
-"""Which pictures lie in a folder, a part at a time: a listing of millions is never held in memory."""
+"""Which pictures lie in a folder, a part at a time; no more is held in memory than the names of one folder."""
 
 import hashlib
 import os
@@ -11,8 +11,8 @@ from fer.errors import DataError
 #: Endings of files that are taken for pictures; others are counted and passed over.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
-#: Pictures of a part: some seconds of work, and little to do again after an interruption.
-PART = 256
+#: Pictures of a part: seconds of work with a detector, and little to do again after an interruption.
+PART = 128
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ def pictures(sources: Sequence[Path]) -> Iterator["os.DirEntry[str] | Path"]:
     """Files named, and files below folders named whose ending is one of :data:`SUFFIXES`."""
     for source in sources:
         if _is_folder(source):
-            yield from (entry for entry in _files(source) if is_picture(entry.name))
+            yield from (entry for entry in _files(source) if _is_taken(entry))
         else:
             yield source
 
 
 def count(sources: Sequence[Path]) -> tuple[int, int]:
-    """Pictures, and files of other kinds below the folders; errors as :func:`parts`."""
+    """Pictures, and what else lies below the folders: files of other kinds, linked folders; errors as :func:`parts`."""
     found = others = 0
     for source in sources:
-        taken = [is_picture(entry.name) for entry in _files(source)] if _is_folder(source) else [True]
+        taken = [_is_taken(entry) for entry in _files(source)] if _is_folder(source) else [True]
         found, others = found + sum(taken), others + taken.count(False)
     return found, others
 
@@ -63,6 +63,10 @@ def _is_folder(source: Path) -> bool:
     if not source.exists():
         raise DataError(f"no picture or folder {source}; check the path")
     return source.is_dir()
+
+
+def _is_taken(entry: "os.DirEntry[str]") -> bool:
+    return is_picture(entry.name) and not entry.is_dir()  # a linked folder may lead back to where it lies
 
 
 def is_picture(name: str) -> bool:
@@ -83,8 +87,8 @@ def _files(folder: Path) -> Iterator["os.DirEntry[str]"]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _files(Path(entry.path))
-        elif entry.is_file():
-            yield entry
+        else:
+            yield entry  # also what cannot be read, which is said when it is tried
 
 
 def _part(number: int, files: Sequence["os.DirEntry[str] | Path"]) -> Part:

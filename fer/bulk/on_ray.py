@@ -1,4 +1,4 @@
-"""The same stage on many machines: Ray Data spreads the batches and keeps what failed apart. Needs the extra ``ray``."""
+"""The same stage on many machines, spread by Ray Data; needs the extra ``ray``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,13 @@ from fer.bulk.listing import PART, pictures
 from fer.bulk.run import DEFAULT, Bulk
 from fer.bulk.stage import FaceStage
 from fer.errors import ConfigError
+from fer.released import find
 
 
 def face_rows(sources: Sequence[Path], bulk: Bulk = DEFAULT) -> Any:
     """A lazy ``ray.data.Dataset``, a row a face; columns as :class:`~fer.bulk.stage.FaceStage` gives them.
+
+    Files that cannot be read are rows of face 0 with a reason in ``error``: filter by ``error == ''``.
 
     Args:
         sources: pictures and folders that every machine sees under the same path.
@@ -27,8 +30,9 @@ def face_rows(sources: Sequence[Path], bulk: Bulk = DEFAULT) -> Any:
         import ray
     except ImportError as error:
         raise ConfigError("Ray is not installed; pip install ferscope[ray]") from error
+    model = None if bulk.model is None else str(find(bulk.model).absolute())
     paths = [{"path": str(Path(file).absolute())} for file in pictures(sources)]
     workers = bulk.processes or int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
     return ray.data.from_items(paths).map_batches(
-        FaceStage, fn_constructor_args=(bulk.model, bulk.detector, bulk.tta), batch_size=PART, concurrency=workers, num_cpus=1
+        FaceStage, fn_constructor_args=(model, bulk.detector, bulk.tta), batch_size=PART, concurrency=workers, num_cpus=1
     )

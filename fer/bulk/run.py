@@ -4,10 +4,13 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,13 +74,13 @@ def predict_files(sources: Sequence[Path], out: Path, bulk: Bulk = DEFAULT, prog
         ConfigError: an unknown ending, or parts of another model lie beside ``out``.
         InterruptedRunError: Ctrl-C; what is done is kept.
     """
+    store = Store(out)
     total, others = count(sources)
     if not total:
         raise DataError(f"no picture in {', '.join(map(str, sources))}; name pictures, or folders that hold some")
-    store = Store(out)
     FaceStage(bulk.model, bulk.detector, bulk.tta)  # what is wrong with the model is said before anything is begun
     weights = hashlib.sha256(find(bulk.model).read_bytes()).hexdigest()
-    store.open({"model_sha256": weights, "detector": bulk.detector, "tta": bulk.tta})
+    store.open({"model": weights, "detector": bulk.detector, "tta": bulk.tta})
     done = _Done(total, progress)
     try:
         _work(sources, store, bulk, done)
@@ -108,27 +111,52 @@ class _Done:
 def _work(sources: Sequence[Path], store: Store, bulk: Bulk, done: _Done) -> None:
     """Have every part judged that is not there yet; a few wait for each process."""
     processes = bulk.processes or cores()
-    context = multiprocessing.get_context("spawn")  # torch and ONNX Runtime do not survive a fork
     waiting: deque[tuple[Part, Future[Columns]]] = deque()
+    with _pool(processes, bulk) as pool:
+        try:
+            for part in parts(sources):
+                done.parts.append(store.path(part))
+                if store.has(part):
+                    done.kept += len(part.paths)
+                    done.add(part)
+                    continue
+                waiting.append((part, pool.submit(_judge, part.paths)))
+                if len(waiting) >= _AHEAD * processes:
+                    _finish(waiting, store, done)
+            while waiting:
+                _finish(waiting, store, done)
+        except KeyboardInterrupt:
+            _keep_finished(waiting, store, done)
+            raise
 
-    def finish() -> None:
-        part, columns = waiting.popleft()
-        store.put(part, columns.result())
-        done.add(part)
 
-    pool = ProcessPoolExecutor(processes, context, _start, (bulk,))
+def _finish(waiting: deque[tuple[Part, Future[Columns]]], store: Store, done: _Done) -> None:
+    part, columns = waiting[0]
+    store.put(part, columns.result())
+    waiting.popleft()
+    done.add(part)
+
+
+def _keep_finished(waiting: deque[tuple[Part, Future[Columns]]], store: Store, done: _Done) -> None:
+    """Store what is done of the parts that wait; whoever stops does not want to wait for the others."""
+    for part, columns in waiting:
+        if columns.done() and not columns.cancelled() and columns.exception() is None and not store.has(part):
+            store.put(part, columns.result())
+            done.pictures += len(part.paths)
+
+
+@contextmanager
+def _pool(processes: int, bulk: Bulk) -> Iterator[ProcessPoolExecutor]:
+    """Processes ready to judge; ended at once where the work fails or is stopped."""
+    context = multiprocessing.get_context("spawn")  # torch and ONNX Runtime do not survive a fork
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(processes, context, _start, (bulk, os.getpid()))
     try:
-        for part in parts(sources):
-            done.parts.append(store.path(part))
-            if store.has(part):
-                done.kept += len(part.paths)
-                done.add(part)
-                continue
-            waiting.append((part, pool.submit(_judge, part.paths)))
-            if len(waiting) >= _AHEAD * processes:
-                finish()
-        while waiting:
-            finish()
+        yield pool
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -136,15 +164,23 @@ def _work(sources: Sequence[Path], store: Store, bulk: Bulk, done: _Done) -> Non
 _stage: FaceStage
 
 
-def _start(bulk: Bulk) -> None:
-    """Make a process ready: one thread, and Ctrl-C left to the process that gathers."""
+def _start(bulk: Bulk, parent: int) -> None:
+    """Make a process ready: one thread, Ctrl-C left to the process that gathers, and no life without that one."""
     global _stage  # noqa: PLW0603  the only way to hand a worker what it is to keep
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     import cv2
 
     cv2.setNumThreads(1)
     _stage = FaceStage(bulk.model, bulk.detector, bulk.tta)
+
+
+def _end_with(parent: int) -> None:
+    """Leave when the process that gathers was killed: a pool's workers would wait for work forever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _judge(paths: Sequence[str]) -> Columns:

@@ -67,7 +67,7 @@ class FaceStage:
         try:
             faces = self._predictor.faces(Path(path))
         except ImageError as error:
-            yield _Found(path, error=str(error))
+            yield _Found(path, error=" ".join(str(error).removeprefix(f"{path}: ").split()))
             return
         for number, face in enumerate(faces, 1):
             yield _Found(path, number, grey_batch([face])[0], face.box.as_list(), face.score, face.detector)

@@ -31,10 +31,14 @@ class Store:
     """Parts beside the table that they become.
 
     Attributes:
-        table: the file that is made, ``.parquet`` or ``.csv``.
+        table: the file that is made, ``.parquet`` or ``.csv``; ConfigError for another ending.
     """
 
     table: Path
+
+    def __post_init__(self) -> None:
+        if self.table.suffix not in SUFFIXES:
+            raise ConfigError(f"{self.table}: tables end in {' or '.join(SUFFIXES)}; name one with --out")
 
     @property
     def folder(self) -> Path:
@@ -44,28 +48,33 @@ class Store:
     @property
     def errors(self) -> Path:
         """The list of files that could not be read."""
-        return self.table.with_suffix(".errors.csv")
+        return self.table.with_name(f"{self.table.name}.errors.csv")
 
     def open(self, settings: Mapping[str, Any]) -> None:
         """Begin, or go on with parts made under the same settings.
 
         Raises:
-            ConfigError: an unknown ending, or parts of other settings lie there.
+            ConfigError: parts of other settings lie there.
             OutputError: the folder cannot be written.
         """
-        if self.table.suffix not in SUFFIXES:
-            raise ConfigError(f"{self.table}: tables end in {' or '.join(SUFFIXES)}; name one with --out")
         make_folder(self.folder)
         note = self.folder / "settings.json"
-        if note.exists() and json.loads(note.read_text(encoding="utf-8")) != settings:
-            raise ConfigError(
-                f"{self.folder} holds parts made with another model or detector; remove it, or name another --out"
-            )
+        if any(self.folder.glob("*.parquet")):
+            theirs = _read(note)
+            other = [name for name, value in settings.items() if theirs.get(name) != value]
+            if other:
+                raise ConfigError(
+                    f"{self.folder} holds parts made with another {', '.join(other)}; remove it, or name another --out"
+                )
         write_json(note, dict(settings))
 
     def has(self, part: Part) -> bool:
-        """True where a part is done and its files are as they were."""
-        return self.path(part).exists()
+        """True where a part is done and its files are as they were; a damaged one is not."""
+        try:
+            pq.read_metadata(self.path(part))
+        except (OSError, pa.ArrowException):
+            return False
+        return True
 
     def put(self, part: Part, columns: Columns) -> None:
         """Keep a finished part; OutputError where the disk is full."""
@@ -96,6 +105,15 @@ class Store:
     def path(self, part: Part) -> Path:
         """The file of a part."""
         return self.folder / f"{part.number:08d}-{part.digest[:16]}.parquet"
+
+
+def _read(note: Path) -> dict[str, Any]:
+    """Settings of the parts beside them; none where they cannot be read."""
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _join(parts: Sequence[Path], made: Path, errors: Path) -> tuple[int, int]:

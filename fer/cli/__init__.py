@@ -93,8 +93,14 @@ def main(arguments: list[str] | None = None) -> int:
         # whoever read our output has gone, as `head` does: nothing to report, and nothing left to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except TyperException as error:
-        return _complain(f"{error.format_message()}; see fer --help")
+    except (ModuleNotFoundError, TyperException) as error:
+        return _complain(_advice(error))
+
+
+def _advice(error: ModuleNotFoundError | TyperException) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"this needs {error.name}, which is not installed; pip install ferscope"
+    return f"{error.format_message()}; see fer --help"
 
 
 def _complain(message: str, code: int = 2) -> int:

@@ -52,6 +52,7 @@ def export(
 
     chosen = FORMATS[format]
     if space:
+        space = space.resolve()
         _check_space(space, out, chosen.suffix)
     model = load_checkpoint(checkpoint)
     name = f"{model.name}{'-int8' if chosen.calibrates else ''}{chosen.suffix}"
@@ -59,7 +60,7 @@ def export(
     with workshop(space) if space else nullcontext(Path()) as folder:
         target = folder / name if space else out or Path(name)
         with console.progress("comparing faces") as report:
-            seal = write(model, target, format, evidence, opset=opset or DEFAULT_OPSET, progress=report)
+            seal = write(model, target, format, evidence, opset=DEFAULT_OPSET if opset is None else opset, progress=report)
         if space:
             write_space(space, target, load_portable(target))
             target = space / name
@@ -72,13 +73,14 @@ def export(
 def _check_space(space: Path, out: Path | None, suffix: str) -> None:
     """Say what cannot be before anything is done for it."""
     from fer.errors import ConfigError
-    from fer.files import refuse_used
+    from fer.files import make_folder, refuse_used
 
     if out:
         raise ConfigError("--space puts the model into its folder; leave out --out")
     if suffix != ".onnx":
         raise ConfigError("a Space runs ONNX; use --format onnx or onnx-int8")
     refuse_used(space)
+    make_folder(space.parent)
 
 
 def _evidence(labelled: Path | None, calibration: Path | None, calibrates: bool) -> Evidence:
@@ -93,7 +95,8 @@ def _evidence(labelled: Path | None, calibration: Path | None, calibrates: bool)
         return corpus.split("validation") if "validation" in corpus.splits else corpus.for_training()[1]
 
     faces = validation(read(labelled)) if labelled else None
-    return Evidence(faces, calibration_faces(read(calibration).split("train")) if calibration and calibrates else None)
+    # without a validation split a part of the training faces is the proof's
+    return Evidence(faces, calibration_faces(read(calibration).for_training()[0]) if calibration and calibrates else None)
 
 
 def show(seal: Seal, path: Path) -> None:

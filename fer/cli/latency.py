@@ -17,8 +17,8 @@ def latency(
     models: Annotated[
         Optional[list[str]], typer.Argument(help="Checkpoints and exported models. [default: the shipped one]")
     ] = None,
-    threads: Annotated[int, typer.Option(help="Cores that each may use.")] = 1,
-    rounds: Annotated[int, typer.Option(help="Passes of which the median is taken.")] = 15,
+    threads: Annotated[int, typer.Option(min=1, help="Cores that each may use.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="Passes of which the median is taken.")] = 15,
     json: options.Json = False,
 ) -> None:
     """Time models on faces of random pixels: one at a time, and in batches of 64, preprocessing included.

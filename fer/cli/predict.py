@@ -30,19 +30,23 @@ def predict(
     out: Annotated[
         Optional[Path], typer.Option("--out", "-o", help="Table to write, a row a face: .parquet or .csv; for many pictures.")
     ] = None,
-    processes: Annotated[int, typer.Option(help="Processes of --out. [default: one a core]")] = 0,
+    processes: Annotated[Optional[int], typer.Option(min=1, help="Processes of --out. [default: one a core]")] = None,
 ) -> None:
     """Find the faces of pictures and estimate their expressions.
 
     With --out any number of pictures, folders searched to any depth: stopped, the same command goes on where it was. Files
-    that cannot be read are listed beside the table in NAME.errors.csv.
+    that cannot be read are listed beside the table in TABLE.errors.csv.
     """
     from fer.errors import ConfigError
     from fer.predict import Predictor
 
     if out:
-        _bulk(images, out, (checkpoint, detector, tta, processes))
+        if format != "table":
+            raise ConfigError("--format is for what is printed; the ending of --out says what is written, .parquet or .csv")
+        _bulk(images, out, (checkpoint, detector, tta, processes or 0))
         return
+    if processes:
+        raise ConfigError("--processes belongs to --out; name a table with it")
     folders = [path for path in images if path.is_dir()]
     if folders:
         raise ConfigError(f"{folders[0]} is a folder; name a table for its faces with --out FILE.parquet")
@@ -64,9 +68,9 @@ def _bulk(images: list[Path], out: Path, settings: tuple[str | None, str, str, i
     with console.progress("judging pictures") as report:
         summary = predict_files(images, out, Bulk(*settings), report)
     kept = f", {summary.kept:,} of them before this run" if summary.kept else ""
-    console.say(f"{summary.pictures:,} pictures{kept}: {summary.faces:,} faces, {summary.unreadable:,} files could not be read")
+    console.say(f"{summary.pictures:,} pictures{kept}: {summary.faces:,} faces, {summary.unreadable:,} unreadable files")
     if summary.other_files:
-        console.say(f"{summary.other_files:,} files of other kinds were passed over")
+        console.say(f"{summary.other_files:,} others, files of other kinds and linked folders, were passed over")
     console.put(str(summary.table))
     if summary.unreadable:
         console.put(str(summary.errors))

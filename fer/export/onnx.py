@@ -1,7 +1,5 @@
 """``onnx``: the network in ONNX's operators, float32."""
 
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,9 @@ from fer.export.onnx_graph import maps_on_request
 from fer.export.proof import Tolerance
 from fer.files import write_whole
 from fer.portable.model import OUTPUTS
-from fer.portable.onnx_file import NO_SUM, SUM_KEY, with_checksum
-from fer.portable.seal import KEY, Seal
+from fer.portable.onnx_file import with_checksum
+from fer.portable.seal import KEY, NO_SUM, SUM_KEY, Seal
+from fer.quiet import quiet
 from fer.types import FACE_SIZE
 
 #: What is asked of float32: rounding, and nothing else.
@@ -29,9 +28,7 @@ def model_proto(blueprint: Blueprint) -> Any:
     """
     faces = torch.randint(0, 256, (3, 1, FACE_SIZE, FACE_SIZE), dtype=torch.uint8)
     names = list(OUTPUTS if blueprint.graph.maps else OUTPUTS[:1])
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's exporter about itself
+    with quiet():
         try:
             program = torch.onnx.export(
                 blueprint.graph.eval(), (faces,), dynamo=True, verbose=False, external_data=False,

@@ -4,7 +4,6 @@ Activations are unsigned, weights signed with a scale a channel: the pair that x
 (Jacob et al. 2018, arXiv:1712.05877).
 """
 
-import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from fer.export.format import FORMATS, Blueprint, Draft, Format
 from fer.export.onnx import model_proto, write_proto
 from fer.export.onnx_graph import beside_the_logits, maps_on_request
 from fer.export.proof import Tolerance
+from fer.quiet import quiet
 from fer.types import ByteArray
 
 INT8 = Tolerance(points=0.3, map_correlation=0.9)
@@ -53,8 +53,7 @@ def quantised(proto: Any, faces: ByteArray | None) -> Any:
 
     if faces is None or not len(faces):
         raise ExportError("8-bit scales are read off real faces; name a data set with --calibrate")
-    logging.getLogger().setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder:
+    with quiet(), tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "int8.onnx"
         try:
             quantize_static(

@@ -6,7 +6,9 @@ from pathlib import Path
 from fer.errors import ExportError, OutputError
 from fer.export.format import FORMATS, Blueprint, Draft, Format
 from fer.export.onnx import FLOAT32, model_proto
-from fer.portable.seal import KEY, Seal
+from fer.files import write_whole
+from fer.portable.openvino_file import with_checksum
+from fer.portable.seal import KEY, NO_SUM, SUM_KEY, Seal
 
 
 def draft(blueprint: Blueprint) -> Draft:
@@ -26,8 +28,10 @@ def draft(blueprint: Blueprint) -> Draft:
 
     def write(path: Path, seal: Seal) -> None:
         model.set_rt_info(seal.to_json(), [KEY, "seal"])
+        model.set_rt_info(NO_SUM, [KEY, SUM_KEY])
         try:
             openvino.save_model(model, path, compress_to_fp16=False)
+            write_whole(path, with_checksum(path.read_bytes(), path.with_suffix(".bin").read_bytes()))
         except RuntimeError as error:
             raise OutputError(f"cannot write {path}: {error}; choose a writable folder") from error
 

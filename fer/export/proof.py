@@ -1,15 +1,18 @@
 """What a conversion changed: the exported model beside the checkpoint, on the same faces."""
 
+import copy
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
+from fer.data.preprocess import model_input
 from fer.evaluation import judge, make_table
-from fer.export.graph import Graph
+from fer.export.graph import gradients
 from fer.metrics import evaluate_table, pearson
 from fer.portable import Portable
 from fer.portable.maps import class_maps
@@ -33,8 +36,8 @@ class Proof:
         agreement: share of faces that both give the same class.
         accuracy: of the checkpoint and of the exported model, 0..1.
         calibration_error: expected calibration error of both.
-        maps: faces whose heatmaps were compared; 0 where the model gives none.
-        map_correlation: mean Pearson correlation of these; None where no map has a pattern.
+        maps: faces whose heatmaps were compared, those that have a pattern by the checkpoint; 0 where the model gives none.
+        map_correlation: mean Pearson correlation of these; None where there are none.
         data: fingerprint of the faces; empty for random pixels.
     """
 
@@ -129,25 +132,32 @@ def _random_faces() -> ByteArray:
 def _maps_compared(
     checkpoint: Checkpoint, exported: Portable, pixels: ByteArray, logits: FloatArray
 ) -> tuple[int, float | None]:
-    """Number of faces, and mean correlation of the maps of each face's class by torch and by the exported model."""
+    """Faces whose maps have a pattern by torch's own gradients, and their mean correlation with those of the exported model."""
     if exported.seal.lacks_maps:
         return 0, None
-    graph, classes, size = (
-        Graph(checkpoint.model, checkpoint.card, maps=True),
-        logits.argmax(1),
-        checkpoint.card.preprocess.size,
-    )
+    card, classes = checkpoint.card, logits.argmax(1)
+    model = copy.deepcopy(checkpoint.model).cpu()
     found = []
     for start in range(0, len(pixels), BATCH):
         part, own = pixels[start : start + BATCH], classes[start : start + BATCH]
-        with torch.no_grad():
-            _, *before = (output.numpy() for output in graph(torch.from_numpy(part)))
-        _, *after = exported.engine(part, OUTPUTS)
-        one, other = (_maps(features, weights, own, size) for features, weights in (before, after))
-        found.append(pearson(one, other))
+        inputs = model_input(torch.from_numpy(part), card.preprocess)
+        features, weights = gradients(model, card.spec.cam_layers[0], inputs)
+        before = _maps(features.numpy(), weights.numpy(), own, card.preprocess.size)
+        _, features_after, weights_after = exported.engine(part, OUTPUTS)
+        found.append(map_agreement(before, _maps(features_after, weights_after, own, card.preprocess.size)))
     patterned = np.concatenate(found)
-    patterned = patterned[~np.isnan(patterned)]
-    return len(pixels), float(patterned.mean()) if len(patterned) else None
+    return len(patterned), float(patterned.mean()) if len(patterned) else None
+
+
+def map_agreement(before: FloatArray, after: FloatArray) -> npt.NDArray[np.float64]:
+    """Correlation of each pair of maps (N, S, S); pairs that were flat before are left out, what became flat has 0.
+
+    >>> before, after = [[[0.0, 1.0]], [[0.0, 1.0]], [[0.0, 0.0]]], [[[0.0, 1.0]], [[0.0, 0.0]], [[0.0, 1.0]]]
+    >>> map_agreement(np.array(before), np.array(after))
+    array([1., 0.])
+    """
+    patterned = np.ptp(before, axis=(1, 2)) > 0
+    return np.nan_to_num(pearson(before[patterned], after[patterned]))
 
 
 def _maps(features: FloatArray, weights: FloatArray, classes: IntArray, size: int) -> FloatArray:

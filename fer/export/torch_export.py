@@ -1,7 +1,6 @@
 """``torch-export``: the traced program, for torch without this package."""
 
 import io
-import warnings
 from pathlib import Path
 
 import torch
@@ -11,6 +10,8 @@ from fer.export.format import FORMATS, Blueprint, Draft, Format
 from fer.export.onnx import FLOAT32
 from fer.files import write_whole
 from fer.portable.seal import KEY, Seal
+from fer.portable.torch_file import with_comment
+from fer.quiet import quiet
 from fer.types import FACE_SIZE
 
 
@@ -18,8 +19,7 @@ def draft(blueprint: Blueprint) -> Draft:
     """Trace once; ExportError where the network cannot be traced."""
     faces = torch.randint(0, 256, (3, 1, FACE_SIZE, FACE_SIZE), dtype=torch.uint8)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch's exporter about itself
+        with quiet():
             program = torch.export.export(
                 blueprint.graph.eval(), (faces,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False
             )
@@ -28,8 +28,9 @@ def draft(blueprint: Blueprint) -> Draft:
 
     def write(path: Path, seal: Seal) -> None:
         buffer = io.BytesIO()
-        torch.export.save(program, buffer, extra_files={KEY: seal.to_json()})
-        write_whole(path, buffer.getvalue())
+        with quiet():
+            torch.export.save(program, buffer, extra_files={KEY: seal.to_json()})
+        write_whole(path, with_comment(buffer.getvalue()))
 
     return write
 

@@ -17,7 +17,7 @@ from fer.portable.maps import class_maps
 from fer.portable.seal import Seal
 from fer.registry import Registry
 from fer.types import FACE_SIZE, ByteArray, Face, FloatArray, Heatmap, Progress, log_mean_probs
-from fer.views import TTA
+from fer.views import TTA, View
 
 #: Faces given to a runtime at once.
 BATCH = 64
@@ -70,15 +70,19 @@ class Portable:
         """The card of the checkpoint that it was made from."""
         return self.seal.card
 
+    def views(self, tta: str) -> tuple[View, ...]:
+        """The views of a test-time augmentation; ConfigError where they are no whole faces, which is all the model takes."""
+        if any(view.side != FACE_SIZE for view in TTA[tta]):
+            raise ConfigError(f"--tta {tta} needs crops, and an exported model takes whole faces; use none, flip or a .pth")
+        return TTA[tta]
+
     def answer(self, faces: ByteArray, *, tta: str = "none", progress: Progress | None = None) -> FloatArray:
         """Logits float32 (N, C) of uint8 (N, 1, 48, 48) grey faces, divided by the card's temperature.
 
         Raises:
             ConfigError: the views of ``tta`` are no whole faces, which an exported model takes only.
         """
-        views = TTA[tta]
-        if any(view.side != FACE_SIZE for view in views):
-            raise ConfigError(f"--tta {tta} needs crops, and an exported model takes whole faces; use none, flip or a .pth")
+        views = self.views(tta)
         if not len(faces):
             return np.zeros((0, len(self.card.classes)), np.float32)
         parts = []
@@ -123,7 +127,7 @@ def is_portable(name: object) -> bool:
     >>> is_portable("m.onnx"), is_portable("best.pth")
     (True, False)
     """
-    return Path(str(name)).suffix in {RUNTIMES[runtime].suffix for runtime in RUNTIMES}
+    return Path(str(name)).suffix.lower() in {RUNTIMES[runtime].suffix for runtime in RUNTIMES}
 
 
 def load(path: str | Path, *, threads: int = 0) -> Portable:
@@ -139,7 +143,7 @@ def load(path: str | Path, *, threads: int = 0) -> Portable:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"no exported model {path}; write one with fer export")
-    runtime = next((RUNTIMES[name] for name in RUNTIMES if RUNTIMES[name].suffix == path.suffix), None)
+    runtime = next((RUNTIMES[name] for name in RUNTIMES if RUNTIMES[name].suffix == path.suffix.lower()), None)
     if runtime is None:
         kinds = ", ".join(RUNTIMES[name].suffix for name in RUNTIMES)
         raise CheckpointError(f"{path}: exported models end in {kinds}; give one of these")
@@ -149,7 +153,7 @@ def load(path: str | Path, *, threads: int = 0) -> Portable:
 
 def foreign(path: Path) -> CheckpointError:
     """The error for a file of the right kind that another program wrote."""
-    return CheckpointError(f"{path}: was not written by fer export, so its classes and input are unknown; export a checkpoint")
+    return CheckpointError(f"{path}: was not written by fer export, or is cut short; export a checkpoint")
 
 
 def damaged(path: Path, what: object) -> CheckpointError:

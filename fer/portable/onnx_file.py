@@ -9,16 +9,11 @@ import numpy as np
 
 from fer.errors import CheckpointError
 from fer.portable.model import LOGITS, RUNTIMES, Engine, Runtime, damaged, foreign, parse_seal
-from fer.portable.seal import KEY, Seal
+from fer.portable.seal import KEY, NO_SUM, SUM_KEY, Seal
 from fer.types import ByteArray, FloatArray
 
 #: Optional input: true where maps are wanted; without it they are empty and cost nothing.
 EXPLAIN = "explain"
-
-#: Key of the sha256 in the metadata: over the file's bytes, with zeros in the place of the sum itself.
-SUM_KEY = "fer_sha256"
-#: What stands there before the sum is known.
-NO_SUM = "0" * 64
 
 # an entry of the metadata as protobuf writes it: the value is field 2 with 64 bytes
 _SUM = re.compile(SUM_KEY.encode() + rb"\x12\x40([0-9a-f]{64})")

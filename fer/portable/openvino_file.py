@@ -1,13 +1,40 @@
-"""``.xml`` files with their ``.bin``, run by OpenVINO; the card stands in the model's runtime information."""
+"""``.xml`` files with their ``.bin``, run by OpenVINO; card and checksum stand in the model's runtime information."""
 
+import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fer.errors import CheckpointError
 from fer.portable.model import RUNTIMES, Engine, Runtime, damaged, foreign, parse_seal
-from fer.portable.seal import KEY, Seal
+from fer.portable.seal import KEY, NO_SUM, SUM_KEY, Seal
 from fer.types import ByteArray, FloatArray
+
+# as OpenVINO writes an entry of the runtime information
+_SUM = re.compile(f'<{SUM_KEY} value="([0-9a-f]{{64}})"'.encode())
+
+
+def with_checksum(content: bytes, weights: bytes) -> bytes:
+    """An .xml with the sum of itself, zeros in the place of the sum, and of its .bin."""
+    return _SUM.sub(lambda found: found[0].replace(found[1], _checksum(content, weights).encode()), content, count=1)
+
+
+def _checksum(content: bytes, weights: bytes) -> str:
+    plain = _SUM.sub(lambda found: found[0].replace(found[1], NO_SUM.encode()), content, count=1)
+    return hashlib.sha256(plain + weights).hexdigest()
+
+
+def _check(path: Path) -> None:
+    """CheckpointError where a file has no sum or another one, or its weights are missing."""
+    content = path.read_bytes()
+    found = _SUM.search(content)
+    if found is None:
+        raise foreign(path)
+    if not path.with_suffix(".bin").is_file():
+        raise CheckpointError(f"{path}: its weights {path.with_suffix('.bin').name} are missing; keep both files together")
+    if _checksum(content, path.with_suffix(".bin").read_bytes()) != found[1].decode():
+        raise damaged(path, "its sha256 is another")
 
 
 class OpenVinoEngine:
@@ -39,9 +66,8 @@ def compiled(openvino: Any, model: Any, threads: int) -> Any:
 
 def open_openvino(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
     """Open a file and its weights; CheckpointError where it is foreign or damaged."""
+    _check(path)
     openvino = runtime_of(path)
-    if not path.with_suffix(".bin").is_file():
-        raise CheckpointError(f"{path}: its weights {path.with_suffix('.bin').name} are missing; keep both files together")
     try:
         model = openvino.Core().read_model(path)
     except RuntimeError as error:

@@ -11,6 +11,8 @@ from fer.card import Card
 SCHEMA = 1
 #: Key of the text in a file's own metadata.
 KEY = "fer"
+#: Key of the sha256 over a file, and what stands in its place before it is known.
+SUM_KEY, NO_SUM = "fer_sha256", "0" * 64
 
 
 @dataclass(frozen=True)

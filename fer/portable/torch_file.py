@@ -1,14 +1,41 @@
-"""``.pt2`` files, run by torch alone: no code of this program is needed to load one."""
+"""``.pt2`` files, run by torch alone: no code of this program is needed to load one.
 
+They are zip archives; the sha256 of all that stands before it is the end of the archive's comment.
+"""
+
+import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 from fer.errors import CheckpointError
 from fer.portable.model import OUTPUTS, RUNTIMES, Engine, Runtime, damaged, foreign, parse_seal
-from fer.portable.seal import KEY, Seal
+from fer.portable.seal import KEY, NO_SUM, Seal
+from fer.quiet import quiet
 from fer.types import ByteArray, FloatArray
+
+_MARK = b"fer_sha256:"
+
+
+def with_comment(content: bytes) -> bytes:
+    """An archive with its sum as its comment."""
+    archive = io.BytesIO(content)
+    with ZipFile(archive, "a") as file:
+        file.comment = _MARK + NO_SUM.encode()
+    before = archive.getvalue()[: -len(NO_SUM)]
+    return before + hashlib.sha256(before).hexdigest().encode()
+
+
+def _check(path: Path) -> None:
+    """CheckpointError where a file has no sum or another one."""
+    content = path.read_bytes()
+    before, total = content[: -len(NO_SUM)], content[-len(NO_SUM) :]
+    if not before.endswith(_MARK):
+        raise foreign(path)
+    if hashlib.sha256(before).hexdigest().encode() != total:
+        raise damaged(path, "its sha256 is another")
 
 
 class TorchEngine:
@@ -28,6 +55,7 @@ class TorchEngine:
 
 def open_torch(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
     """Open a file; CheckpointError where it is foreign or damaged. Threads are torch's own."""
+    _check(path)
     try:
         import torch
     except ImportError as error:
@@ -36,7 +64,8 @@ def open_torch(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
         torch.set_num_threads(threads)
     texts = {KEY: ""}
     try:
-        program = torch.export.load(path, extra_files=texts)
+        with quiet():
+            program = torch.export.load(path, extra_files=texts)
     except (RuntimeError, ValueError, KeyError, OSError, BadZipFile) as error:
         raise damaged(path, error) from error
     if not texts[KEY]:

@@ -105,7 +105,8 @@ def test_the_command_explains_the_sample_by_default_and_prints_what_it_wrote(fer
 
 def test_several_methods_targets_and_layers_give_one_picture_and_a_record_each(fer, tmp_path):
     outcome = fer(
-        "explain", "-m", "gradcam", "-m", "layercam", "--target", "all", "--layer", "each", "--out", tmp_path
+        *("explain", "-c", "custom_cnn", "-m", "gradcam", "-m", "layercam"),
+        *("--target", "all", "--layer", "each", "--out", tmp_path),
     )  # fmt: skip
     assert outcome.code == 0 and outcome.err == ""
     faces = json.loads((tmp_path / "explanations.json").read_text(encoding="utf-8"))["faces"]

@@ -1,7 +1,9 @@
 """``fer export --space``: the folder starts on its own, where neither torch nor this project is installed."""
 
+import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from gradio_client import Client, handle_file
 
 from apps.space import REQUIREMENTS
 from fer.predict import Predictor
+from fer.released import RELEASED
 from fer.samples import sample_path
 from tests.conftest import ROOT
 from tests.fer.test_export_cli import WITHOUT_TORCH
@@ -43,6 +46,16 @@ def test_the_folder_holds_what_a_space_needs(space):
     assert {line.split("==")[0] for line in (space / "requirements.txt").read_text().split()} == set(REQUIREMENTS)
     assert all(name.isascii() and " " not in name for name in (space / "packages.txt").read_text().split("\n"))
     assert [path.name for path in space.parent.iterdir()] == ["demo"]
+
+
+def test_a_strange_name_breaks_nothing(fer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "a\"b'{x}.pth"
+    shutil.copy(RELEASED / "baseline.pth", tmp_path / name)
+    assert fer("export", name, "--space", "deep/below").code == 0
+    program = (tmp_path / "deep" / "below" / "app.py").read_text(encoding="utf-8")
+    strings = [node.value for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Constant)]
+    assert name.replace(".pth", ".onnx") in strings
 
 
 def test_it_starts_from_that_folder_alone(space, tmp_path):
@@ -76,7 +89,7 @@ def test_it_starts_from_that_folder_alone(space, tmp_path):
         (["--space", "used"], "used exists already"),
         (["--space", "s", "--out", "m.onnx"], "leave out --out"),
         (["--space", "s", "--format", "openvino"], "a Space runs ONNX"),
-        (["--space", "/dev/null/s"], "/dev/null/s"),
+        (["--space", "/dev/null/s"], "/dev/null"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_leaves_nothing(words, named, fer, tmp_path, monkeypatch):

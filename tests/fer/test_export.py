@@ -293,6 +293,15 @@ def test_the_checksum_is_of_the_file_with_zeros_in_its_place():
         with_checksum(b"no place")
 
 
+@pytest.mark.parametrize(("name", "part"), [("openvino", "m.bin"), ("openvino", "m.xml"), ("torch-export", "m.pt2")])
+def test_one_changed_bit_is_noticed_in_every_kind_of_file(name, part, checkpoint, tmp_path):
+    path = tmp_path / f"m{FORMATS[name].suffix}"
+    export(checkpoint, path, name)
+    (tmp_path / part).write_bytes(changed_byte((tmp_path / part).read_bytes()))
+    with pytest.raises(CheckpointError, match=r"damaged .its sha256 is another"):
+        load(path)
+
+
 @pytest.mark.parametrize("suffix", [".xml", ".pt2"])
 def test_other_kinds_of_strange_files_are_refused(suffix, tmp_path):
     path = tmp_path / f"bad{suffix}"
@@ -305,19 +314,20 @@ def test_other_kinds_of_strange_files_are_refused(suffix, tmp_path):
 def test_a_missing_part_or_runtime_is_said(checkpoint, tmp_path, monkeypatch):
     export(checkpoint, tmp_path / "m.xml", "openvino")
     export(checkpoint, tmp_path / "m.onnx")
-    (tmp_path / "m.bin").unlink()
-    with pytest.raises(CheckpointError, match=r"weights m\.bin are missing"):
-        load(tmp_path / "m.xml")
     for module, path, words in (("openvino", "m.xml", "OpenVINO is not"), ("onnxruntime", "m.onnx", "ONNX Runtime is not")):
         monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(CheckpointError, match=f"{words} installed; pip install"):
             load(tmp_path / path)
+    weights = (tmp_path / "m.bin").rename(tmp_path / "elsewhere.bin")
+    with pytest.raises(CheckpointError, match=r"weights m\.bin are missing"):
+        load(tmp_path / "m.xml")
+    weights.rename(tmp_path / "m.bin")
     with pytest.raises(ExportError, match="OpenVINO is not installed"):
         export(checkpoint, tmp_path / "n.xml", "openvino")
     with pytest.raises(CheckpointError, match=r"no exported model .*; write one with fer export"):
         load(tmp_path / "none.onnx")
     with pytest.raises(CheckpointError, match=r"exported models end in \.onnx, \.xml, \.pt2"):
-        load(tmp_path / "m.bin" if (tmp_path / "m.bin").exists() else sample_path())
+        load(tmp_path / "m.bin")
 
 
 # what an exported model is not for

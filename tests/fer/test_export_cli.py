@@ -139,6 +139,41 @@ def test_bad_input_is_one_line(kind, fer, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.rglob("*")] == ["folder.onnx", "content"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["export", "baseline", "--opset", "99", "--out", "m.onnx"],
+        ["export", "baseline", "--opset", "0", "--out", "m.onnx"],
+        ["predict", sample_path(), "--checkpoint", "text.pt2"],
+        ["predict", sample_path(), "--checkpoint", "text.xml"],
+        ["latency", "baseline", "--threads", "0"],
+        ["latency", "baseline", "--rounds", "0"],
+        ["predict", sample_path(), "--out", "faces.parquet", "--processes", "-1"],
+    ],
+    ids=lambda words: " ".join(map(str, words)),
+)
+def test_other_programs_add_no_lines_of_their_own(words, tmp_path):
+    """In a process of its own: a test's logging would hide what a person sees."""
+    for suffix in ("pt2", "xml", "bin"):
+        (tmp_path / f"text.{suffix}").write_text("no model")
+    command = [sys.executable, "-m", "fer", *map(str, words)]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("fer: ")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("words", [["latency", "M"], ["export", "baseline"], ["explain", "--list"]], ids=" ".join)
+def test_a_missing_package_is_one_line(words, model):
+    done = without_torch(*(model if word == "M" else word for word in words))
+    assert (done.returncode, done.stdout) == (2, "")
+    first, _ = done.stderr.splitlines()  # the second is the memory
+    assert first.startswith("fer: this needs ") and first.endswith("which is not installed; pip install ferscope")
+
+
 def test_a_read_only_folder_is_one_line(fer, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
