@@ -50,12 +50,17 @@ def race(names: Sequence[str | None], threads: int, rounds: int = ROUNDS) -> tup
     Raises:
         CheckpointError: a model cannot be used.
     """
-    torch.set_num_threads(threads)
     models = [open_model(name, threads=threads) for name in names]
     sizes = [bytes_on_disk(find(name)) for name in names]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = _raced(models, rounds)
+    finally:
+        torch.set_num_threads(before)
     return tuple(
         Result(model.name, _runtime(model), size / 1e6, latency)
-        for model, size, latency in zip(models, sizes, _raced(models, rounds), strict=True)
+        for model, size, latency in zip(models, sizes, found, strict=True)
     )
 
 
