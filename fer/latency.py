@@ -75,10 +75,11 @@ def _raced(models: Sequence[Model], rounds: int) -> list[Latency]:
         for size in sizes:
             judge(model, faces[:size])
     times: dict[tuple[int, int], list[float]] = {(place, size): [] for place in range(len(models)) for size in sizes}
-    for _ in range(rounds):
-        for (place, size), found in times.items():
-            start = time.perf_counter()
-            judge(models[place], faces[:size]).sum().item()  # a GPU is waited for
-            found.append(1000 * (time.perf_counter() - start) / size)
+    for size in sizes:
+        for _ in range(rounds):
+            for place, model in enumerate(models):
+                start = time.perf_counter()
+                judge(model, faces[:size]).sum().item()  # a GPU is waited for
+                times[place, size].append(1000 * (time.perf_counter() - start) / size)
     medians = {key: statistics.median(found) for key, found in times.items()}
     return [Latency(medians[place, 1], medians[place, BATCH], torch.get_num_threads()) for place in range(len(models))]
