@@ -14,10 +14,13 @@ from fer.models.packed import PackedConvolution, packed
 
 FORMS = [(name, form) for name in MODELS for form in MODELS[name].variants if form == "small" or name == "resnet18"]
 
+#: Where with the usual seed a unit that many pixels hang on stands at the edge of being the largest of its pool.
+SEEDS = {"fast_cnn": 12}
+
 
 def network(architecture: str, form: str) -> tuple[nn.Module, torch.Tensor]:
     """A random network whose batch norms do something, and five inputs."""
-    torch.manual_seed(11)
+    torch.manual_seed(SEEDS.get(architecture, 11))
     spec = MODELS[architecture].variants[form]
     model = spec.build(len(EMOTIONS), 0.3).eval()
     for module in model.modules():
@@ -57,8 +60,8 @@ def test_gradients_flow_back_through_it(architecture):
         torch.autograd.grad(net(given)[:, 2].sum(), given)[0]
         for net, given in ((net, inputs.clone().requires_grad_()) for net in (twin, model))
     )
-    # single pixels differ where a unit stands at the edge of being on or of being the largest, so not each is compared
-    assert float((found - expected).norm()) < 2e-2 * float(expected.norm())
+    # single pixels differ where a unit stands at the edge of being on, so not each is compared
+    assert float((found - expected).norm()) < 1e-3 * float(expected.norm())
 
 
 def test_the_network_it_is_made_of_stays_as_it_was():
