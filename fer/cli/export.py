@@ -57,7 +57,7 @@ def export(
     model = load_checkpoint(checkpoint)
     name = f"{model.name}{'-int8' if chosen.calibrates else ''}{chosen.suffix}"
     evidence = _evidence(data or calibrate, calibrate or data, chosen.calibrates)
-    with workshop(space) if space else nullcontext(Path()) as folder:
+    with console.cleaned_up(), workshop(space) if space else nullcontext(Path()) as folder:
         target = folder / name if space else out or Path(name)
         with console.progress("comparing faces") as report:
             seal = write(model, target, format, evidence, opset=DEFAULT_OPSET if opset is None else opset, progress=report)

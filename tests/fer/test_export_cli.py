@@ -191,14 +191,15 @@ def test_a_default_opset_is_one_that_runtimes_know(model):
     assert opset == DEFAULT_OPSET
 
 
-def test_an_interrupted_export_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_export_leaves_nothing(sent, tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"what was there")
     words = [sys.executable, "-m", "fer", "export", "custom_cnn", "--out", tmp_path / "m.onnx"]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         deadline = time.monotonic() + 120
         while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.02)  # until its hidden folder is there
-        program.send_signal(signal.SIGINT)
+        program.send_signal(sent)
         out, err = program.communicate(timeout=120)
     assert (program.returncode, out) == (130, "")
     assert err.strip().splitlines()[-1] == "fer: stopped"
