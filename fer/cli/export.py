@@ -45,12 +45,15 @@ def export(
     """
     from apps.space import write_space
     from fer.checkpoint import load as load_checkpoint
+    from fer.errors import ConfigError
     from fer.export import DEFAULT_OPSET, FORMATS
     from fer.export import export as write
     from fer.files import workshop
     from fer.portable import load as load_portable
 
     chosen = FORMATS[format]
+    if opset is not None and not chosen.has_opset:
+        raise ConfigError(f"{format} is not written in ONNX's operators; leave out --opset")
     if space:
         space = space.resolve()
         _check_space(space, out, chosen.suffix)

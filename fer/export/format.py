@@ -39,6 +39,7 @@ class Format:
         summary: one line for a person.
         tolerance: what the conversion may change.
         calibrates: True where it needs faces.
+        has_opset: False where it is not written in ONNX's operators.
     """
 
     draft: Callable[[Blueprint], Draft]
@@ -46,6 +47,7 @@ class Format:
     summary: str
     tolerance: Tolerance
     calibrates: bool = False
+    has_opset: bool = True
 
 
 FORMATS: Registry[Format] = Registry("export format")

@@ -118,6 +118,7 @@ BAD = {
     "unknown format": (["--format", "onxn"], "onnx"),
     "opset too high": (["--opset", "99"], "opset"),
     "opset too low": (["--opset", "3"], "opset"),
+    "an opset where there is none": (["--format", "torch-export", "--opset", "18"], "leave out --opset"),
     "no such folder": (["--out", "nowhere/m.onnx"], "nowhere/m.onnx"),
     "not a folder": (["--out", "/dev/null/m.onnx"], "/dev/null/m.onnx"),
     "another suffix": (["--out", "m.pth"], ".onnx"),
