@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -90,6 +91,7 @@ def _evidence(labelled: Path | None, calibration: Path | None, calibrates: bool)
     from fer.data import load
     from fer.export import Evidence, calibration_faces
 
+    @cache
     def read(path: Path) -> Corpus:
         with console.progress("reading faces") as report:
             return load(path, report)

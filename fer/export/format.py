@@ -36,7 +36,6 @@ class Format:
     Attributes:
         draft: converts; raises ExportError where that is not possible.
         suffix: of the file.
-        summary: one line for a person.
         tolerance: what the conversion may change.
         calibrates: True where it needs faces.
         has_opset: False where it is not written in ONNX's operators.
@@ -44,7 +43,6 @@ class Format:
 
     draft: Callable[[Blueprint], Draft]
     suffix: str
-    summary: str
     tolerance: Tolerance
     calibrates: bool = False
     has_opset: bool = True

@@ -60,4 +60,4 @@ def draft(blueprint: Blueprint) -> Draft:
     return lambda path, seal: write_proto(proto, path, seal)
 
 
-FORMATS.add("onnx", Format(draft, ".onnx", "float32, for ONNX Runtime and most other runtimes", FLOAT32))
+FORMATS.add("onnx", Format(draft, ".onnx", FLOAT32))

@@ -69,4 +69,4 @@ def quantised(proto: Any, faces: ByteArray | None) -> Any:
     return answer
 
 
-FORMATS.add("onnx-int8", Format(draft, ".onnx", "8-bit integers, for ONNX Runtime: smaller and faster", INT8, calibrates=True))
+FORMATS.add("onnx-int8", Format(draft, ".onnx", INT8, calibrates=True))

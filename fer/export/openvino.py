@@ -38,4 +38,4 @@ def draft(blueprint: Blueprint) -> Draft:
     return write
 
 
-FORMATS.add("openvino", Format(draft, ".xml", "float32, for OpenVINO; the weights lie in a .bin beside it", FLOAT32))
+FORMATS.add("openvino", Format(draft, ".xml", FLOAT32))

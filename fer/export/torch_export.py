@@ -35,4 +35,4 @@ def draft(blueprint: Blueprint) -> Draft:
     return write
 
 
-FORMATS.add("torch-export", Format(draft, ".pt2", "float32, for torch without this package", FLOAT32, has_opset=False))
+FORMATS.add("torch-export", Format(draft, ".pt2", FLOAT32, has_opset=False))

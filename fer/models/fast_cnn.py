@@ -9,7 +9,7 @@ from fer.models.entry import Variant, register_model
 from fer.types import Preprocess
 
 # Channels in multiples of 32 fill the registers of 8-bit kernels. One convolution alone works at full resolution,
-# where a second one would take a fifth of all multiplications (fer latency has the milliseconds).
+# where a second one would multiply as often as one of the stages' own.
 STEM = 32
 WIDTHS = (64, 128, 256)
 

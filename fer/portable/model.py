@@ -40,12 +40,10 @@ class Runtime:
     Attributes:
         open: file and number of threads (0: as many as there are cores) → what computes, and what the file says of itself.
         suffix: of such files.
-        summary: one line for a person.
     """
 
     open: Callable[[Path, int], tuple[Engine, Seal]]
     suffix: str
-    summary: str
 
 
 #: Kinds of exported files by the name of what runs them.

@@ -85,4 +85,4 @@ def with_checksum(content: bytes) -> bytes:
     return _SUM.sub(lambda found: found[0][:-64] + total, content, count=1)
 
 
-RUNTIMES.add("onnxruntime", Runtime(open_onnx, ".onnx", "ONNX Runtime"))
+RUNTIMES.add("onnxruntime", Runtime(open_onnx, ".onnx"))

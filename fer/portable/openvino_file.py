@@ -77,4 +77,4 @@ def open_openvino(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
     return OpenVinoEngine(compiled(openvino, model, threads)), parse_seal(model.get_rt_info([KEY, "seal"]).astype(str), path)
 
 
-RUNTIMES.add("openvino", Runtime(open_openvino, ".xml", "OpenVINO"))
+RUNTIMES.add("openvino", Runtime(open_openvino, ".xml"))

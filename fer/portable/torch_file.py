@@ -73,4 +73,4 @@ def open_torch(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
     return TorchEngine(program.module()), parse_seal(texts[KEY], path)
 
 
-RUNTIMES.add("torch", Runtime(open_torch, ".pt2", "torch.export"))
+RUNTIMES.add("torch", Runtime(open_torch, ".pt2"))

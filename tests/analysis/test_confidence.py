@@ -141,14 +141,16 @@ def test_a_file_in_the_way_is_one_line(fer, saved, tmp_path):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize(("name", "adaptive"), [("custom_cnn", 0.03), (None, 0.032)], ids=["custom_cnn", "default"])
-def test_checkpoints_are_as_well_calibrated_as_chance_lets_one_see(name, adaptive):
+@pytest.mark.parametrize("name", ["custom_cnn", None], ids=["custom_cnn", "default"])
+def test_checkpoints_are_as_well_calibrated_as_chance_lets_one_see(name):
     checkpoint = checkpoints.load(name)
     found = study(evaluate_checkpoint(checkpoint, load(REAL_DATA).split("validation")))
     scaled = found.scaling.scaled
     assert found.scaling.temperature == checkpoint.card.temperature and scaled.n == 1794
     assert scaled.ece == pytest.approx(checkpoint.card.metrics["validation/held-out"]["ece"], abs=2e-3)
-    assert scaled.ece <= scaled.chance.high and scaled.adaptive_ece <= adaptive and found.cross_fitted.ece <= 0.03
+    assert scaled.ece <= scaled.chance.high and found.cross_fitted.ece <= 0.03
+    # of the default, whose other half is the easier one, all faces are asked, each by what was fitted without it
+    assert (scaled if name else found.cross_fitted).adaptive_ece <= 0.03
     assert scaled.log_loss < found.scaling.raw.log_loss and scaled.brier < found.scaling.raw.brier
     low, high = found.abstention.held_out.interval
     assert low < 0.83 and high > 0.8 and found.abstention.held_out.coverage > 0.6
