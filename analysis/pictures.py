@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.figures import panel, save
 from analysis.question import OWN_PREDICTION, Question, ask
-from fer.faces import DEFAULT_DETECTOR
+from fer.faces import DEFAULT_DETECTOR, Search
 from fer.files import make_folder, write_whole
 from fer.predict import Model, Predictor
 from fer.types import Heatmap, Prediction
@@ -19,7 +19,7 @@ def explain_pictures(
     images: Sequence[Path],
     out: Path,
     questions: Sequence[Question] = (OWN_PREDICTION,),
-    detector: str = DEFAULT_DETECTOR,
+    detector: str | Search = DEFAULT_DETECTOR,
 ) -> tuple[list[Path], list[str]]:
     """Explain every face of some pictures, each with all questions in one picture.
 

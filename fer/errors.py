@@ -11,6 +11,7 @@
     ├── WeightsError            pretrained weights cannot be fetched or do not fit
     ├── TrainingError           a run diverged or ran out of memory
     ├── InterruptedRunError     a run was stopped from outside and can be resumed
+    ├── VideoError              a camera or film cannot be opened, or ends before it should
     ├── ExportError             a model cannot be converted, or lost too much when it was
     └── OutputError             a result cannot be written
 
@@ -61,6 +62,10 @@ class InterruptedRunError(FerError):
 
 class ExportError(FerError):
     """A conversion that is not possible, or that changed the answers more than it may."""
+
+
+class VideoError(FerError):
+    """A camera, film or stream that cannot be used, or that failed while it was."""
 
 
 class OutputError(FerError):

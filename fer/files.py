@@ -1,4 +1,4 @@
-"""Writing results: completely or not at all."""
+"""Writing results: completely or not at all; and where to keep what can be made again."""
 
 import json
 import os
@@ -10,6 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from fer.errors import OutputError
+
+
+def cache_folder() -> Path:
+    """Where this program keeps what can be made or fetched again: ``$FER_CACHE`` or the user's cache folder."""
+    if named := os.environ.get("FER_CACHE"):
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("ferscope"))
 
 
 def write_whole(path: Path, data: bytes) -> None:

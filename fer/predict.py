@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from fer.errors import CheckpointError, ConfigError
-from fer.faces import DEFAULT_DETECTOR, DETECTORS, cut_faces
+from fer.faces import DEFAULT_DETECTOR, Search, cut_faces
 from fer.images import ImageInput, grey_batch, read
 from fer.portable import Portable, is_portable
 from fer.portable import load as load_portable
@@ -30,23 +30,25 @@ class Predictor:
 
     Args:
         model: file of a checkpoint or an exported model, released name, loaded model, or None for the shipped default.
-        detector: name in :data:`fer.faces.DETECTORS`.
+        detector: name in :data:`fer.faces.DETECTORS`, or a search that names the detector's model file, too.
         tta: test-time augmentation, a name in :data:`fer.views.TTA`.
 
     Raises:
         CheckpointError: the model cannot be used.
         UnknownNameError: no such detector or test-time augmentation.
+        WeightsError: the detector's model file cannot be read or fetched.
 
     >>> from fer.samples import sample_path
     >>> Predictor().predict(sample_path())[0].label
     'happy'
     """
 
-    def __init__(self, model: str | Path | Model | None = None, detector: str = DEFAULT_DETECTOR, tta: str = "none") -> None:
+    def __init__(
+        self, model: str | Path | Model | None = None, detector: str | Search = DEFAULT_DETECTOR, tta: str = "none"
+    ) -> None:
         TTA[tta]  # an unknown name is said before anything is loaded
         self.tta = tta
-        self.detector_name = detector
-        self.detector = DETECTORS[detector]()
+        self.detector = (Search(detector) if isinstance(detector, str) else detector).open()
         self.model = open_model(model) if model is None or isinstance(model, str | Path) else model
         if isinstance(self.model, Portable):
             self.model.views(tta)  # nor is anything detected for views that it cannot take
@@ -57,7 +59,7 @@ class Predictor:
         Raises:
             ImageError: the image cannot be read.
         """
-        return cut_faces(read(image), self.detector, self.detector_name)
+        return cut_faces(read(image), self.detector)
 
     def judge(self, faces: Sequence[Face]) -> tuple[Prediction, ...]:
         """One prediction a face, all in one batch."""
@@ -76,7 +78,7 @@ class Predictor:
 
     def note(self, path: Path, predictions: Sequence[Prediction]) -> str | None:
         """What a person should be told of an image's predictions, or None."""
-        if self.detector_name == "none" or not predictions[0].face.is_whole_image:
+        if self.detector.name == "none" or not predictions[0].face.is_whole_image:
             return None
         return f"{path}: no face found: whole image used"
 

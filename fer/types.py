@@ -76,11 +76,12 @@ class Face:
     """One face cut out of an image.
 
     Attributes:
-        image: uint8 (h, w, 3), RGB, the pixels inside the box.
+        image: uint8 (h, w, 3), RGB, the pixels inside the box, turned where ``angle`` is not 0.
         box: where it was cut from the original image.
         score: the detector's own confidence, ≥ 0, on the detector's own scale; 0 where nothing was detected.
         detector: name of the detector, or ``"whole image"`` where none found a face.
-        landmarks: float32 (5, 2) in pixels of the original image, or None where the detector gives none.
+        landmarks: float32 (5, 2) in pixels of ``image``, or None where the detector gives none.
+        angle: degrees by which the face leant clockwise before it was turned upright about the box's centre; 0 for none.
     """
 
     image: ByteArray
@@ -88,6 +89,7 @@ class Face:
     score: float
     detector: str
     landmarks: FloatArray | None = None
+    angle: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", _frozen(self.image, np.uint8, 3, "face image"))

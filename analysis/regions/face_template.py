@@ -127,8 +127,8 @@ def regions_of(face: Face) -> Labels:
     """int8 (48, 48) of a face brought to 48×48: by its landmarks where it has some, else the template as it is."""
     if face.landmarks is None:
         return template()
-    corner, side = (face.box.x1, face.box.y1), (face.box.width, face.box.height)
-    inside = (np.asarray(face.landmarks, dtype=np.float64) - corner + 0.5) / side * FACE_SIZE - 0.5
+    side = (face.box.width, face.box.height)
+    inside = (np.asarray(face.landmarks, dtype=np.float64) + 0.5) / side * FACE_SIZE - 0.5
     return regions_from_landmarks(inside)
 
 

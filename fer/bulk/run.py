@@ -19,7 +19,7 @@ from fer.bulk.stage import Columns, FaceStage
 from fer.bulk.store import Store
 from fer.environment import cores
 from fer.errors import DataError, InterruptedRunError
-from fer.faces import DEFAULT_DETECTOR
+from fer.faces import DEFAULT_DETECTOR, Search
 from fer.released import find
 from fer.types import Progress
 
@@ -33,7 +33,7 @@ class Bulk:
     """How pictures are gone through; ``processes`` 0 for one a core."""
 
     model: str | None = None
-    detector: str = DEFAULT_DETECTOR
+    detector: str | Search = DEFAULT_DETECTOR
     tta: str = "none"
     processes: int = 0
 
@@ -78,9 +78,9 @@ def predict_files(sources: Sequence[Path], out: Path, bulk: Bulk = DEFAULT, prog
     total, others = count(sources)
     if not total:
         raise DataError(f"no picture in {', '.join(map(str, sources))}; name pictures, or folders that hold some")
-    FaceStage(bulk.model, bulk.detector, bulk.tta)  # what is wrong with the model is said before anything is begun
+    stage = FaceStage(bulk.model, bulk.detector, bulk.tta)  # what is wrong is said before anything is begun
     weights = hashlib.sha256(find(bulk.model).read_bytes()).hexdigest()
-    store.open({"model": weights, "detector": bulk.detector, "tta": bulk.tta})
+    store.open({"model": weights, "detector": stage.detector, "tta": bulk.tta})
     done = _Done(total, progress)
     try:
         _work(sources, store, bulk, done)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer.errors import ImageError
-from fer.faces import DEFAULT_DETECTOR
+from fer.faces import DEFAULT_DETECTOR, Search
 from fer.images import grey_batch
 from fer.predict import Predictor, model_logits, open_model
 from fer.types import ByteArray, FloatArray, softmax
@@ -39,7 +39,7 @@ class FaceStage:
 
     Args:
         model: file or name, see :func:`fer.predict.open_model`.
-        detector: name in :data:`fer.faces.DETECTORS`.
+        detector: name in :data:`fer.faces.DETECTORS`, or a search.
         tta: test-time augmentation.
 
     Raises:
@@ -51,8 +51,13 @@ class FaceStage:
     (['happy'], [1], [''])
     """
 
-    def __init__(self, model: str | None = None, detector: str = DEFAULT_DETECTOR, tta: str = "none") -> None:
+    def __init__(self, model: str | None = None, detector: str | Search = DEFAULT_DETECTOR, tta: str = "none") -> None:
         self._predictor = Predictor(open_model(model, threads=1), detector, tta)
+
+    @property
+    def detector(self) -> str:
+        """Name of the detector that searches, never ``auto``."""
+        return self._predictor.detector.name
 
     def __call__(self, batch: Mapping[str, Sequence[str] | npt.NDArray[Any]]) -> Columns:
         """Rows in the order of ``batch["path"]``, a row a face.

@@ -31,7 +31,8 @@ def explain(
     layer: Annotated[
         Optional[list[str]], typer.Option(help="Module to read maps from, or each for one of every depth; repeatable.")
     ] = None,
-    detector: options.Detector = "haar",
+    detector: options.Detector = options.AUTO,
+    detector_model: options.DetectorModel = None,
     out: Annotated[Path, typer.Option(help="Folder for the pictures and explanations.json.")] = Path("explanations"),
     list_methods: Annotated[bool, typer.Option("--list", help="List the methods and leave.")] = False,
 ) -> None:
@@ -64,8 +65,9 @@ def explain(
                 written += explain_split(checkpoint_only(model), faces, out / folder, question, report)
     else:
         from analysis.pictures import explain_pictures
+        from fer.faces import Search
 
-        written, notes = explain_pictures(model, images or [sample_path()], out, asked, detector)
+        written, notes = explain_pictures(model, images or [sample_path()], out, asked, Search(detector, detector_model))
         for note in notes:
             console.say(note)
     for path in written:

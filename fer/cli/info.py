@@ -32,7 +32,7 @@ def gather() -> dict[str, Any]:
 
     import fer
     from fer import environment
-    from fer.data.cache import cache_folder
+    from fer.files import cache_folder
     from fer.released import released_names
 
     return {

@@ -13,7 +13,14 @@ Data = Annotated[
     Optional[Path],
     typer.Option("--data", "-d", help="FER-2013 zip, fer2013.csv or folder. [default: $FER_DATA, then data/]"),
 ]
-Detector = Annotated[str, typer.Option("--detector", help="Face detector: haar, or none for faces already cut out.")]
+Detector = Annotated[
+    str, typer.Option("--detector", help="Face detector: auto, haar, yunet, mediapipe, or none for faces already cut out.")
+]
+DetectorModel = Annotated[
+    Optional[Path], typer.Option("--detector-model", help="The detector's model file. [default: fetched once by its name]")
+]
+#: The default of --detector; written out, since the detectors take longer to import than a help page may.
+AUTO = "auto"
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Methods = Annotated[
     Optional[list[str]], typer.Option("--method", "-m", help="Explanation method, see fer explain --list; repeatable.")

@@ -13,6 +13,7 @@ from fer.cli import console, options
 from fer.emotions import EMOTIONS
 
 if TYPE_CHECKING:
+    from fer.bulk import Bulk
     from fer.types import Prediction
 
 app = typer.Typer(add_completion=False)
@@ -25,7 +26,8 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP, BMP, GIF or TIFF; folders with --out.")],
     checkpoint: options.Checkpoint = None,
     format: Annotated[str, typer.Option(help="table, json or csv.")] = "table",
-    detector: options.Detector = "haar",
+    detector: options.Detector = options.AUTO,
+    detector_model: options.DetectorModel = None,
     tta: options.Tta = "none",
     out: Annotated[
         Optional[Path], typer.Option("--out", "-o", help="Table to write, a row a face: .parquet or .csv; for many pictures.")
@@ -38,12 +40,16 @@ def predict(
     that cannot be read are listed beside the table in TABLE.errors.csv.
     """
     from fer.errors import ConfigError
+    from fer.faces import Search
     from fer.predict import Predictor
 
+    search = Search(detector, detector_model)
     if out:
+        from fer.bulk import Bulk
+
         if format != "table":
             raise ConfigError("--format is for what is printed; the ending of --out says what is written, .parquet or .csv")
-        _bulk(images, out, (checkpoint, detector, tta, processes or 0))
+        _bulk(images, out, Bulk(checkpoint, search, tta, processes or 0))
         return
     if processes:
         raise ConfigError("--processes belongs to --out; name a table with it")
@@ -52,7 +58,7 @@ def predict(
         raise ConfigError(f"{folders[0]} is a folder; name a table for its faces with --out FILE.parquet")
     if format not in _FORMATS:
         raise ConfigError(f"unknown format {format!r}; known: {', '.join(_FORMATS)}")
-    predictor = Predictor(checkpoint, detector, tta)
+    predictor = Predictor(checkpoint, search, tta)
     results = []
     for path in images:
         predictions = predictor.predict(path)
@@ -62,11 +68,11 @@ def predict(
     {"json": _json, "csv": _csv, "table": _table}[format](results)
 
 
-def _bulk(images: list[Path], out: Path, settings: tuple[str | None, str, str, int]) -> None:
-    from fer.bulk import Bulk, predict_files
+def _bulk(images: list[Path], out: Path, bulk: Bulk) -> None:
+    from fer.bulk import predict_files
 
     with console.progress("judging pictures") as report:
-        summary = predict_files(images, out, Bulk(*settings), report)
+        summary = predict_files(images, out, bulk, report)
     kept = f", {summary.kept:,} of them before this run" if summary.kept else ""
     console.say(f"{summary.pictures:,} pictures{kept}: {summary.faces:,} faces, {summary.unreadable:,} unreadable files")
     if summary.other_files:

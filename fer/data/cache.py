@@ -2,26 +2,18 @@
 
 import io
 import logging
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import platformdirs
 
 from fer.errors import OutputError
-from fer.files import make_folder, write_whole
+from fer.files import cache_folder, make_folder, write_whole
 
 _log = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """Where decoded data sets are kept: ``$FER_CACHE`` or the user's cache folder."""
-    return Path(os.environ.get("FER_CACHE") or platformdirs.user_cache_dir("ferscope"))
 
 
 def write_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

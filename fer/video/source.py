@@ -1,0 +1,154 @@
+"""Where frames come from: a camera, a film, a network stream."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+
+from fer.errors import VideoError
+from fer.types import ByteArray
+
+# So many reads may fail in a row before a source counts as ended: a damaged frame is skipped.
+_FAILURES = 25
+# A camera that hesitates is asked again after so many seconds; a dead stream is given up after so many milliseconds.
+_PAUSE = 0.02
+_STREAM_TIMEOUT = 10_000
+# Frames a second where a source does not say, or says what cannot be.
+_FPS, _FASTEST = 25.0, 240.0
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of a film: uint8 (H, W, 3) RGB, its number from 0, its time in seconds from the first."""
+
+    image: ByteArray
+    number: int
+    seconds: float
+
+
+class Source:
+    """Frames one after another, all of the size of the first; made by :func:`open_source`, closed by ``with``.
+
+    Attributes:
+        name: as it was given.
+        is_live: True for cameras and streams, whose frames come when they will.
+        fps: frames a second, as the source says.
+        size: width and height in pixels.
+        length: frames in all, 0 where that is not known.
+        skipped: frames that could not be read so far.
+        ended_early: what went wrong, once the frames have ended before they should; else empty.
+    """
+
+    def __init__(self, capture: cv2.VideoCapture, name: str, is_live: bool) -> None:
+        self._capture, self.name, self.is_live = capture, name, is_live
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = float(fps) if 0 < fps <= _FASTEST else _FPS
+        length = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.length = int(length) if not is_live and 0 < length < 1e9 else 0
+        self.skipped, self.ended_early = 0, ""
+        self._first = self._read()
+        if self._first is None:
+            capture.release()
+            raise VideoError(f"{name}: gives no frame that can be read; {_ADVICE[is_live]}")
+        self.size = (self._first.shape[1], self._first.shape[0])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._capture.release()
+
+    def __iter__(self) -> Iterator[Frame]:
+        number, last, start = 0, -1.0, time.monotonic()
+        image, self._first = self._first, None
+        while image is not None:
+            seconds = max(last + 1e-6, time.monotonic() - start if self.is_live else self._position(number))
+            yield Frame(_fitted(image, self.size), number, seconds)
+            number, last = number + 1, seconds
+            image = self._read()
+        self._note_end(number)
+
+    def _position(self, number: int) -> float:
+        """Time of the frame that was read last; by its number where the file does not say."""
+        said = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return float(said) if said > 0 else number / self.fps
+
+    def _read(self) -> ByteArray | None:
+        """The next frame that can be read, as RGB; None where there is none."""
+        for _ in range(_FAILURES):
+            try:
+                there, image = self._capture.read()
+            except cv2.error:  # of damaged data
+                there, image = False, None
+            if there and image is not None and image.size:
+                return _rgb(np.asarray(image, np.uint8))
+            if not self.is_live and not self.length:
+                return None
+            self.skipped += 1
+            if self.is_live:
+                time.sleep(_PAUSE)
+        return None
+
+    def _note_end(self, number: int) -> None:
+        self.skipped = max(0, self.skipped - _FAILURES)  # those of the end itself
+        if self.is_live:
+            self.ended_early = f"{self.name} gives no more frames after {number:,}; is it still connected?"
+        elif number < 0.98 * self.length - 2:  # containers count a little too many
+            self.ended_early = f"{self.name} ends after {number:,} of {self.length:,} frames: cut short or damaged"
+
+
+_ADVICE = {
+    True: "check that it is connected, that no other program uses it, and its address or number",
+    False: "give a film that OpenCV reads: MP4, AVI, MKV, MOV or WebM",
+}
+
+
+def open_source(name: str) -> Source:
+    """Open a camera by its number, a network stream by its address, or a film by its path.
+
+    Raises:
+        VideoError: it is not there, cannot be opened, or gives no frame.
+
+    >>> with open_source("film.mp4") as source:  # doctest: +SKIP
+    ...     times = [frame.seconds for frame in source]
+    """
+    if name.isdecimal():
+        return _opened(cv2.VideoCapture(int(name)), f"camera {name}", is_live=True)
+    if "://" in name:
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _STREAM_TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _STREAM_TIMEOUT]
+        return _opened(cv2.VideoCapture(name, cv2.CAP_FFMPEG, limits), name, is_live=True)
+    path = Path(name)
+    if not path.is_file():
+        what = "this is a folder; use fer predict for pictures" if path.is_dir() else "no such file; check the path"
+        raise VideoError(f"{name}: {what}, or give a camera's number or an address")
+    return _opened(cv2.VideoCapture(name), name, is_live=False)
+
+
+def _opened(capture: cv2.VideoCapture, name: str, *, is_live: bool) -> Source:
+    if not capture.isOpened():
+        capture.release()
+        raise VideoError(f"{name}: cannot be opened; {_ADVICE[is_live]}")
+    return Source(capture, name, is_live)
+
+
+def _rgb(image: ByteArray) -> ByteArray:
+    code = cv2.COLOR_GRAY2RGB if image.ndim == 2 or image.shape[2] == 1 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(image, code), np.uint8)
+
+
+def _fitted(image: ByteArray, size: tuple[int, int]) -> ByteArray:
+    """The whole picture at another size, black where its shape differs."""
+    width, height = size
+    if image.shape[:2] == (height, width):
+        return image
+    scale = min(width / image.shape[1], height / image.shape[0])
+    inner = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    small = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    right, bottom = width - inner[0] - left, height - inner[1] - top
+    return np.asarray(cv2.copyMakeBorder(small, top, bottom, left, right, cv2.BORDER_CONSTANT), np.uint8)

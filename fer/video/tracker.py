@@ -1,0 +1,226 @@
+"""Following faces from frame to frame: the whole picture is searched every few frames, the places of known faces in all others.
+
+A face keeps its number while it is followed, through short occlusions, and when it comes back soon after it has left.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from fer.faces import Detector, Find, Hint
+from fer.types import ByteArray, FloatArray
+from fer.video.likeness import likeness, look_of
+
+# Frames are searched at this longer side; whole ones at half of it.
+_SIDE = 640
+_WHOLE = 0.5
+# Smallest face that is found anew, as a share of the shorter side: 48 pixels of 480.
+_SMALLEST = 0.1
+# A known face is searched at these shares of its side, in a square so many sides wide, more after it was missed.
+_SHRINK, _GROW = 0.8, 1.25
+_AROUND, _MISSED = 1.7, 2.4
+# A find belongs to a track no farther away than this many sides.
+_REACH = 0.8
+# Finds that overlap by more are one face.
+_SAME = 0.4
+# Likeness from which on a face that comes back is the one that has left.
+_ALIKE = 0.8
+# How quickly a track takes over a new speed, look.
+_SPEED, _LOOK = 0.4, 0.1
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """How faces are followed.
+
+    Attributes:
+        every: frames from one search of the whole picture to the next.
+        confirm: frames in which a face must be found before it counts: a detector's false boxes rarely stay.
+        patience: seconds for which a face is searched where it must be, after it was found last.
+        memory: seconds after which a face that comes back has a new number.
+    """
+
+    every: int = 10
+    confirm: int = 3
+    patience: float = 1.0
+    memory: float = 10.0
+
+
+DEFAULT = Tracking()
+
+
+@dataclass(eq=False)
+class Track:
+    """One face as it is followed; pixels are those of the frame.
+
+    Attributes:
+        number: from 1, in the order of appearance.
+        find: where it was found last, moved on with its speed since.
+        found: whether it was found in this very frame.
+    """
+
+    find: Find
+    look: FloatArray
+    seen_at: float
+    number: int = 0
+    hits: int = 1
+    found: bool = True
+    velocity: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(eq=False)
+class Tracker:
+    """Frames in, tracks out; one tracker a film.
+
+    >>> from fer.faces import Search
+    >>> tracker = Tracker(Search("none").open())
+    >>> tracker.update(np.zeros((48, 64, 3), np.uint8), 0.0)
+    []
+    """
+
+    detector: Detector
+    settings: Tracking = DEFAULT
+    _tracks: list[Track] = field(default_factory=list)
+    _gone: list[Track] = field(default_factory=list)
+    _frames: int = 0
+    _numbers: int = 0
+    _last: float = 0.0
+
+    def update(self, image: ByteArray, seconds: float) -> list[Track]:
+        """The faces of the next frame: those that have been found often enough, and not been missed for too long.
+
+        Args:
+            image: uint8 (H, W, 3) RGB.
+            seconds: its time; never before that of the last frame.
+        """
+        scale = min(1.0, _SIDE / max(image.shape[:2]))
+        size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
+        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8) if scale < 1 else image
+        for track in self._tracks:
+            _move_on(track, seconds - self._last)
+        finds = [
+            find for track in self._tracks for find in self._search(small, track.find.moved(scale), missed=not track.found)
+        ]
+        if self._frames % self.settings.every == 0:
+            finds += self._search_all(small, [track.find.moved(scale) for track in self._tracks])
+        self._match([find.moved(1 / scale) for find in _distinct(finds)], image, seconds)
+        self._forget(seconds)
+        self._frames, self._last = self._frames + 1, seconds
+        return [track for track in self._tracks if track.number]
+
+    def _search(self, image: ByteArray, known: Find, *, missed: bool = False) -> list[Find]:
+        """Finds around the place where a face must be."""
+        (x, y), half = known.centre, known.side * (_MISSED if missed else _AROUND) / 2
+        x1, y1 = max(0, int(x - half)), max(0, int(y - half))
+        place = image[y1 : max(0, int(y + half)), x1 : max(0, int(x + half))]
+        if min(place.shape[:2]) < known.side * _SHRINK:
+            return []  # too little of it is inside
+        place = np.ascontiguousarray(place)
+        others = [angle for angle in (0.0, *self.detector.leans) if angle != known.angle] if missed else []
+        for angle in (known.angle, *others):  # a head that is missed may have begun to lean
+            hint = Hint(known.side * _SHRINK, known.side * _GROW, angle)
+            if found := self.detector.find(place, hint):
+                return [find.moved(1.0, x1, y1) for find in found]
+        return []
+
+    def _search_all(self, image: ByteArray, known: Sequence[Find]) -> list[Find]:
+        """Faces anywhere that are not followed yet; found in the reduced picture, placed in the whole one."""
+        size = (max(1, round(image.shape[1] * _WHOLE)), max(1, round(image.shape[0] * _WHOLE)))
+        reduced = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        # one that leans is only searched where there is none at all: it costs three searches
+        hint = Hint(min(size) * _SMALLEST, max(size)) if known or self._frames % (3 * self.settings.every) else None
+        found = [find.moved(1 / _WHOLE) for find in self.detector.find(reduced, hint)]
+        new = [find for find in found if all(overlap(find, other) < _SAME for other in known)]
+        return [(self._search(image, find) or [find])[0] for find in new]
+
+    def _match(self, finds: Sequence[Find], image: ByteArray, seconds: float) -> None:
+        """Give every find to the track that it fits best; those left over begin tracks."""
+        looks = [look_of(image, find) for find in finds]
+        pairs = [
+            (_misfit(track, find, look), t, f)
+            for t, track in enumerate(self._tracks)
+            for f, (find, look) in enumerate(zip(finds, looks, strict=True))
+            if _within_reach(track.find, find)
+        ]
+        taken: dict[int, int] = {}
+        for _, t, f in sorted(pairs):
+            if t not in taken.values() and f not in taken:
+                taken[f] = t
+        for t, track in enumerate(self._tracks):
+            track.found = t in taken.values()
+        for f, (find, look) in enumerate(zip(finds, looks, strict=True)):
+            if f in taken:
+                self._go_on(self._tracks[taken[f]], find, look, seconds)
+            else:
+                self._tracks.append(self._confirmed(Track(find, look, seconds)))
+
+    def _go_on(self, track: Track, find: Find, look: FloatArray, seconds: float) -> None:
+        step = max(1e-3, seconds - self._last)
+        moved = (new - old for new, old in zip(find.centre, track.find.centre, strict=True))
+        # its place had been moved on with its speed: what is left is the error of that speed
+        track.velocity = tuple(  # type: ignore[assignment]
+            speed + _SPEED * error / step for speed, error in zip(track.velocity, moved, strict=True)
+        )
+        track.look = track.look * np.float32(1 - _LOOK) + look * np.float32(_LOOK)
+        track.find, track.seen_at, track.hits = find, seconds, track.hits + 1
+        self._confirmed(track)
+
+    def _confirmed(self, track: Track) -> Track:
+        """The track, numbered once it was found often enough: as one that has left and looks the same, or anew."""
+        if track.number or track.hits < self.settings.confirm:
+            return track
+        old = max(self._gone, key=lambda gone: likeness(gone.look, track.look), default=None)
+        if old and likeness(old.look, track.look) >= _ALIKE:
+            self._gone.remove(old)
+            track.number = old.number
+        else:
+            self._numbers += 1
+            track.number = self._numbers
+        return track
+
+    def _forget(self, seconds: float) -> None:
+        patience = {True: self.settings.patience, False: 0.0}
+        lost = [track for track in self._tracks if seconds - track.seen_at > patience[bool(track.number)]]
+        self._tracks = [track for track in self._tracks if track not in lost]
+        self._gone = [g for g in (*self._gone, *lost) if g.number and seconds - g.seen_at <= self.settings.memory]
+
+
+def overlap(a: Find, b: Find) -> float:
+    """Intersection over union of two boxes, 0..1."""
+    width = min(a.x2, b.x2) - max(a.x1, b.x1)
+    height = min(a.y2, b.y2) - max(a.y1, b.y1)
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = ((f.x2 - f.x1) * (f.y2 - f.y1) for f in (a, b))
+    return width * height / (sum(areas) - width * height)
+
+
+def _distinct(finds: Sequence[Find]) -> list[Find]:
+    kept: list[Find] = []
+    for find in sorted(finds, key=lambda find: -find.score):
+        if all(overlap(find, other) < _SAME for other in kept):
+            kept.append(find)
+    return kept
+
+
+def _move_on(track: Track, step: float) -> None:
+    x, y = (speed * step for speed in track.velocity)
+    track.find = track.find.moved(1.0, x, y)
+    if not track.found:
+        track.velocity = (track.velocity[0] * 0.95, track.velocity[1] * 0.95)
+
+
+def _distance(a: Find, b: Find) -> float:
+    """Between centres, in sides of the larger."""
+    (x, y), (u, v) = a.centre, b.centre
+    return float(np.hypot(x - u, y - v)) / max(a.side, b.side)
+
+
+def _within_reach(known: Find, find: Find) -> bool:
+    return _distance(known, find) < _REACH and max(known.side, find.side) < 1.6 * min(known.side, find.side)
+
+
+def _misfit(track: Track, find: Find, look: FloatArray) -> float:
+    return _distance(track.find, find) + (1 - likeness(track.look, look))
