@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from fer.errors import CheckpointError, ConfigError
-from fer.faces import DEFAULT_DETECTOR, Search, cut_faces
+from fer.faces import DEFAULT_DETECTOR, Detector, Search, cut_faces
 from fer.images import ImageInput, grey_batch, read
 from fer.portable import Portable, is_portable
 from fer.portable import load as load_portable
@@ -30,7 +30,8 @@ class Predictor:
 
     Args:
         model: file of a checkpoint or an exported model, released name, loaded model, or None for the shipped default.
-        detector: name in :data:`fer.faces.DETECTORS`, or a search that names the detector's model file, too.
+        detector: name in :data:`fer.faces.DETECTORS`, a search that names the detector's model
+            file, too, or a detector that is open.
         tta: test-time augmentation, a name in :data:`fer.views.TTA`.
 
     Raises:
@@ -44,11 +45,12 @@ class Predictor:
     """
 
     def __init__(
-        self, model: str | Path | Model | None = None, detector: str | Search = DEFAULT_DETECTOR, tta: str = "none"
+        self, model: str | Path | Model | None = None, detector: str | Search | Detector = DEFAULT_DETECTOR, tta: str = "none"
     ) -> None:
         TTA[tta]  # an unknown name is said before anything is loaded
         self.tta = tta
-        self.detector = (Search(detector) if isinstance(detector, str) else detector).open()
+        search = Search(detector) if isinstance(detector, str) else detector
+        self.detector = search.open() if isinstance(search, Search) else search
         self.model = open_model(model) if model is None or isinstance(model, str | Path) else model
         if isinstance(self.model, Portable):
             self.model.views(tta)  # nor is anything detected for views that it cannot take

@@ -33,6 +33,12 @@ def exported_names() -> list[str]:
     return sorted(path.stem for path in RELEASED.glob("*.onnx"))
 
 
+def live_names() -> list[str]:
+    """All that is shipped, the fastest to answer first: exported models before checkpoints, the default's before others'."""
+    default = default_name()
+    return [*sorted(exported_names(), key=lambda name: not name.startswith(default)), *released_names()]
+
+
 def default_name() -> str:
     """Name of the checkpoint that is used where none is named."""
     try:

@@ -1,6 +1,7 @@
 """A picture with its faces boxed, numbered and labelled."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -9,13 +10,21 @@ from fer.emotions import COLOURS
 from fer.types import ByteArray, Prediction
 
 
-def draw_boxes(image: ByteArray, predictions: Sequence[Prediction]) -> ByteArray:
-    """Copy of uint8 (H, W, 3) with a box ``number label confidence`` around every face, in the label's colour."""
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=size)
+
+
+def draw_boxes(image: ByteArray, predictions: Sequence[Prediction], numbers: Sequence[int] | None = None) -> ByteArray:
+    """Copy of uint8 (H, W, 3) with a box ``number label confidence`` around every face, in the label's colour.
+
+    Faces are numbered from 1 in their order, or as ``numbers`` says.
+    """
     picture = Image.fromarray(image)
     pen = ImageDraw.Draw(picture)
     short = min(image.shape[:2])
-    line, font = max(2, short // 160), ImageFont.load_default(size=max(10, short // 28))
-    for number, prediction in enumerate(predictions, 1):
+    line, font = max(2, short // 160), _font(max(10, short // 28))
+    for number, prediction in zip(numbers or range(1, len(predictions) + 1), predictions, strict=True):
         box, colour = prediction.face.box, COLOURS[prediction.label]
         pen.rectangle((box.x1, box.y1, box.x2 - 1, box.y2 - 1), outline=colour, width=line)
         text = f"{number} {prediction.label} {prediction.confidence:.0%}"

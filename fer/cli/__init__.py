@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "train": "fer.cli.train",
     "evaluate": "fer.cli.evaluate",
     "predict": "fer.cli.predict",
+    "webcam": "fer.cli.webcam",
     "confidence": "fer.cli.confidence",
     "explain": "fer.cli.explain",
     "faithfulness": "fer.cli.faithfulness",

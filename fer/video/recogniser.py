@@ -8,7 +8,7 @@ import numpy as np
 from fer.faces import cut
 from fer.predict import Model, Predictor
 from fer.types import ByteArray, Face, FloatArray, Prediction
-from fer.video.tracker import DEFAULT, Tracker, Tracking
+from fer.video.tracker import DEFAULT, Track, Tracker, Tracking
 
 #: Time constant of the smoothing in seconds: after so long a new expression has 63 % of the weight.
 SMOOTHING = 0.5
@@ -25,13 +25,18 @@ class Seen:
         number: from 1; a face keeps it.
         prediction: the face with its smoothed probabilities.
         probs: float32 (C,), of this frame alone; of the last one in which the face was found, where it is not in this.
-        found: False where the face was missed and its box only carried on.
+        missed: seconds for which the face was not found and its box only carried on; 0 where it was found in this frame.
     """
 
     number: int
     prediction: Prediction
     probs: FloatArray
-    found: bool
+    missed: float = 0.0
+
+    @property
+    def found(self) -> bool:
+        """Whether the face was found in this very frame."""
+        return self.missed == 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +110,13 @@ class Recogniser:
         for (number, _), judged in zip(fresh, self._predictor.judge([face for _, face in fresh]), strict=True):
             self._remember(number, judged.probs, seconds)
         self._forget(seconds)
-        return Scene(seconds, tuple(sorted((self._seen(t.number, f, t.found) for t, f in faces), key=lambda seen: seen.number)))
+        found = (self._seen(track, face, seconds - track.seen_at) for track, face in faces)
+        return Scene(seconds, tuple(sorted(found, key=lambda seen: seen.number)))
 
-    def _seen(self, number: int, face: Face, found: bool) -> Seen:
-        memory = self._memories[number]
+    def _seen(self, track: Track, face: Face, missed: float) -> Seen:
+        memory = self._memories[track.number]
         logits = np.log(np.maximum(memory.smooth, _TINY))
-        return Seen(number, Prediction(face, logits, self.model.card.classes), memory.probs, found)
+        return Seen(track.number, Prediction(face, logits, self.model.card.classes), memory.probs, missed)
 
     def _remember(self, number: int, probs: FloatArray, seconds: float) -> None:
         before = self._memories.get(number)

@@ -1,11 +1,12 @@
 """The table of a film: one row a face and frame, written as they come."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from fer.emotions import EMOTIONS
 from fer.errors import OutputError
 from fer.video.recogniser import Scene, Seen
 
@@ -13,25 +14,26 @@ from fer.video.recogniser import Scene, Seen
 PLACE = ("frame", "seconds", "face", "found", "x1", "y1", "x2", "y2", "score", "label", "confidence")
 
 
-def columns(classes: tuple[str, ...]) -> list[str]:
-    """Names of the columns: place, smoothed probabilities, and with ``now_`` those of the frame alone."""
-    return [*PLACE, *classes, *(f"now_{name}" for name in classes)]
+#: All columns: place, smoothed probabilities, and with ``now_`` those of the frame alone.
+COLUMNS = (*PLACE, *EMOTIONS, *(f"now_{name}" for name in EMOTIONS))
 
 
 def row(number: int, scene: Scene, seen: Seen) -> list[str]:
-    """One face of one frame, in the order of :func:`columns`."""
+    """One face of one frame, in the order of :data:`COLUMNS`; empty where the model does not know a class."""
     p = seen.prediction
+    now = dict(zip(p.classes, map(float, seen.probs), strict=True))
     place = [number, f"{scene.seconds:.3f}", seen.number, int(seen.found), *p.face.box.as_list()]
-    probabilities = [f"{value:.4f}" for value in (*p.probs, *seen.probs)]
+    values = (known.get(name) for known in (p.probabilities, now) for name in EMOTIONS)
+    probabilities = ["" if value is None else f"{value:.4f}" for value in values]
     return [*map(str, place), f"{p.face.score:.3f}", p.label, f"{p.confidence:.4f}", *probabilities]
 
 
 class Rows:
     """The table under construction; made by :func:`write_rows`."""
 
-    def __init__(self, file: TextIO, path: Path, classes: tuple[str, ...]) -> None:
-        self._writer, self._path, self._file = csv.writer(file, lineterminator="\n"), path, file
-        self._put(columns(classes))
+    def __init__(self, file: TextIO, path: Path) -> None:
+        self._writer, self._path = csv.writer(file, lineterminator="\n"), path
+        self._put(COLUMNS)
 
     def write(self, number: int, scene: Scene) -> None:
         """Add all faces of a frame.
@@ -42,7 +44,7 @@ class Rows:
         for seen in scene.faces:
             self._put(row(number, scene, seen))
 
-    def _put(self, values: list[str]) -> None:
+    def _put(self, values: Sequence[str]) -> None:
         try:
             self._writer.writerow(values)
         except OSError as error:
@@ -50,7 +52,7 @@ class Rows:
 
 
 @contextmanager
-def write_rows(path: Path, classes: tuple[str, ...]) -> Iterator[Rows]:
+def write_rows(path: Path) -> Iterator[Rows]:
     """A table that other programs can read while it grows: whole lines reach the file, also where this program is killed.
 
     Raises:
@@ -61,7 +63,7 @@ def write_rows(path: Path, classes: tuple[str, ...]) -> Iterator[Rows]:
     except OSError as error:
         raise _unwritable(path, error) from error
     with file:
-        yield Rows(file, path, classes)
+        yield Rows(file, path)
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

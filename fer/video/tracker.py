@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from fer.faces import Detector, Find, Hint
-from fer.types import ByteArray, FloatArray
+from fer.types import ByteArray
 from fer.video.likeness import likeness, look_of
 
 # Frames are searched at this longer side; whole ones at half of it.
@@ -25,10 +25,12 @@ _AROUND, _MISSED = 1.7, 2.4
 _REACH = 0.8
 # Finds that overlap by more are one face.
 _SAME = 0.4
-# Likeness from which on a face that comes back is the one that has left.
-_ALIKE = 0.8
-# How quickly a track takes over a new speed, look.
-_SPEED, _LOOK = 0.4, 0.1
+# Likeness from which on two views are of one face.
+_ALIKE = 0.75
+# How quickly a track takes over a new speed.
+_SPEED = 0.4
+# A face that is half hidden does not look like itself: a new look is added to the known ones after so many frames only.
+_ANOTHER, _KNOWN = 30, 4
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,17 @@ class Track:
     Attributes:
         number: from 1, in the order of appearance.
         find: where it was found last, moved on with its speed since.
+        looks: how it has looked.
+        seen_at: seconds when it was found last.
         found: whether it was found in this very frame.
     """
 
     find: Find
-    look: FloatArray
+    looks: tuple[ByteArray, ...]
     seen_at: float
     number: int = 0
     hits: int = 1
+    strange: int = 0
     found: bool = True
     velocity: tuple[float, float] = (0.0, 0.0)
 
@@ -154,25 +159,27 @@ class Tracker:
             if f in taken:
                 self._go_on(self._tracks[taken[f]], find, look, seconds)
             else:
-                self._tracks.append(self._confirmed(Track(find, look, seconds)))
+                self._tracks.append(self._confirmed(Track(find, (look,), seconds)))
 
-    def _go_on(self, track: Track, find: Find, look: FloatArray, seconds: float) -> None:
+    def _go_on(self, track: Track, find: Find, look: ByteArray, seconds: float) -> None:
         step = max(1e-3, seconds - self._last)
         moved = (new - old for new, old in zip(find.centre, track.find.centre, strict=True))
         # its place had been moved on with its speed: what is left is the error of that speed
         track.velocity = tuple(  # type: ignore[assignment]
             speed + _SPEED * error / step for speed, error in zip(track.velocity, moved, strict=True)
         )
-        track.look = track.look * np.float32(1 - _LOOK) + look * np.float32(_LOOK)
         track.find, track.seen_at, track.hits = find, seconds, track.hits + 1
+        track.strange = 0 if _alike(track, look) >= _ALIKE else track.strange + 1
+        if track.strange == _ANOTHER:
+            track.looks, track.strange = (*track.looks, look)[-_KNOWN:], 0
         self._confirmed(track)
 
     def _confirmed(self, track: Track) -> Track:
         """The track, numbered once it was found often enough: as one that has left and looks the same, or anew."""
         if track.number or track.hits < self.settings.confirm:
             return track
-        old = max(self._gone, key=lambda gone: likeness(gone.look, track.look), default=None)
-        if old and likeness(old.look, track.look) >= _ALIKE:
+        old = max(self._gone, key=lambda gone: _alike(gone, track.looks[-1]), default=None)
+        if old and _alike(old, track.looks[-1]) >= _ALIKE:
             self._gone.remove(old)
             track.number = old.number
         else:
@@ -222,5 +229,9 @@ def _within_reach(known: Find, find: Find) -> bool:
     return _distance(known, find) < _REACH and max(known.side, find.side) < 1.6 * min(known.side, find.side)
 
 
-def _misfit(track: Track, find: Find, look: FloatArray) -> float:
-    return _distance(track.find, find) + (1 - likeness(track.look, look))
+def _alike(track: Track, look: ByteArray) -> float:
+    return max(likeness(known, look) for known in track.looks)
+
+
+def _misfit(track: Track, find: Find, look: ByteArray) -> float:
+    return _distance(track.find, find) + (1 - _alike(track, look))
