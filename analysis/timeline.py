@@ -38,7 +38,12 @@ def timelines(path: Path, spans: int = SPANS) -> list[Timeline]:
     Raises:
         DataError: it is no such table.
     """
-    end = max((seconds for seconds, _, _ in _rows(path)), default=0.0)
+    end, frames = 0.0, set[float]()
+    for seconds, _, _ in _rows(path):
+        end = max(end, seconds)
+        if len(frames) < 2 * spans:
+            frames.add(seconds)
+    spans = max(1, min(spans, len(frames) // 2))  # a span without a frame would look like a face that is gone
     width = max(end / spans, 1e-9)
     sums: dict[int, FloatArray] = {}
     counts: dict[int, npt.NDArray[np.int64]] = {}

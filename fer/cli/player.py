@@ -56,7 +56,7 @@ class Player:
         self._predictors = {0: first}
         self.recogniser = Recogniser(first, Tracking(every=every), smoothing)
         self.chosen, self.heatmap, self.frozen = 0, False, False
-        self._pace, self._at = 0.0, 0.0
+        self._pace, self._at, self._due = 0.0, 0.0, 0.0
 
     def look(self, frame: Frame, *, draws: bool) -> tuple[Scene, ByteArray]:
         """See a frame; the frame as it came where nothing is to be drawn."""
@@ -72,6 +72,12 @@ class Player:
         asked = Question([prediction.label for prediction in predictions])
         heatmaps = ask(self.recogniser.model, [p.face for p in predictions], asked) if predictions else ()
         return scene, draw_scene(frame.image, scene, heatmaps)
+
+    def time_left(self, lasts: float) -> float:
+        """Seconds to wait with the next frame, so that a film is not shown faster than it was made."""
+        now = time.perf_counter()
+        self._due = max(self._due + lasts, now)
+        return self._due - now
 
     def status(self) -> str:
         """Pace and model in a line."""
@@ -182,7 +188,7 @@ def _run(source: Source, wishes: Wishes, player: Player, window: Window | None) 
                 outputs.write(frame, scene, drawn)
                 if source.length:
                     report(done.frames, max(done.frames, source.length))
-                if window and _leaves(window, player, drawn):
+                if window and _leaves(window, player, drawn, 0.0 if source.is_live else 1 / source.fps):
                     break
         except KeyboardInterrupt:
             done.stopped = True
@@ -202,10 +208,10 @@ def _open_outputs(source: Source, wishes: Wishes, stack: ExitStack) -> _Outputs:
     )
 
 
-def _leaves(window: Window, player: Player, drawn: ByteArray) -> bool:
-    """Show a frame and obey the keys, for as long as it is frozen; True where the person leaves."""
+def _leaves(window: Window, player: Player, drawn: ByteArray, lasts: float) -> bool:
+    """Show a frame for as long as it lasts or is frozen, and obey the keys; True where the person leaves."""
     picture = draw_status(drawn, player.status())
-    leaves = player.press(window.show(picture))
+    leaves = player.press(window.show(picture, player.time_left(lasts)))
     while player.frozen and not leaves:
         leaves = player.press(window.show(picture, _FROZEN_WAIT))
     return leaves

@@ -28,9 +28,7 @@ def webcam(
     ] = False,
     checkpoint: Annotated[
         Optional[list[str]],
-        typer.Option(
-            "--checkpoint", "-c", help="Model, file or name; repeatable, for the keys 1-9. [default: all shipped]"
-        ),
+        typer.Option("--checkpoint", "-c", help="Model, file or name; repeatable, for the keys 1-9. [default: all shipped]"),
     ] = None,
     detector: options.Detector = options.AUTO,
     detector_model: options.DetectorModel = None,

@@ -41,6 +41,9 @@ class Window:
         """
         if self._is_open and cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
             return "q"
+        if not self._is_open:
+            cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+            cv2.resizeWindow(_TITLE, image.shape[1], image.shape[0])
         cv2.imshow(_TITLE, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         self._is_open = True
         key = cv2.waitKey(max(1, round(wait * 1000)))

@@ -26,9 +26,9 @@ class Event:
     Attributes:
         seconds: when it began.
         number: of the face.
-        what: ``appears``, ``changes`` or ``leaves``.
+        what: ``appears``, ``shows`` (a new expression that holds) or ``leaves``.
         label: its expression then; empty where none has held yet.
-        before: the expression before a change.
+        before: the expression that it showed before.
         face: how it looked; None for one that left.
     """
 
@@ -76,7 +76,7 @@ class Watch:
         elif label != state.candidate:
             state.candidate, state.since = label, now
         elif now - state.since >= HOLD:
-            events.append(Event(state.since, seen.number, "changes", label, state.label, face))
+            events.append(Event(state.since, seen.number, "shows", label, state.label, face))
             state.label, state.candidate = label, ""
         return events
 

@@ -155,7 +155,7 @@ class Tracker:
                 taken[f] = t
         for t, track in enumerate(self._tracks):
             track.found = t in taken.values()
-        for f, (find, look) in enumerate(zip(finds, looks, strict=True)):
+        for f, (find, look) in sorted(enumerate(zip(finds, looks, strict=True)), key=lambda item: item[1][0].x1):
             if f in taken:
                 self._go_on(self._tracks[taken[f]], find, look, seconds)
             else:
