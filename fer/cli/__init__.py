@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "tune": "fer.cli.tune",
     "compare-modes": "fer.cli.compare_modes",
     "models": "fer.cli.models",
+    "detectors": "fer.cli.detectors",
     "labels": "fer.cli.labels",
     "data": "fer.cli.data",
     "zoo": "fer.cli.zoo",

@@ -64,7 +64,7 @@ class Hint:
 
 @dataclass(frozen=True)
 class Margin:
-    """How the square of a FER-2013 face lies to a detector's box; measured by ``fer detectors measure --data``.
+    """How the square of a FER-2013 face lies to a detector's box; measured by ``fer detectors --measure``.
 
     Attributes:
         side: its side, in sides of the box.

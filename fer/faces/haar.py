@@ -23,7 +23,7 @@ class HaarDetector:
     """Frontal faces, upright or leaning by up to 40 degrees; the score is the cascade's last stage sum, roughly 0 to 10."""
 
     name = "haar"
-    margin = Margin(1.05, 0.01)
+    margin = Margin(1.06, 0.0)
     # those that lean are searched where no upright one is found: the cascade itself bears about 15 degrees
     leans = (-25.0, 25.0)
 
