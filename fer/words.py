@@ -22,3 +22,12 @@ def with_interval(share: float, interval: Sequence[float]) -> str:
 def number(value: float | None) -> str:
     """Four decimals, or ``undefined``."""
     return "undefined" if value is None else f"{value:.4f}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, in the plural where it is not 1.
+
+    >>> counted(1, "face"), counted(2000, "frame")
+    ('1 face', '2,000 frames')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

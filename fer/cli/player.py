@@ -20,6 +20,7 @@ from fer.video import Frame, Recogniser, Scene, Source, Tracking, open_source
 from fer.video.events import EventLog, Watch
 from fer.video.film import Film, can_copy_sound, check_film, write_film
 from fer.video.rows import Rows, write_rows
+from fer.words import counted
 
 _FROZEN_WAIT = 0.05
 # weight of the last frame in the pace that is shown
@@ -235,9 +236,9 @@ def _written(wishes: Wishes) -> list[Path]:
 
 def _summary(source: Source, done: _Done) -> str:
     pace = done.frames / max(done.spent, 1e-9)
-    parts = [f"{done.frames:,} frames, {len(done.faces):,} faces, {pace:.0f} frames a second"]
+    parts = [f"{counted(done.frames, 'frame')}, {counted(len(done.faces), 'face')}, {pace:.0f} frames a second"]
     if source.skipped:
-        parts.append(f"{source.skipped:,} frames could not be read")
+        parts.append(f"{counted(source.skipped, 'frame')} could not be read")
     if source.ended_early and not source.is_live:
         parts.append(source.ended_early)
     return "; ".join(parts)

@@ -11,6 +11,7 @@ from fer.errors import OutputError
 from fer.files import make_folder
 from fer.types import Face
 from fer.video.recogniser import Scene, Seen
+from fer.video.rows import close
 
 #: Seconds for which a new expression must hold, at no less than this probability.
 HOLD = 0.5
@@ -107,7 +108,7 @@ class EventLog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        close(self._file, self.path)
 
     def write(self, events: list[Event]) -> None:
         """Add events."""

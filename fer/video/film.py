@@ -11,7 +11,10 @@ import cv2
 from fer.errors import OutputError
 from fer.files import move_whole, workshop
 from fer.types import ByteArray
+from fer.video.opencv import open_capture, open_writer
 
+# A frame may come before its time by this share of a frame: times in files are rounded.
+_EARLY = 0.25
 # OpenCV's wheels bring these encoders.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 
@@ -26,7 +29,7 @@ class Film:
     def write(self, image: ByteArray, seconds: float) -> None:
         """Show uint8 (H, W, 3) RGB from this time on: repeated or dropped so that the film keeps time."""
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        while self.frames <= round(seconds * self._fps):
+        while self.frames <= int(seconds * self._fps + _EARLY):
             self._writer.write(bgr)
             self.frames += 1
 
@@ -55,7 +58,7 @@ def write_film(path: Path, size: tuple[int, int], fps: float, sound_of: Path | N
     check_film(path)
     with workshop(path) as folder:
         silent = folder / f"silent{path.suffix.lower()}"
-        writer = cv2.VideoWriter(str(silent), cv2.VideoWriter.fourcc(*_CODECS[path.suffix.lower()]), fps, size)
+        writer = open_writer(str(silent), _CODECS[path.suffix.lower()], fps, size)
         if not writer.isOpened():
             raise OutputError(f"cannot write {path}: OpenCV has no encoder for {size[0]}×{size[1]} {path.suffix}; use .avi")
         film = Film(writer, fps)
@@ -75,7 +78,7 @@ def can_copy_sound() -> bool:
 
 def _check(made: Path, frames: int, path: Path) -> None:
     """OpenCV says nothing where the disk is full: the film is counted before it gets its name."""
-    capture = cv2.VideoCapture(str(made))
+    capture = open_capture(str(made))
     counted = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
     capture.release()
     if counted < frames:

@@ -50,8 +50,8 @@ class Scene:
 def smoothed(before: FloatArray, now: FloatArray, step: float, constant: float) -> FloatArray:
     """Exponential moving average of probabilities: what was weighs exp(-step / constant), both in seconds.
 
-    >>> smoothed(np.float32([1, 0]), np.float32([0, 1]), 0.5, 0.5).round(3).tolist()
-    [0.3680000007152557, 0.6320000290870667]
+    >>> [f"{value:.3f}" for value in smoothed(np.float32([1, 0]), np.float32([0, 1]), 0.5, 0.5)]
+    ['0.368', '0.632']
     """
     kept = exp(-step / constant) if constant > 0 else 0.0
     return np.asarray(before * np.float32(kept) + now * np.float32(1 - kept), np.float32)

@@ -62,8 +62,18 @@ def write_rows(path: Path) -> Iterator[Rows]:
         file = path.open("w", encoding="utf-8", newline="", buffering=1)
     except OSError as error:
         raise _unwritable(path, error) from error
-    with file:
+    try:
         yield Rows(file, path)
+    finally:
+        close(file, path)
+
+
+def close(file: TextIO, path: Path) -> None:
+    """Close a table; OutputError where its last lines do not fit on the disk."""
+    try:
+        file.close()
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

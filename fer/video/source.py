@@ -12,6 +12,7 @@ import numpy as np
 
 from fer.errors import VideoError
 from fer.types import ByteArray
+from fer.video.opencv import open_capture
 
 # So many reads may fail in a row before a source counts as ended: a damaged frame is skipped.
 _FAILURES = 25
@@ -117,23 +118,25 @@ def open_source(name: str) -> Source:
     >>> with open_source("film.mp4") as source:  # doctest: +SKIP
     ...     times = [frame.seconds for frame in source]
     """
-    if name.isdecimal():
-        return _opened(cv2.VideoCapture(int(name)), f"camera {name}", is_live=True)
-    if "://" in name:
-        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _STREAM_TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _STREAM_TIMEOUT]
-        return _opened(cv2.VideoCapture(name, cv2.CAP_FFMPEG, limits), name, is_live=True)
-    path = Path(name)
-    if not path.is_file():
-        what = "this is a folder; use fer predict for pictures" if path.is_dir() else "no such file; check the path"
+    is_live = name.isdecimal() or "://" in name
+    if not is_live and not Path(name).is_file():
+        what = "this is a folder; use fer predict for pictures" if Path(name).is_dir() else "no such file; check the path"
         raise VideoError(f"{name}: {what}, or give a camera's number or an address")
-    return _opened(cv2.VideoCapture(name), name, is_live=False)
-
-
-def _opened(capture: cv2.VideoCapture, name: str, *, is_live: bool) -> Source:
+    shown = f"camera {name}" if name.isdecimal() else name
+    capture = _capture(name)
     if not capture.isOpened():
         capture.release()
-        raise VideoError(f"{name}: cannot be opened; {_ADVICE[is_live]}")
-    return Source(capture, name, is_live)
+        raise VideoError(f"{shown}: cannot be opened; {_ADVICE[is_live]}")
+    return Source(capture, shown, is_live)
+
+
+def _capture(name: str) -> cv2.VideoCapture:
+    if name.isdecimal():
+        return open_capture(int(name))
+    if "://" in name:
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _STREAM_TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _STREAM_TIMEOUT]
+        return open_capture(name, limits)
+    return open_capture(name)
 
 
 def _rgb(image: ByteArray) -> ByteArray:

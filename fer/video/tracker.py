@@ -18,6 +18,8 @@ _SIDE = 640
 _WHOLE = 0.5
 # Smallest face that is found anew, as a share of the shorter side: 48 pixels of 480.
 _SMALLEST = 0.1
+# Where no face is followed the whole picture is searched so many times more often.
+_EMPTY = 3
 # A known face is searched at these shares of its side, in a square so many sides wide, more after it was missed.
 _SHRINK, _GROW = 0.8, 1.25
 _AROUND, _MISSED = 1.7, 2.4
@@ -38,7 +40,7 @@ class Tracking:
     """How faces are followed.
 
     Attributes:
-        every: frames from one search of the whole picture to the next.
+        every: frames from one search of the whole picture to the next; a third of them while there is no face.
         confirm: frames in which a face must be found before it counts: a detector's false boxes rarely stay.
         patience: seconds for which a face is searched where it must be, after it was found last.
         memory: seconds after which a face that comes back has a new number.
@@ -108,7 +110,7 @@ class Tracker:
         finds = [
             find for track in self._tracks for find in self._search(small, track.find.moved(scale), missed=not track.found)
         ]
-        if self._frames % self.settings.every == 0:
+        if self._frames % (self.settings.every if self._tracks else max(1, self.settings.every // _EMPTY)) == 0:
             finds += self._search_all(small, [track.find.moved(scale) for track in self._tracks])
         self._match([find.moved(1 / scale) for find in _distinct(finds)], image, seconds)
         self._forget(seconds)

@@ -1,0 +1,118 @@
+"""Films that are written: whole or not at all, in time, with their sound."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from fer.errors import OutputError
+from fer.video import film as filming
+from fer.video import open_source
+from fer.video.film import write_film
+from tests.conftest import needs
+
+GREY = np.full((48, 64, 3), 120, np.uint8)
+
+
+def lengths(path):
+    """Codec type → seconds, by ffprobe."""
+    words = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_type,duration", "-of", "json", str(path)]
+    streams = json.loads(subprocess.run(words, capture_output=True, check=True, text=True).stdout)["streams"]
+    return {stream["codec_type"]: float(stream["duration"]) for stream in streams}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_what_is_written_can_be_read(tmp_path, suffix):
+    path = tmp_path / f"film{suffix}"
+    with write_film(path, (64, 48), 20.0) as film:
+        for number in range(10):
+            film.write(GREY + np.uint8(10 * number), number / 20)
+    with open_source(str(path)) as source:
+        assert [round(frame.image.mean()) for frame in source] == pytest.approx([120 + 10 * n for n in range(10)], abs=4)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_film_keeps_time_whatever_the_pace_of_its_frames(tmp_path):
+    """Half the frames for a second, then twice as many: two seconds at 20 frames a second are 40 frames."""
+    times = [n / 10 for n in range(10)] + [1 + n / 40 for n in range(40)]
+    with write_film(tmp_path / "film.mp4", (64, 48), 20.0) as film:
+        for seconds in times:
+            film.write(GREY, seconds)
+    assert film.frames == 40
+
+
+def test_an_interrupted_film_is_closed_and_playable(tmp_path):
+    path = tmp_path / "film.mp4"
+    with pytest.raises(KeyboardInterrupt), write_film(path, (64, 48), 20.0) as film:
+        for number in range(7):
+            film.write(GREY, number / 20)
+        raise KeyboardInterrupt
+    with open_source(str(path)) as source:
+        assert sum(1 for _ in source) == 7
+    assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_a_film_without_a_frame_is_not_written(tmp_path):
+    with write_film(tmp_path / "film.mp4", (64, 48), 20.0):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("film.gif", r"unknown kind of film; known: \.mp4, \.avi, \.mkv"),
+        ("film", "unknown kind"),
+        ("nowhere/film.mp4", "no such folder"),
+        ("folder.mp4", "it is one itself"),
+    ],
+)
+def test_what_cannot_be_written_is_an_expected_error(tmp_path, name, says):
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(OutputError, match=says), write_film(tmp_path / name, (64, 48), 20.0):
+        pass
+
+
+def test_a_full_disk_is_noticed_though_opencv_says_nothing(tmp_path, monkeypatch):
+    def lose(path):
+        path.write_bytes(path.read_bytes()[:200])
+
+    real = filming._check
+    monkeypatch.setattr(filming, "_check", lambda made, frames, path: (lose(made), real(made, frames, path)))
+    full = pytest.raises(OutputError, match="of 5 frames arrived; is the disk full")
+    with full, write_film(tmp_path / "film.mp4", (64, 48), 20.0) as film:
+        for number in range(5):
+            film.write(GREY, number / 20)
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs("ffmpeg")
+def test_the_sound_of_the_origin_is_kept(tmp_path):
+    origin, path = tmp_path / "origin.mp4", tmp_path / "film.mp4"
+    with write_film(tmp_path / "silent.mp4", (64, 48), 20.0) as film:
+        for number in range(40):
+            film.write(GREY, number / 20)
+    tone = ["-f", "lavfi", "-i", "sine=frequency=440:duration=2", "-i", str(tmp_path / "silent.mp4")]
+    subprocess.run(["ffmpeg", "-v", "error", *tone, "-map", "1:v", "-map", "0:a", "-c:v", "copy", str(origin)], check=True)
+    with write_film(path, (64, 48), 20.0, sound_of=origin) as film:
+        for number in range(40):
+            film.write(GREY, number / 20)
+    assert lengths(path) == pytest.approx({"video": 2.0, "audio": 2.0}, abs=0.1)
+
+
+@needs("ffmpeg")
+def test_a_film_without_sound_stays_so(tmp_path):
+    for name, origin in (("a.mp4", None), ("b.mp4", tmp_path / "a.mp4")):
+        with write_film(tmp_path / name, (64, 48), 20.0, sound_of=origin) as film:
+            for number in range(20):
+                film.write(GREY, number / 20)
+    assert lengths(tmp_path / "b.mp4") == pytest.approx({"video": 1.0})
+
+
+def test_without_ffmpeg_the_film_is_written_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with write_film(tmp_path / "film.mp4", (64, 48), 20.0, sound_of=tmp_path / "origin.mp4") as film:
+        film.write(GREY, 0.0)
+    assert (tmp_path / "film.mp4").stat().st_size > 0

@@ -1,0 +1,281 @@
+"""``fer webcam`` from a source to its files: films made here, and a patched camera."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from fer.emotions import EMOTIONS
+from fer.released import live_names
+from fer.video import Tracking, open_source
+from fer.video import source as sources
+from fer.video.recogniser import SMOOTHING
+from tests.conftest import needs
+from tests.video import films
+from tests.video.films import rows_of
+from tests.video.test_source import Capture
+
+MODEL = "fast_cnn-int8"
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """A face that is there, leaves, and comes back; in its way another one, for a while."""
+
+    def there(n):
+        return (40 + 1.0 * n, 60) if n < 60 or n >= 90 else None
+
+    def other(n):
+        return (190, 30) if 30 <= n < 80 else None
+
+    pictures = films.frames(120, (films.head("other"), other), (films.head(), there))
+    return films.write(tmp_path_factory.mktemp("films") / "film.mp4", pictures)
+
+
+def test_a_film_becomes_a_film_a_table_timelines_and_events(fer, film, tmp_path):
+    out, table = tmp_path / "out.mp4", tmp_path / "faces.csv"
+    outcome = fer("webcam", "--source", film, "-o", out, "--csv", table, "--record-events", "--no-show", "-c", MODEL)
+    assert outcome.code == 0
+    assert outcome.out.split() == [
+        str(path)
+        for path in (
+            out,
+            table,
+            tmp_path / "faces-timelines" / "face-1.png",
+            tmp_path / "faces-timelines" / "face-2.png",
+            tmp_path / "faces-events" / "events.csv",
+        )
+    ]
+    assert "120 frames, 2 faces, " in outcome.err
+    with open_source(str(out)) as source, open_source(str(film)) as before:
+        assert (source.size, source.length) == (before.size, 120)
+        pairs = [(a.image.astype(int), b.image.astype(int)) for a, b in zip(source, before, strict=True)]
+    own = rows_of(table)
+    drawn = {int(row["frame"]) for row in own if row["face"] == "1" and row["found"] == "1"}
+    assert len(drawn) > 60
+    changed = [np.abs(a - b).max(axis=2) > 90 for a, b in pairs]  # a box, and not only the codec's noise
+    assert all(changed[number].sum() > 200 for number in drawn)
+    assert changed[0].sum() < 50
+    events = [(row["face"], row["event"], row["label"]) for row in rows_of(tmp_path / "faces-events" / "events.csv")]
+    assert events[:2] == [("1", "appears", ""), ("1", "shows", "happy")]
+    assert {event[0] for event in events} == {"1", "2"}
+
+
+def test_the_table_is_what_single_frames_say(fer, film, tmp_path):
+    from fer.predict import Predictor
+    from fer.types import Box, Face
+
+    fer("webcam", "--source", film, "--csv", tmp_path / "faces.csv", "--no-show", "-c", MODEL, "--detector", "haar")
+    with open_source(str(film)) as source:
+        images = [frame.image for frame in source]
+    predictor, checked = Predictor(MODEL, "none"), 0
+    for row in rows_of(tmp_path / "faces.csv")[::9]:
+        box = Box(*(int(row[name]) for name in ("x1", "y1", "x2", "y2")))
+        if row["found"] == "0":
+            continue
+        face = Face(images[int(row["frame"])][box.y1 : box.y2, box.x1 : box.x2], box, 1.0, "haar")
+        (alone,) = predictor.judge([face])
+        assert [float(row[f"now_{name}"]) for name in EMOTIONS] == pytest.approx(alone.probs.tolist(), abs=1e-4)
+        checked += 1
+    assert checked >= 5
+
+
+@pytest.mark.parametrize("model", [MODEL, "fast_cnn"])
+def test_heatmaps_lie_over_the_faces(fer, film, tmp_path, model):
+    for name, words in (("plain.mp4", []), ("mapped.mp4", ["--heatmap"])):
+        fer("webcam", "--source", film, "-o", tmp_path / name, "--no-show", "--seconds", "1", "-c", model, *words)
+    with open_source(str(tmp_path / "plain.mp4")) as plain, open_source(str(tmp_path / "mapped.mp4")) as mapped:
+        (*_, (a, b)) = zip((f.image for f in plain), (f.image for f in mapped), strict=True)
+    differs = np.abs(a.astype(int) - b.astype(int)).max(axis=2) > 40
+    assert differs[75:135, 100:160].mean() > 0.3  # the face
+    assert differs[:, 220:].mean() < 0.02
+
+
+def test_it_leaves_after_the_seconds_it_was_given(fer, film, tmp_path):
+    outcome = fer("webcam", "--source", film, "-o", tmp_path / "out.avi", "--no-show", "--seconds", "1", "-c", MODEL)
+    assert "26 frames" in outcome.err
+    with open_source(str(tmp_path / "out.avi")) as source:
+        assert source.length == 26
+
+
+def test_without_a_screen_and_a_wish_it_says_so_and_writes_files(fer, film, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    outcome = fer("webcam", "--source", film, "--seconds", "0.5", "-c", MODEL)
+    assert outcome.code == 0
+    assert outcome.out.split()[:2] == ["film-faces.mp4", "film-faces.csv"]
+    assert "there is no screen to show a window on" in outcome.err
+    assert (tmp_path / "film-faces.mp4").is_file() and (tmp_path / "film-faces.csv").is_file()
+
+
+@pytest.fixture
+def unplugged(monkeypatch):
+    """A camera that fails after 20 frames."""
+    pictures = [p[..., ::-1] for p in films.frames(20, (films.head(), films.still))]
+    monkeypatch.setattr(sources, "_capture", lambda name: Capture(pictures, fps=25.0))
+    monkeypatch.setattr(sources, "_PAUSE", 0.0)
+
+
+def test_an_unplugged_camera_is_an_error_and_its_files_are_whole(fer, unplugged, tmp_path):
+    outcome = fer("webcam", "-o", tmp_path / "out.mp4", "--csv", tmp_path / "faces.csv", "--no-show", "-c", MODEL)
+    assert outcome.code == 2
+    assert "fer: camera 0 gives no more frames after 20; is it still connected? What was written is complete" in outcome.err
+    assert outcome.out.split()[:2] == [str(tmp_path / "out.mp4"), str(tmp_path / "faces.csv")]
+    with open_source(str(tmp_path / "out.mp4")) as source:
+        assert sum(1 for _ in source) >= 1
+    assert {row["face"] for row in rows_of(tmp_path / "faces.csv")} <= {"1"}
+
+
+def test_a_film_that_is_cut_short_is_gone_through_as_far_as_it_goes(fer, film, tmp_path):
+    whole = films.write(tmp_path / "film.mkv", films.frames(60, (films.head(), films.still)))
+    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    outcome = fer("webcam", "--source", whole, "-o", tmp_path / "out.mp4", "--no-show", "-c", MODEL)
+    assert outcome.code == 0
+    assert "of 60 frames: cut short or damaged" in outcome.err
+    with open_source(str(tmp_path / "out.mp4")) as source:
+        assert 5 < sum(1 for _ in source) < 55
+
+
+BAD = {
+    "no camera": (["--source", "97"], "camera 97: cannot be opened"),
+    "no film": (["--source", "nothing.mp4"], "nothing.mp4: no such file"),
+    "kind of film": (["--source", "FILM", "-o", "out.gif"], "unknown kind of film"),
+    "folder of the film": (["--source", "FILM", "-o", "nowhere/out.mp4"], "no such folder"),
+    "folder of the table": (["--source", "FILM", "--csv", "nowhere/out.csv"], "cannot write"),
+    "full disk": (["--source", "FILM", "--csv", "/dev/full"], "cannot write /dev/full"),
+    "model": (["--source", "FILM", "-c", "nothing.pth"], "no checkpoint nothing.pth"),
+    "detector": (["--source", "FILM", "--detector", "mtcnn"], "unknown detector 'mtcnn'"),
+    "every": (["--source", "FILM", "--every", "0"], "--every"),
+    "smoothing": (["--source", "FILM", "--smoothing", "-1"], "--smoothing"),
+}
+
+
+@pytest.mark.parametrize(("words", "says"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_one_line(fer, film, tmp_path, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    model = [] if "-c" in words else ["-c", MODEL]
+    outcome = fer("webcam", "--no-show", *model, *(film if word == "FILM" else word for word in words))
+    assert outcome.code == 2
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("fer: ")]
+    assert says in line
+    assert not list(tmp_path.glob("*.mp4"))
+
+
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_stopped_from_outside_the_files_are_whole(tmp_path, sign, code):
+    long = films.write(tmp_path / "long.mp4", list(films.frames(100, (films.head(), films.still))) * 20)
+    words = ["--source", long, "-o", tmp_path / "out.mp4", "--csv", tmp_path / "faces.csv", "--no-show", "-c", MODEL]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fer", "webcam", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / "faces.csv").is_file() or (tmp_path / "faces.csv").stat().st_size < 20_000:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(sign)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "stopped; what was written is complete up to there" in err
+    with open_source(str(tmp_path / "out.mp4")) as source:
+        count = sum(1 for _ in source)
+    rows = rows_of(tmp_path / "faces.csv")
+    assert 0 < len(rows) <= count < 2000
+    assert None not in rows[-1].values()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_the_help_says_what_smoothing_tracking_and_timelines_are(fer):
+    text = " ".join(fer("webcam", "--help").out.split())
+    for words in ("keeps its number", "averaged over time", "timeline", "q leaves, space freezes", "docs/live.md"):
+        assert words in text
+
+
+def test_defaults_in_the_help_are_those_of_the_library():
+    import inspect
+
+    from fer.cli.webcam import webcam
+
+    defaults = {name: p.default for name, p in inspect.signature(webcam).parameters.items()}
+    assert (defaults["every"], defaults["smoothing"]) == (Tracking().every, SMOOTHING)
+
+
+def test_the_fastest_released_model_comes_first():
+    assert live_names()[0] == MODEL
+    assert set(live_names()) >= {"fast_cnn", "custom_cnn", "baseline"}
+
+
+@needs("Xvfb", "xdotool")
+def test_the_window_obeys_its_keys(film, tmp_path):
+    """A real window on a real screen: h, a number, space, and q."""
+    display = f":{90 + os.getpid() % 900}"
+    screen = subprocess.Popen(["Xvfb", display, "-screen", "0", "800x600x24"], stderr=subprocess.DEVNULL)
+    environment = os.environ | {"DISPLAY": display}
+    long = films.write(tmp_path / "long.mp4", list(films.frames(100, (films.head(), films.still))) * 10)
+    words = ["--source", long, "--csv", tmp_path / "faces.csv", "-c", MODEL, "-c", "fast_cnn-four", "--show"]
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fer", "webcam", *map(str, words)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+        def lines():
+            table = tmp_path / "faces.csv"
+            return table.read_text(encoding="utf-8").count("\n") if table.is_file() else 0
+
+        _wait(lambda: lines() > 5, 60)  # before, a window was only tried out
+        window = _wait(lambda: _said(environment, "search", "--name", "^fer$"), 60)
+
+        def press(key):
+            subprocess.run(["xdotool", "key", "--window", window, key], env=environment, capture_output=True, check=True)
+
+        press("2")  # the model of four classes leaves the columns of others empty
+        _wait(lambda: rows_of(tmp_path / "faces.csv")[-2]["sad"] == "", 60)
+        press("space")
+        _wait(lambda: _still(lines), 30)
+        press("space")
+        frozen = lines()
+        _wait(lambda: lines() > frozen, 30)
+        press("h")
+        press("q")
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert "frames, 1 face, " in err
+        assert int(rows_of(tmp_path / "faces.csv")[-1]["frame"]) < 999
+    finally:
+        process.kill()
+        screen.kill()
+        process.communicate()
+        screen.wait()
+
+
+def _said(environment, *words):
+    done = subprocess.run(["xdotool", *words], env=environment, capture_output=True, text=True, check=False)
+    return done.stdout.split("\n")[0]
+
+
+def _still(count):
+    before = count()
+    time.sleep(0.5)
+    return count() == before
+
+
+def _wait(ready, seconds):
+    end = time.monotonic() + seconds
+    while not (answer := ready()):
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.1)
+    return answer
+
+
+def test_a_screen_that_cannot_be_reached_is_no_screen(monkeypatch):
+    from fer.cli.window import can_show
+
+    monkeypatch.setenv("DISPLAY", ":4711")
+    assert not can_show()
