@@ -16,7 +16,7 @@ _PACKAGES = ("fer", "analysis", "apps")
 _COPIED = ("*.py", "*.jpg")
 
 #: What the page imports where the model is an ONNX, pinned to what it was measured with.
-REQUIREMENTS = ("matplotlib", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
+REQUIREMENTS = ("matplotlib", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "platformdirs")
 
 _APP = '''"""The page of this Space: `python app.py`."""
 

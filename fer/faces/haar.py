@@ -20,7 +20,7 @@ _STEP = 1.1
 
 
 class HaarDetector:
-    """Frontal faces, upright or leaning by up to 40 degrees; the score is the cascade's last stage sum, roughly 0 to 10."""
+    """Frontal faces, upright or leaning by up to 30 degrees; the score is the cascade's last stage sum, roughly 0 to 10."""
 
     name = "haar"
     margin = Margin(1.06, 0.0)
@@ -92,11 +92,12 @@ def _load(path: Path | None) -> cv2.CascadeClassifier:
     path = path or cascade_file()
     if path is None:
         raise FerError(f"OpenCV {cv2.__version__} has no Haar cascades; {CASCADE_CURE}")
+    cascade = cv2.CascadeClassifier()
     try:
-        cascade = cv2.CascadeClassifier(str(path))
+        is_one = cascade.load(str(path))
     except cv2.error:
-        cascade = cv2.CascadeClassifier()
-    if cascade.empty():
+        is_one = False
+    if not is_one:
         raise FerError(
             f"{path}: OpenCV reads no cascade from it; give a Haar or LBP cascade as .xml, or leave out --detector-model"
         )

@@ -30,7 +30,11 @@ class YuNetDetector:
     leans: tuple[float, ...] = ()
 
     def __init__(self, model: Path | None = None) -> None:
-        self._model = model or FILE.fetch()
+        self._path = model or FILE.fetch()
+        try:
+            self._model = np.frombuffer(self._path.read_bytes(), np.uint8)
+        except OSError as error:
+            raise WeightsError(f"{self._path}: cannot be read ({error.strerror}); check its permissions") from error
         self._local = threading.local()  # its input size is part of its state
         self._net()
 
@@ -54,15 +58,17 @@ class YuNetDetector:
         try:
             _, rows = net.detect(cv2.cvtColor(padded, cv2.COLOR_RGB2BGR))
         except cv2.error as error:
-            raise _unusable(self._model) from error
+            raise _unusable(self._path) from error
         return [] if rows is None else [_find(row).moved(1 / scale) for row in rows if np.isfinite(row).all()]
 
     def _net(self) -> cv2.FaceDetectorYN:
         if not hasattr(self._local, "net"):
             try:
-                self._local.net = cv2.FaceDetectorYN.create(str(self._model), "", (_BLOCK, _BLOCK), _SCORE, _OVERLAP)
+                self._local.net = cv2.FaceDetectorYN.create(
+                    "onnx", self._model, np.empty(0, np.uint8), (_BLOCK, _BLOCK), _SCORE, _OVERLAP
+                )
             except cv2.error as error:
-                raise _unusable(self._model) from error
+                raise _unusable(self._path) from error
         net: cv2.FaceDetectorYN = self._local.net
         return net
 
