@@ -231,7 +231,7 @@ def test_another_checkpoint_changes_the_verdict_on_the_same_picture(page):
     expect(page.locator("#note")).to_contain_text("1 face found")
     before = page.locator(".face-title").first.inner_text()
     page.locator("#checkpoint input").click()
-    page.get_by_role("option", name=default_name()).click()
+    page.get_by_role("option", name=default_name(), exact=True).click()
     expect(page.locator(".face-title").first).not_to_have_text(before)
     (prediction,) = Predictor().predict(sample_path())
     expect(page.locator(".face-title").first).to_contain_text(f"{prediction.label}, {prediction.confidence:.0%}")
