@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from analysis.figures.scene import draw_scene, draw_status, shown
-from analysis.question import Question, ask
+from analysis.figures.scene import draw_status
+from analysis.live import drawn
 from fer.cli import console
 from fer.cli.window import Window, can_show
-from fer.errors import FerError, InterruptedRunError, VideoError
+from fer.errors import FerError, InterruptedRunError, OutputError, VideoError
 from fer.faces import Search
 from fer.predict import Predictor, open_model
 from fer.types import ByteArray
@@ -69,10 +69,7 @@ class Player:
         self._at = now
         if not draws:
             return scene, frame.image
-        predictions = [seen.prediction for seen in shown(scene)] if self.heatmap else []
-        asked = Question([prediction.label for prediction in predictions])
-        heatmaps = ask(self.recogniser.model, [p.face for p in predictions], asked) if predictions else ()
-        return scene, draw_scene(frame.image, scene, heatmaps)
+        return scene, drawn(frame.image, scene, self.recogniser.model, maps=self.heatmap)
 
     def time_left(self, lasts: float) -> float:
         """Seconds to wait with the next frame, so that a film is not shown faster than it was made."""
@@ -114,6 +111,9 @@ def play(name: str, wishes: Wishes, player: Player) -> None:
         OutputError: a wish cannot be written.
         InterruptedRunError: Ctrl-C; what was written is complete.
     """
+    for path in (wishes.film, wishes.table):
+        if path and path.exists() and Path(name).exists() and path.samefile(name):
+            raise OutputError(f"{path} is the source itself; choose another name for what is written")
     if wishes.film:
         check_film(wishes.film)
     with open_source(name) as source:

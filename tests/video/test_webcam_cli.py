@@ -145,6 +145,8 @@ BAD = {
     "no camera": (["--source", "97"], "camera 97: cannot be opened"),
     "no film": (["--source", "nothing.mp4"], "nothing.mp4: no such file"),
     "kind of film": (["--source", "FILM", "-o", "out.gif"], "unknown kind of film"),
+    "its own source": (["--source", "FILM", "-o", "FILM"], "is the source itself"),
+    "its own source as a table": (["--source", "FILM", "--csv", "FILM"], "is the source itself"),
     "folder of the film": (["--source", "FILM", "-o", "nowhere/out.mp4"], "no such folder"),
     "folder of the table": (["--source", "FILM", "--csv", "nowhere/out.csv"], "cannot write"),
     "full disk": (["--source", "FILM", "--csv", "/dev/full"], "cannot write /dev/full"),
