@@ -5,24 +5,22 @@ Run ``python apps/gradio_app.py``; ``--help`` lists the options.
 
 import argparse
 import contextlib
-import html
 import io
 import os
 import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import gradio as gr
-from gradio.data_classes import ImageData
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone runs without being installed
 
-from apps.look import SIDE, FaceCard, look, predictor
+from apps import live_tab, look_tab
+from apps.look import predictor
 from fer.errors import FerError
-from fer.released import default_name, released_names
-from fer.samples import sample_path
+from fer.released import default_name, live_names, released_names
 
 TITLE = "ferscope: expressions, explained"
 NOTICE = (
@@ -37,6 +35,9 @@ _CSS = """
 .gradio-container {max-width: 1180px !important; margin: auto}
 #notice, .caption {font-size: 0.9em; opacity: 0.85}
 .face-title {font-size: 1.3em}
+.screen {min-height: 360px; background: #8883; border-radius: 8px; overflow: hidden}
+.screen img {width: 100%; display: block}
+#live-note .wrap, #live .wrap {display: none}
 """
 
 
@@ -51,62 +52,23 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
     """
     first = checkpoint or default_name()
     predictor(first)  # a bad checkpoint is said at start, and the first visitor does not wait
-    # visitors see names, not this machine's folders
-    choices = [(Path(name).stem, name) for name in dict.fromkeys([first, *released_names()])]
+    choices = _named([first, *released_names()])
+    # without a wish the fastest answers the camera
+    live = [checkpoint, *live_names()] if checkpoint else live_names()
     demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_DELETE_CACHE)
     with demo:
         gr.Markdown(f"# {TITLE}")
         gr.Markdown(NOTICE, elem_id="notice")
-        cards: gr.State = gr.State(())
-        with gr.Row():
-            with gr.Column():
-                picture = gr.Image(
-                    sources=["upload", "webcam", "clipboard"], type="filepath", label="Picture", height=360,
-                    elem_id="picture", alt_text="the picture to judge",
-                )  # fmt: skip
-                # Gradio would open the file before our decoder does, and die on a bad one without a message
-                picture.preprocess = _uploaded_path  # type: ignore[method-assign]
-                chosen = gr.Dropdown(choices, value=first, label="Checkpoint", elem_id="checkpoint")
-                gr.Examples([[str(sample_path())]], [picture], label="Example: Eileen Collins (NASA, public domain)")
-            with gr.Column():
-                boxed = gr.Image(
-                    label="Faces", interactive=False, height=360, buttons=["download", "fullscreen"],
-                    elem_id="boxed", alt_text="the picture with its faces boxed",
-                )  # fmt: skip
-                note = gr.Markdown("Upload a picture, take a snapshot, or paste one.", elem_id="note")
-        gr.render(inputs=[cards])(_show_cards)
-        gr.on([picture.change, chosen.change], _look, [picture, chosen], [boxed, note, cards], api_name="look")
+        with gr.Tab("Look", id="look"):
+            look_tab.build(choices, first)
+        with gr.Tab("Live", id="live"):
+            live_tab.build(_named(live), live[0])
     return demo
 
 
-def _uploaded_path(payload: ImageData | None) -> str | None:
-    return payload.path if payload else None
-
-
-def _look(path: str | None, checkpoint: str) -> tuple[Any, str, tuple[FaceCard, ...]]:
-    if not path:
-        return None, "Upload a picture, take a snapshot, or paste one.", ()
-    try:
-        result = look(path, checkpoint)
-    except FerError as error:
-        # visitors learn nothing of this machine's folders, and a file's name must not act as HTML
-        message = html.escape(str(error).replace(path, Path(path).name))
-        raise gr.Error(message, print_exception=False) from error
-    return result.boxed, result.note, result.cards
-
-
-def _show_cards(cards: Sequence[FaceCard]) -> None:
-    for card in cards:
-        with gr.Row(elem_classes="face"):
-            with gr.Column(scale=0, min_width=SIDE, elem_classes="heatmap-column"):
-                gr.ImageSlider(
-                    (card.face, card.overlay), show_label=False, height=SIDE, width=SIDE, interactive=False,
-                    buttons=["download", "fullscreen"], elem_classes="heatmap",
-                )  # fmt: skip
-                gr.Markdown("face ↔ where the network looks", elem_classes="caption")
-            with gr.Column():
-                gr.Markdown(f"**{card.title}**", elem_classes="face-title")
-                gr.Label(card.probabilities, num_top_classes=3, label="Top 3", show_heading=False, elem_classes="top3")
+def _named(models: Sequence[str]) -> list[tuple[str, str]]:
+    """What visitors see and what it stands for: names, not this machine's folders."""
+    return [(Path(name).stem, name) for name in dict.fromkeys(models)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

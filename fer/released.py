@@ -35,8 +35,8 @@ def exported_names() -> list[str]:
 
 def live_names() -> list[str]:
     """All that is shipped, the fastest to answer first: exported models before checkpoints, the default's before others'."""
-    default = default_name()
-    return [*sorted(exported_names(), key=lambda name: not name.startswith(default)), *released_names()]
+    exported = sorted(exported_names(), key=lambda name: not name.startswith(default_name()))
+    return [*exported, *released_names()]
 
 
 def default_name() -> str:

@@ -144,10 +144,10 @@ class Tracker:
 
     def _match(self, finds: Sequence[Find], image: ByteArray, seconds: float) -> None:
         """Give every find to the track that it fits best; those left over begin tracks."""
-        looks = [look_of(image, find) for find in finds]
+        looks, tracks = [look_of(image, find) for find in finds], list(self._tracks)
         pairs = [
             (_misfit(track, find, look), t, f)
-            for t, track in enumerate(self._tracks)
+            for t, track in enumerate(tracks)
             for f, (find, look) in enumerate(zip(finds, looks, strict=True))
             if _within_reach(track.find, find)
         ]
@@ -155,11 +155,11 @@ class Tracker:
         for _, t, f in sorted(pairs):
             if t not in taken.values() and f not in taken:
                 taken[f] = t
-        for t, track in enumerate(self._tracks):
+        for t, track in enumerate(tracks):
             track.found = t in taken.values()
         for f, (find, look) in sorted(enumerate(zip(finds, looks, strict=True)), key=lambda item: item[1][0].x1):
             if f in taken:
-                self._go_on(self._tracks[taken[f]], find, look, seconds)
+                self._go_on(tracks[taken[f]], find, look, seconds)
             else:
                 self._tracks.append(self._confirmed(Track(find, (look,), seconds)))
 
@@ -180,9 +180,12 @@ class Tracker:
         """The track, numbered once it was found often enough: as one that has left and looks the same, or anew."""
         if track.number or track.hits < self.settings.confirm:
             return track
-        old = max(self._gone, key=lambda gone: _alike(gone, track.looks[-1]), default=None)
+        absent = [*self._gone, *(other for other in self._tracks if other.number and not other.found)]
+        old = max(absent, key=lambda other: _alike(other, track.looks[-1]), default=None)
         if old and _alike(old, track.looks[-1]) >= _ALIKE:
-            self._gone.remove(old)
+            for others in (self._gone, self._tracks):
+                if old in others:
+                    others.remove(old)
             track.number = old.number
         else:
             self._numbers += 1

@@ -58,11 +58,17 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def url(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Gradio keeps what visitors send."""
+    return tmp_path_factory.mktemp("uploads")
+
+
+@pytest.fixture(scope="module")
+def url(checkpoint: Path, uploads: Path) -> Iterator[str]:
     """Address of ``python apps/gradio_app.py``, running as a person would start it."""
     port = free_port()
     command = ["apps/gradio_app.py", "--no-share", "--port", str(port), "--checkpoint", str(checkpoint)]
-    env = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("uploads"))}
+    env = {**os.environ, "GRADIO_TEMP_DIR": str(uploads)}
     with subprocess.Popen(
         [sys.executable, *command], cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as program:
@@ -309,3 +315,47 @@ def test_a_file_of_the_machine_that_was_not_uploaded_is_not_read(url, checkpoint
 def test_a_checkpoint_that_is_not_offered_is_not_read(url, tmp_path):
     other = save_random(tmp_path / "other.pth", seed=3)
     assert "event: error" in call(url, None, str(other))
+
+
+# the camera
+
+
+def go_live(page: Page) -> None:
+    page.get_by_role("tab", name="Live").click()
+    page.locator("#camera").get_by_text("Click to Access Webcam").click()
+    page.wait_for_function("() => (document.querySelector('#camera video')?.videoWidth || 0) > 0")
+    page.locator("#camera").get_by_text("Record").click()
+
+
+def live_face(page: Page) -> np.ndarray:
+    source = page.locator("#live img").get_attribute("src")
+    read = "async source => Array.from(new Uint8Array(await (await fetch(source)).arrayBuffer()))"
+    with Image.open(io.BytesIO(bytes(page.evaluate(read, source)))) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def test_a_camera_streams_and_its_face_is_followed(page, url):
+    go_live(page)
+    expect(page.locator("#live-note")).to_contain_text("1 face: ")
+    expect(page.locator("#live-note")).to_contain_text("updates a second")
+    plain = live_face(page)
+    assert plain.shape == (480, 640, 3)
+    assert any((np.abs(plain - ImageColor.getrgb(colour)).max(axis=2) < 40).sum() > 200 for colour in COLOURS.values())
+    page.locator("#live-maps input").check()
+    page.wait_for_timeout(1500)
+    expect(page.locator("#live-note")).to_contain_text("1 face: ")
+    page.locator("#camera").get_by_text("Stop").click()
+
+
+def test_no_frame_of_a_camera_touches_the_disk(page, url, uploads):
+    before = set(uploads.rglob("*"))
+    go_live(page)
+    expect(page.locator("#live-note")).to_contain_text("1 face: ")
+    page.wait_for_timeout(1500)
+    assert set(uploads.rglob("*")) == before
+    page.locator("#camera").get_by_text("Stop").click()
+
+
+def test_the_stream_is_not_offered_to_programs(url):
+    with urllib.request.urlopen(f"{url}gradio_api/info", timeout=30) as answer:
+        assert set(json.load(answer)["named_endpoints"]) == {"/look"}

@@ -189,3 +189,9 @@ def test_a_head_that_begins_to_lean_is_still_followed():
     found = follow([turned(picture, min(25.0, n / 1.5)) for n, picture in enumerate(upright)])
     assert numbers(found) == {1}
     assert found[-1][1].angle == 25.0
+
+
+def test_a_face_that_jumps_takes_its_number_along():
+    """As over a line that loses frames: found anew elsewhere while it is still searched at its old place."""
+    found = follow(films.frames(60, (films.head(), lambda n: (5, 20) if n < 30 else (190, 110))))
+    assert found[25].keys() == found[55].keys() == numbers(found) == {1}
