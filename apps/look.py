@@ -1,5 +1,7 @@
-"""What the page shows of a picture: boxed faces, and a card of verdict and heatmap for each."""
+"""What the page shows of a picture: boxed faces, and a card of verdict, reasons and heatmap for each."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -8,33 +10,71 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from analysis.figures.boxes import draw_boxes
-from analysis.figures.overlay import overlay
-from analysis.question import Question, ask
+from analysis.figures.overlay import overlay, resized
+from analysis.figures.panel import caption
+from analysis.pictures import record
+from analysis.question import DEFAULT_METHOD, Question, ask
+from analysis.regions.face_template import REGIONS, regions_of
+from analysis.regions.shares import region_shares
 from fer.images import read
+from fer.portable import Portable
 from fer.predict import Predictor
-from fer.types import ByteArray, Prediction
+from fer.types import FACE_SIZE, ByteArray, Face, Heatmap, Prediction
+from fer.words import counted
 
 #: Side in pixels of the square in which a face and its overlay are shown.
 SIDE = 320
+# A face of fewer pixels is enlarged to what the network reads.
+_SMALL = FACE_SIZE
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a visitor wants to know of a picture.
+
+    Attributes:
+        checkpoint: what judges it.
+        method: of the heatmaps.
+        target: the class that is explained; empty for what each face is taken for.
+        against: the class that it is set against; empty for none.
+        threshold: confidence below which a face is said to be unsure.
+    """
+
+    checkpoint: str
+    method: str = DEFAULT_METHOD
+    target: str = ""
+    against: str = ""
+    threshold: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class FaceCard:
-    """One face for display: verdict in words, probabilities, and face and overlay as uint8 (320, 320, 3)."""
+    """One face for display.
+
+    Attributes:
+        title: verdict in words.
+        probabilities: of all classes.
+        face, overlay: uint8 (320, 320, 3), the face and the heatmap over it.
+        caption: what the heatmap explains, by which method.
+        regions: region of the face → share of the heatmap; empty where the map is.
+    """
 
     title: str
     probabilities: dict[str, float]
     face: ByteArray
     overlay: ByteArray
+    caption: str
+    regions: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A judged picture: uint8 (H, W, 3) with boxes, a note in words, a card for every face."""
+    """A judged picture: uint8 (H, W, 3) with boxes, a note in words, a card for every face, and all of it as JSON."""
 
     boxed: ByteArray
     note: str
     cards: tuple[FaceCard, ...]
+    json: str
 
 
 @cache
@@ -43,31 +83,58 @@ def predictor(checkpoint: str) -> Predictor:
     return Predictor(checkpoint)
 
 
-def look(path: str | Path, checkpoint: str) -> Look:
+def methods(checkpoint: str) -> tuple[str, ...]:
+    """Names of the explanation methods that a checkpoint can be asked for, the quickest of each kind first."""
+    if isinstance(predictor(checkpoint).model, Portable):
+        return (DEFAULT_METHOD,)
+    from analysis.explain import METHODS
+
+    return tuple(METHODS)
+
+
+def look(path: str | Path, wish: Wish) -> Look:
     """Detect, judge and explain every face of a picture file.
 
     Raises:
-        FerError: the picture or the checkpoint cannot be read.
+        ImageError: the picture cannot be read.
+        CheckpointError: the checkpoint cannot.
+        ConfigError: the wish does not fit the checkpoint, as a class set against itself.
     """
-    model = predictor(checkpoint)
+    model = predictor(wish.checkpoint)
     image = read(path)
     predictions = model.predict(image)
-    heatmaps = ask(model.model, [p.face for p in predictions], Question([p.label for p in predictions]))
-    cards = tuple(
-        FaceCard(_title(number, p), p.probabilities, _square(p.face.image), _square(overlay(p.face.image, heatmap)))
-        for number, (p, heatmap) in enumerate(zip(predictions, heatmaps, strict=True), 1)
-    )
-    return Look(draw_boxes(image, predictions), _note(predictions), cards)
+    target = wish.target or [prediction.label for prediction in predictions]
+    heatmaps = ask(model.model, [p.face for p in predictions], Question(target, wish.method, wish.against or None))
+    pairs = list(zip(predictions, heatmaps, strict=True))
+    cards = tuple(_card(number, *pair, wish.threshold) for number, pair in enumerate(pairs, 1))
+    records = [record(*pair) for pair in pairs]
+    told = {"checkpoint": model.model.name, "weights_sha256": model.model.card.weights_sha256, "faces": records}
+    return Look(draw_boxes(image, predictions), _note(predictions), cards, json.dumps(told, indent=1))
 
 
-def _title(number: int, prediction: Prediction) -> str:
-    return f"{number}. {prediction.label}, {prediction.confidence:.0%}"
+def _card(number: int, prediction: Prediction, heatmap: Heatmap, threshold: float) -> FaceCard:
+    face = prediction.face
+    unsure = "unsure, perhaps " if prediction.confidence < threshold else ""
+    title = f"{number}. {unsure}{prediction.label}, {prediction.confidence:.0%}{_doubt(face)}"
+    pictures = _square(face.image), _square(overlay(face.image, heatmap))
+    return FaceCard(title, prediction.probabilities, *pictures, caption(heatmap), _regions(face, heatmap))
 
 
-def _note(predictions: tuple[Prediction, ...]) -> str:
+def _regions(face: Face, heatmap: Heatmap) -> dict[str, float]:
+    values = resized(heatmap, FACE_SIZE, FACE_SIZE)
+    mass = region_shares(values[None], regions_of(face)).mass[0]
+    return {} if np.isnan(mass).any() else {name: float(share) for name, share in zip(REGIONS, mass, strict=True)}
+
+
+def _doubt(face: Face) -> str:
+    small = max(face.image.shape[:2]) < _SMALL
+    return f" (a face of {face.box.width}×{face.box.height} pixels is too small to be sure)" if small else ""
+
+
+def _note(predictions: Sequence[Prediction]) -> str:
     if predictions[0].face.is_whole_image:
         return "No face found: the whole image is used."
-    return "1 face found." if len(predictions) == 1 else f"{len(predictions)} faces found."
+    return f"{counted(len(predictions), 'face')} found."
 
 
 def _square(image: ByteArray) -> ByteArray:

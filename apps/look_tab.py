@@ -1,5 +1,6 @@
-"""The tab for one picture: upload, snapshot, clipboard or example; verdict and heatmap of every face."""
+"""The tab for one picture: upload, snapshot, clipboard or example; verdict, heatmap and reasons for every face."""
 
+import base64
 import html
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import ImageData
 
-from apps.look import SIDE, FaceCard, look
+from analysis.question import DEFAULT_METHOD
+from apps.look import SIDE, FaceCard, Wish, look, methods
+from fer.emotions import EMOTIONS
 from fer.errors import FerError
 from fer.samples import sample_path
 
@@ -31,32 +34,81 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
             )  # fmt: skip
             # Gradio would open the file before our decoder does, and die on a bad one without a message
             picture.preprocess = _uploaded_path  # type: ignore[method-assign]
-            chosen = gr.Dropdown(list(choices), value=first, label="Checkpoint", elem_id="checkpoint")
             gr.Examples([[str(sample_path())]], [picture], label="Example: Eileen Collins (NASA, public domain)")
+            chosen, method, target, against = _questions(choices, first)
+            threshold = gr.Slider(0, 1, 0, step=0.05, label="Say “unsure” below this confidence", elem_id="threshold")
         with gr.Column():
             boxed = gr.Image(
                 label="Faces", interactive=False, height=360, buttons=["download", "fullscreen"],
                 elem_id="boxed", alt_text="the picture with its faces boxed",
             )  # fmt: skip
             note = gr.Markdown(_ASK, elem_id="note")
+            download = gr.HTML(elem_id="download")
     gr.render(inputs=[cards])(_show_cards)
-    gr.on([picture.change, chosen.change], _look, [picture, chosen], [boxed, note, cards], api_name="look")
+    inputs, outputs = [picture, chosen, method, target, against, threshold], [boxed, note, cards, download]
+    asked = [picture.change, method.input, target.input, against.input, threshold.release]
+    gr.on(asked, _look, inputs, outputs, api_name="look", api_description=_look.__doc__)
+    changed = chosen.input(_method_of, [chosen, method], method, api_visibility="private")
+    changed.then(_look, inputs, outputs, api_visibility="private")
+
+
+def _questions(choices: Sequence[tuple[str, str]], first: str) -> tuple[gr.Dropdown, ...]:
+    """Pickers of checkpoint, method, class, and the class that it is set against."""
+    with gr.Row():
+        chosen = gr.Dropdown(list(choices), value=first, label="Checkpoint", elem_id="checkpoint")
+        method = gr.Dropdown(list(methods(first)), value=DEFAULT_METHOD, label="Method of the heatmap", elem_id="method")
+    with gr.Row():
+        target = gr.Dropdown([("what it sees", ""), *EMOTIONS], value="", label="Why", elem_id="target")
+        against = gr.Dropdown([("anything else", ""), *EMOTIONS], value="", label="and not", elem_id="against")
+    return chosen, method, target, against
 
 
 def _uploaded_path(payload: ImageData | None) -> str | None:
     return payload.path if payload else None
 
 
-def _look(path: str | None, checkpoint: str) -> tuple[Any, str, tuple[FaceCard, ...]]:
-    if not path:
-        return None, _ASK, ()
+def _method_of(checkpoint: str, method: str) -> Any:
+    """The methods that a checkpoint knows; the one that was chosen stays where it can."""
     try:
-        result = look(path, checkpoint)
+        known = methods(checkpoint)
+    except FerError as error:
+        raise gr.Error(html.escape(str(error)), print_exception=False) from error
+    return gr.Dropdown(list(known), value=method if method in known else DEFAULT_METHOD)
+
+
+def _look(
+    path: str | None,
+    checkpoint: str,
+    method: str = DEFAULT_METHOD,
+    target: str = "",
+    against: str = "",
+    threshold: float = 0.0,
+) -> tuple[Any, str, tuple[FaceCard, ...], str]:
+    """Judge and explain every face of a picture: the picture with boxes, a note, and a link that holds all figures as JSON.
+
+    Args:
+        path: the picture.
+        checkpoint: one of those offered.
+        method: of the heatmaps.
+        target: class that is explained; empty for what each face is taken for.
+        against: class that it is set against; empty for none.
+        threshold: confidence below which a face is said to be unsure.
+    """
+    if not path:
+        return None, _ASK, (), ""
+    try:
+        result = look(path, Wish(checkpoint, method, target, against, threshold))
     except FerError as error:
         # visitors learn nothing of this machine's folders, and a file's name must not act as HTML
         message = html.escape(str(error).replace(path, Path(path).name))
         raise gr.Error(message, print_exception=False) from error
-    return result.boxed, result.note, result.cards
+    return result.boxed, result.note, result.cards, _link(result.json)
+
+
+def _link(text: str) -> str:
+    """The figures inside the link itself: nothing is stored for them."""
+    data = base64.b64encode(text.encode()).decode()
+    return f'<a download="faces.json" href="data:application/json;base64,{data}">Download all figures and maps as JSON</a>'
 
 
 def _show_cards(cards: Sequence[FaceCard]) -> None:
@@ -67,7 +119,11 @@ def _show_cards(cards: Sequence[FaceCard]) -> None:
                     (card.face, card.overlay), show_label=False, height=SIDE, width=SIDE, interactive=False,
                     buttons=["download", "fullscreen"], elem_classes="heatmap",
                 )  # fmt: skip
-                gr.Markdown("face ↔ where the network looks", elem_classes="caption")
+                gr.Markdown(f"face ↔ where the network looks ({card.caption})", elem_classes="caption")
             with gr.Column():
                 gr.Markdown(f"**{card.title}**", elem_classes="face-title")
                 gr.Label(card.probabilities, num_top_classes=3, label="Top 3", show_heading=False, elem_classes="top3")
+            with gr.Column():
+                gr.Markdown("**Where it looks**" if card.regions else "The heatmap is empty: nothing here speaks for it.")
+                if card.regions:
+                    gr.Label(card.regions, num_top_classes=4, label="Regions", show_heading=False, elem_classes="regions")

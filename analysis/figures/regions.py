@@ -17,8 +17,8 @@ from matplotlib.patches import Patch
 
 from analysis.averages import RIGHT, WRONG, Average
 from analysis.means import Mean
-from analysis.regions import Group, RegionReport
 from analysis.regions.face_template import REGION_COLOURS, REGIONS, Labels, Points, label_at, template
+from analysis.regions.report import Group, RegionReport
 from analysis.regions.verdicts import Verdict
 from fer.types import FACE_SIZE, ByteArray, FloatArray
 

@@ -14,9 +14,9 @@ from analysis.figures import save
 from analysis.figures.gallery import rgb
 from analysis.figures.overlay import overlay
 from analysis.perturbation import Scores
-from analysis.regions import Covered, RegionReport, check_tables, look
 from analysis.regions.effects import occlusion_effects
 from analysis.regions.face_template import Labels, regions_of_crops, template
+from analysis.regions.report import Covered, RegionReport, check_tables, look
 from analysis.sampling import balanced
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet

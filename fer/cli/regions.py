@@ -12,7 +12,7 @@ from fer.cli import console, options
 if TYPE_CHECKING:
     from analysis.explain import HeatmapTable
     from analysis.means import Mean
-    from analysis.regions import Group, RegionReport
+    from analysis.regions.report import Group, RegionReport
     from fer.checkpoint import Checkpoint
     from fer.data import Corpus
     from fer.types import PredictionTable
@@ -69,7 +69,7 @@ def regions(
 
 def _saved(folder: Path, model: Checkpoint, split: str, method: str | None) -> tuple[PredictionTable, HeatmapTable]:
     from analysis.passes import load_pass
-    from analysis.regions import check_tables
+    from analysis.regions.report import check_tables
     from fer.errors import ConfigError
 
     table, heatmaps = load_pass(folder, model)

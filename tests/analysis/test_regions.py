@@ -13,8 +13,8 @@ from analysis.averages import averages
 from analysis.explain import HeatmapTable, Question, explain_set
 from analysis.figures import regions as figures
 from analysis.passes import load_pass, save_pass
-from analysis.regions import Covered, check_tables, look
 from analysis.regions.face_template import ANCHORS, REGION_COLOURS, REGIONS, regions_from_landmarks, template
+from analysis.regions.report import Covered, check_tables, look
 from analysis.regions.study import Plan, cover_sample, study, write
 from analysis.sampling import balanced
 from fer import checkpoint as checkpoints

@@ -1,12 +1,15 @@
 """What the page shows of a picture, without a browser."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from apps.look import SIDE, look
+from analysis.regions.face_template import REGIONS, regions_of
+from apps.look import SIDE, Wish, look, methods
 from fer.emotions import COLOURS, EMOTIONS
-from fer.errors import CheckpointError, ImageError
+from fer.errors import CheckpointError, ConfigError, ImageError
 from fer.images import read
 from fer.predict import Predictor
 from fer.samples import sample_path
@@ -18,7 +21,7 @@ def checkpoint(checkpoint_file):
 
 
 def test_the_sample_gives_one_boxed_face_with_label_confidence_and_heatmap(checkpoint):
-    shown = look(sample_path(), checkpoint)
+    shown = look(sample_path(), Wish(checkpoint))
     (prediction,) = Predictor(checkpoint).predict(sample_path())
     assert shown.note == "1 face found."
     (card,) = shown.cards
@@ -32,7 +35,7 @@ def test_the_sample_gives_one_boxed_face_with_label_confidence_and_heatmap(check
 
 
 def test_face_and_overlay_are_squares_of_one_size_that_differ(checkpoint):
-    (card,) = look(sample_path(), checkpoint).cards
+    (card,) = look(sample_path(), Wish(checkpoint)).cards
     assert card.face.shape == card.overlay.shape == (SIDE, SIDE, 3)
     assert card.face.dtype == card.overlay.dtype == np.uint8
     assert np.abs(card.face.astype(int) - card.overlay).mean() > 5
@@ -41,7 +44,7 @@ def test_face_and_overlay_are_squares_of_one_size_that_differ(checkpoint):
 def test_two_faces_give_two_cards_from_left_to_right(checkpoint, tmp_path):
     one = read(sample_path())
     Image.fromarray(np.hstack([one, one[:, ::-1]])).save(tmp_path / "two.png")
-    shown = look(tmp_path / "two.png", checkpoint)
+    shown = look(tmp_path / "two.png", Wish(checkpoint))
     assert shown.note == "2 faces found."
     assert [card.title.split(".")[0] for card in shown.cards] == ["1", "2"]
     left, right = (card.face.astype(int) for card in shown.cards)
@@ -51,7 +54,7 @@ def test_two_faces_give_two_cards_from_left_to_right(checkpoint, tmp_path):
 def test_a_picture_without_a_face_is_judged_whole_and_said_so(checkpoint, tmp_path):
     slope = np.tile(np.linspace(40, 200, 300).astype(np.uint8), (150, 1))
     Image.fromarray(slope).save(tmp_path / "slope.png")
-    shown = look(tmp_path / "slope.png", checkpoint)
+    shown = look(tmp_path / "slope.png", Wish(checkpoint))
     assert "no face found" in shown.note.lower() and "whole image" in shown.note
     (card,) = shown.cards
     assert card.face.shape == (SIDE, SIDE, 3)
@@ -62,12 +65,12 @@ def test_a_picture_without_a_face_is_judged_whole_and_said_so(checkpoint, tmp_pa
 
 def test_a_face_already_cut_out_works(checkpoint, tmp_path):
     Image.fromarray(read(sample_path())[60:250, 140:330]).convert("L").resize((48, 48)).save(tmp_path / "crop.png")
-    shown = look(tmp_path / "crop.png", checkpoint)
+    shown = look(tmp_path / "crop.png", Wish(checkpoint))
     assert shown.boxed.shape == (48, 48, 3) and len(shown.cards) == 1
 
 
 def test_another_checkpoint_says_something_else(save_two):
-    one, other = (look(sample_path(), path).cards[0].probabilities for path in save_two)
+    one, other = (look(sample_path(), Wish(path)).cards[0].probabilities for path in save_two)
     assert one != other
 
 
@@ -81,9 +84,64 @@ def save_two(tmp_path):
 def test_a_file_that_is_no_picture_is_an_expected_error(checkpoint, tmp_path):
     (tmp_path / "a.jpg").write_text("no picture", encoding="utf-8")
     with pytest.raises(ImageError, match=r"a\.jpg"):
-        look(tmp_path / "a.jpg", checkpoint)
+        look(tmp_path / "a.jpg", Wish(checkpoint))
 
 
 def test_a_checkpoint_that_is_not_there_is_an_expected_error():
     with pytest.raises(CheckpointError, match="nowhere"):
-        look(sample_path(), "nowhere")
+        look(sample_path(), Wish("nowhere"))
+
+
+def test_a_class_can_be_asked_for_and_set_against_another(checkpoint):
+    wishes = Wish(checkpoint), Wish(checkpoint, target="sad", against="happy")
+    (own,), (other,) = (look(sample_path(), wish).cards for wish in wishes)
+    assert other.caption == "gradcam: sad, not happy"
+    assert np.abs(own.overlay.astype(int) - other.overlay).mean() > 1
+    assert own.probabilities == other.probabilities
+
+
+def test_a_class_that_is_set_against_itself_is_an_expected_error(checkpoint):
+    with pytest.raises(ConfigError):
+        look(sample_path(), Wish(checkpoint, target="sad", against="sad"))
+
+
+def test_another_method_gives_another_map(checkpoint):
+    (card,) = look(sample_path(), Wish(checkpoint, "layercam")).cards
+    assert card.caption.startswith("layercam: ")
+    assert "layercam" in methods(checkpoint)
+
+
+def test_an_exported_model_knows_one_method():
+    assert methods("fast_cnn-int8") == ("gradcam",)
+
+
+def test_regions_are_the_shares_of_the_map():
+    """By another way: the map enlarged, counted region by region."""
+    shown = look(sample_path(), Wish("fast_cnn-int8"))
+    (prediction,) = Predictor("fast_cnn-int8").predict(sample_path())
+    (heatmap,) = Predictor("fast_cnn-int8").model.explain([prediction.face], prediction.label)
+    labels, values = regions_of(prediction.face), np.asarray(heatmap.values)
+    for name, share in shown.cards[0].regions.items():
+        assert share == pytest.approx(values[labels == REGIONS.index(name)].sum() / values.sum(), abs=0.01)
+    assert sum(shown.cards[0].regions.values()) == pytest.approx(1)
+
+
+def test_below_the_threshold_the_verdict_is_unsure():
+    sure, unsure = (look(sample_path(), Wish("fast_cnn-int8", threshold=value)).cards[0].title for value in (0.5, 0.99))
+    assert sure == "1. happy, 96%"
+    assert unsure == "1. unsure, perhaps happy, 96%"
+
+
+def test_a_tiny_face_is_said_to_be_too_small(tmp_path):
+    Image.fromarray(read(sample_path())[60:250, 140:330]).resize((30, 30)).save(tmp_path / "tiny.png")
+    (card,) = look(tmp_path / "tiny.png", Wish("fast_cnn-int8")).cards
+    assert "a face of 30×30 pixels is too small to be sure" in card.title
+
+
+def test_the_json_holds_all_figures_and_maps():
+    shown = look(sample_path(), Wish("fast_cnn-int8"))
+    told = json.loads(shown.json)
+    assert told["checkpoint"] == "fast_cnn-int8"
+    (face,) = told["faces"]
+    assert face["probabilities"] == pytest.approx(shown.cards[0].probabilities)
+    assert np.array(face["heatmap"]).shape == (48, 48)
