@@ -23,12 +23,12 @@ class Timeline:
 
     Attributes:
         number: of the face.
-        seconds: float64 (T,), middle of each span.
+        edges: float64 (T + 1,), seconds at which the spans begin and end.
         probs: float32 (T, 7), mean of the smoothed probabilities; NaN where the face was not found.
     """
 
     number: int
-    seconds: npt.NDArray[np.float64]
+    edges: npt.NDArray[np.float64]
     probs: FloatArray
 
 
@@ -38,29 +38,50 @@ def timelines(path: Path, spans: int = SPANS) -> list[Timeline]:
     Raises:
         DataError: it is no such table.
     """
-    end, frames = 0.0, set[float]()
-    for seconds, _, _ in _rows(path):
-        end = max(end, seconds)
-        if len(frames) < 2 * spans:
-            frames.add(seconds)
-    spans = max(1, min(spans, len(frames) // 2))  # a span without a frame would look like a face that is gone
-    width = max(end / spans, 1e-9)
-    sums: dict[int, FloatArray] = {}
-    counts: dict[int, npt.NDArray[np.int64]] = {}
-    for seconds, number, values in _rows(path):
-        at = min(spans - 1, int(seconds / width))
-        if number not in sums:
-            sums[number] = np.zeros((spans, len(EMOTIONS)), np.float32)
-            counts[number] = np.zeros(spans, np.int64)
-        sums[number][at] += values
-        counts[number][at] += 1
-    middles = np.asarray((np.arange(spans) + 0.5) * width, np.float64)
-    with np.errstate(invalid="ignore"):
-        return [Timeline(n, middles, np.asarray(sums[n] / counts[n][:, None], np.float32)) for n in sorted(sums)]
+    frames, last = 0, 0.0
+    for row in _rows(path):
+        frames, last = max(frames, row.frame + 1), max(last, row.seconds)
+    spans = max(1, min(spans, frames))
+    end = last * frames / max(1, frames - 1) if frames > 1 else 1.0  # the last frame lasts as long as the others
+    sums: dict[int, _Sums] = {}
+    for row in _rows(path):
+        at = min(spans - 1, int(row.seconds / end * spans))
+        sums.setdefault(row.face, _Sums(spans)).add(row, at)
+    edges = np.linspace(0, end, spans + 1)
+    return [Timeline(number, edges, sums[number].means()) for number in sorted(sums)]
 
 
-def _rows(path: Path) -> Iterator[tuple[float, int, FloatArray]]:
-    """Seconds, face and smoothed probabilities of every row of a face that was found."""
+@dataclass(frozen=True, eq=False)
+class _Row:
+    frame: int
+    seconds: float
+    face: int
+    values: FloatArray
+
+
+class _Sums:
+    """A face's probabilities by span. A face that is in two frames one after the other was there in between, too."""
+
+    def __init__(self, spans: int) -> None:
+        self._sums, self._counts = np.zeros((spans, len(EMOTIONS))), np.zeros(spans, np.int64)
+        self._frame, self._at, self._values = -2, 0, np.zeros(len(EMOTIONS), np.float32)
+
+    def add(self, row: _Row, at: int) -> None:
+        if row.frame == self._frame + 1:
+            between = slice(self._at + 1, at)
+            self._sums[between] += self._values
+            self._counts[between] += 1
+        self._sums[at] += row.values
+        self._counts[at] += 1
+        self._frame, self._at, self._values = row.frame, at, row.values
+
+    def means(self) -> FloatArray:
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self._sums / self._counts[:, None], np.float32)
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    """Every row of a face that was found."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = csv.DictReader(file)
@@ -68,7 +89,7 @@ def _rows(path: Path) -> Iterator[tuple[float, int, FloatArray]]:
                 raise ValueError("other columns")
             for line in lines:
                 if line["found"] == "1":
-                    values = [float(line[name] or 0) for name in EMOTIONS]
-                    yield float(line["seconds"]), int(line["face"]), np.array(values, np.float32)
+                    values = np.array([float(line[name] or 0) for name in EMOTIONS], np.float32)
+                    yield _Row(int(line["frame"]), float(line["seconds"]), int(line["face"]), values)
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise DataError(f"{path} is no table of fer webcam --csv ({error}); write one with it") from error

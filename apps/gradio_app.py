@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone runs 
 from apps import live_tab, look_tab
 from apps.look import predictor
 from fer.errors import FerError
-from fer.released import default_name, live_names, released_names
+from fer.released import default_name, exported_names, live_names, released_names
 
 TITLE = "ferscope: expressions, explained"
 NOTICE = (
@@ -52,7 +52,7 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
     """
     first = checkpoint or default_name()
     predictor(first)  # a bad checkpoint is said at start, and the first visitor does not wait
-    choices = _named([first, *released_names()])
+    choices = _named([first, *released_names(), *exported_names()])
     # without a wish the fastest answers the camera
     live = [checkpoint, *live_names()] if checkpoint else live_names()
     demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_DELETE_CACHE)

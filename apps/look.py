@@ -16,6 +16,7 @@ from analysis.pictures import record
 from analysis.question import DEFAULT_METHOD, Question, ask
 from analysis.regions.face_template import REGIONS, regions_of
 from analysis.regions.shares import region_shares
+from fer.errors import ConfigError
 from fer.images import read
 from fer.portable import Portable
 from fer.predict import Predictor
@@ -104,6 +105,10 @@ def look(path: str | Path, wish: Wish) -> Look:
     image = read(path)
     predictions = model.predict(image)
     target = wish.target or [prediction.label for prediction in predictions]
+    if wish.against and wish.against in target and not wish.target:
+        raise ConfigError(
+            f"a face is taken for {wish.against} itself; choose the class to explain, or another to set it against"
+        )
     heatmaps = ask(model.model, [p.face for p in predictions], Question(target, wish.method, wish.against or None))
     pairs = list(zip(predictions, heatmaps, strict=True))
     cards = tuple(_card(number, *pair, wish.threshold) for number, pair in enumerate(pairs, 1))

@@ -34,16 +34,18 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
             )  # fmt: skip
             # Gradio would open the file before our decoder does, and die on a bad one without a message
             picture.preprocess = _uploaded_path  # type: ignore[method-assign]
+            chosen = gr.Dropdown(list(choices), value=first, label="Checkpoint", elem_id="checkpoint")
             gr.Examples([[str(sample_path())]], [picture], label="Example: Eileen Collins (NASA, public domain)")
-            chosen, method, target, against = _questions(choices, first)
-            threshold = gr.Slider(0, 1, 0, step=0.05, label="Say “unsure” below this confidence", elem_id="threshold")
         with gr.Column():
             boxed = gr.Image(
                 label="Faces", interactive=False, height=360, buttons=["download", "fullscreen"],
                 elem_id="boxed", alt_text="the picture with its faces boxed",
             )  # fmt: skip
             note = gr.Markdown(_ASK, elem_id="note")
-            download = gr.HTML(elem_id="download")
+            download = gr.HTML(elem_id="download", padding=False)
+            with gr.Accordion("Ask more: why not sad? By another method?", open=False, elem_id="questions"):
+                method, target, against = _questions(first)
+                threshold = gr.Slider(0, 1, 0, step=0.05, label="Say “unsure” below this confidence", elem_id="threshold")
     gr.render(inputs=[cards])(_show_cards)
     inputs, outputs = [picture, chosen, method, target, against, threshold], [boxed, note, cards, download]
     asked = [picture.change, method.input, target.input, against.input, threshold.release]
@@ -52,15 +54,13 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
     changed.then(_look, inputs, outputs, api_visibility="private")
 
 
-def _questions(choices: Sequence[tuple[str, str]], first: str) -> tuple[gr.Dropdown, ...]:
-    """Pickers of checkpoint, method, class, and the class that it is set against."""
-    with gr.Row():
-        chosen = gr.Dropdown(list(choices), value=first, label="Checkpoint", elem_id="checkpoint")
-        method = gr.Dropdown(list(methods(first)), value=DEFAULT_METHOD, label="Method of the heatmap", elem_id="method")
+def _questions(first: str) -> tuple[gr.Dropdown, ...]:
+    """Pickers of method, class, and the class that it is set against."""
+    method = gr.Dropdown(list(methods(first)), value=DEFAULT_METHOD, label="Method of the heatmap", elem_id="method")
     with gr.Row():
         target = gr.Dropdown([("what it sees", ""), *EMOTIONS], value="", label="Why", elem_id="target")
         against = gr.Dropdown([("anything else", ""), *EMOTIONS], value="", label="and not", elem_id="against")
-    return chosen, method, target, against
+    return method, target, against
 
 
 def _uploaded_path(payload: ImageData | None) -> str | None:
@@ -122,8 +122,11 @@ def _show_cards(cards: Sequence[FaceCard]) -> None:
                 gr.Markdown(f"face ↔ where the network looks ({card.caption})", elem_classes="caption")
             with gr.Column():
                 gr.Markdown(f"**{card.title}**", elem_classes="face-title")
-                gr.Label(card.probabilities, num_top_classes=3, label="Top 3", show_heading=False, elem_classes="top3")
-            with gr.Column():
-                gr.Markdown("**Where it looks**" if card.regions else "The heatmap is empty: nothing here speaks for it.")
-                if card.regions:
-                    gr.Label(card.regions, num_top_classes=4, label="Regions", show_heading=False, elem_classes="regions")
+                with gr.Row():
+                    gr.Label(card.probabilities, num_top_classes=3, label="Top 3", show_heading=False, elem_classes="top3")
+                    if card.regions:
+                        gr.Label(
+                            card.regions, num_top_classes=3, label="Where it looks", show_heading=False, elem_classes="regions"
+                        )
+                if not card.regions:
+                    gr.Markdown("The heatmap is empty: nothing in this face speaks for the class.", elem_classes="caption")

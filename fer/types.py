@@ -81,7 +81,9 @@ class Face:
         score: the detector's own confidence, ≥ 0, on the detector's own scale; 0 where nothing was detected.
         detector: name of the detector, or ``"whole image"`` where none found a face.
         landmarks: float32 (5, 2) in pixels of ``image``, or None where the detector gives none.
-        angle: degrees by which the face leant clockwise before it was turned upright about the box's centre; 0 for none.
+        angle: degrees by which the face leant clockwise before it was turned upright; 0 for none.
+        pivot: the point about which it was turned, in pixels of ``image``: the middle of its square, before the picture's
+            edges cut from it.
     """
 
     image: ByteArray
@@ -90,6 +92,7 @@ class Face:
     detector: str
     landmarks: FloatArray | None = None
     angle: float = 0.0
+    pivot: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", _frozen(self.image, np.uint8, 3, "face image"))

@@ -48,7 +48,7 @@ def _lay(image: ByteArray, face: Face, heatmap: Heatmap) -> None:
     if not face.angle:
         place[:] = picture
         return
-    back = cv2.getRotationMatrix2D((box.width / 2, box.height / 2), -face.angle, 1.0)
+    back = cv2.getRotationMatrix2D(face.pivot, -face.angle, 1.0)
     size = (box.width, box.height)
     inside = cv2.warpAffine(np.full(picture.shape[:2], 255, np.uint8), back, size) > 127
     place[inside] = cv2.warpAffine(picture, back, size)[inside]

@@ -10,11 +10,11 @@ from fer.emotions import COLOURS, EMOTIONS
 
 def draw_timeline(ax: Axes, timeline: Timeline) -> Axes:
     """Probabilities stacked over time, each class in its colour; white where the face was not found."""
-    probs = np.nan_to_num(timeline.probs)
+    probs, edges = np.nan_to_num(timeline.probs).repeat(2, axis=0), timeline.edges.repeat(2)[1:-1]
     colours = [COLOURS[name] for name in EMOTIONS]
-    ax.stackplot(timeline.seconds, probs.T, labels=EMOTIONS, colors=colours, step="mid", linewidth=0)
+    ax.stackplot(edges, probs.T, labels=EMOTIONS, colors=colours, linewidth=0)
     ax.set_ylim(0, 1)
-    ax.set_xlim(0, float(timeline.seconds[-1] + timeline.seconds[0]))
+    ax.set_xlim(0, float(timeline.edges[-1]))
     ax.set_xlabel("seconds")
     ax.set_ylabel("probability")
     return ax

@@ -45,7 +45,8 @@ def webcam(
     In the window: q leaves, space freezes, h shows where the network looks, 1-9 change the model. Ctrl-C ends, too; what was
     written is complete up to there. See docs/live.md.
     """
-    from fer.cli.player import Player, Wishes, play
+    from fer.cli.player import Player, play
+    from fer.cli.recording import Wishes
     from fer.faces import Search
     from fer.released import live_names
 

@@ -39,7 +39,7 @@ class Window:
             image: the picture.
             wait: seconds for which a key is waited for.
         """
-        if self._is_open and cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        if self._is_open and not self._is_there():
             return "q"
         if not self._is_open:
             cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
@@ -49,7 +49,13 @@ class Window:
         key = cv2.waitKey(max(1, round(wait * 1000)))
         return "" if key < 0 else "q" if key & 0xFF == _ESCAPE else chr(key & 0xFF)
 
+    def _is_there(self) -> bool:
+        try:
+            return bool(cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1)
+        except cv2.error:  # Qt's word for a window that a person has closed
+            return False
+
     def close(self) -> None:
         """Take the window away."""
-        if self._is_open:
+        if self._is_open and self._is_there():
             cv2.destroyAllWindows()

@@ -55,7 +55,7 @@ def cut(image: ByteArray, find: Find, margin: Margin, detector: str) -> Face | N
     turn[:, 2] -= x1, y1
     pixels = cv2.warpAffine(image, turn, (box.width, box.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     points = None if find.landmarks is None else _turned(find.landmarks, turn)
-    return Face(np.asarray(pixels, np.uint8), box, find.score, detector, points, lean)
+    return Face(np.asarray(pixels, np.uint8), box, find.score, detector, points, lean, (float(x - x1), float(y - y1)))
 
 
 def lean_of(find: Find) -> float:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -56,7 +57,7 @@ class ModelFile:
         try:
             with urlopen(self.url, timeout=_TIMEOUT) as answer:
                 data: bytes = answer.read(self.size + 1)
-        except (URLError, OSError, ValueError) as error:
+        except (URLError, HTTPException, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or " ".join(str(error).split())
             raise WeightsError(f"cannot fetch {self.name} ({reason}); {self._by_hand}") from error
         if not self._fits(data):

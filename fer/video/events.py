@@ -1,6 +1,7 @@
 """What happens in a film: faces that appear and leave, expressions that change and stay."""
 
 import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -18,6 +19,9 @@ HOLD = 0.5
 SURE = 0.5
 #: Seconds without a face until it has left.
 GONE = 1.5
+
+
+_PICTURE = re.compile(r"\d{5,}-face\d+-\w+\.jpg")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +61,7 @@ class Watch:
 
     def see(self, scene: Scene) -> list[Event]:
         """The events of the next scene."""
-        events = [event for seen in scene.faces for event in self._of(seen, scene.seconds)]
+        events = [event for seen in scene.faces if seen.found for event in self._of(seen, scene.seconds)]
         gone = [number for number, state in self._states.items() if scene.seconds - state.seen_at > GONE]
         return events + [self._leave(number) for number in gone]
 
@@ -95,6 +99,9 @@ class EventLog:
 
     def __init__(self, folder: Path) -> None:
         make_folder(folder)
+        for path in folder.iterdir():
+            if _PICTURE.fullmatch(path.name):  # of an earlier log
+                path.unlink()
         self.path, self.count = folder / "events.csv", 0
         self._folder = folder
         try:

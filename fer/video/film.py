@@ -1,7 +1,9 @@
 """Writing a film: in real time whatever the pace of its frames, with the sound of the film that it was made from."""
 
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +22,21 @@ _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 
 
 class Film:
-    """A film under construction; made by :func:`write_film`."""
+    """A film under construction; made by :func:`write_film`.
+
+    Attributes:
+        frames: written so far.
+        note: what a person should be told of it once it is done, as that its sound was lost; else empty.
+    """
 
     def __init__(self, writer: cv2.VideoWriter, fps: float) -> None:
         self._writer, self._fps = writer, fps
-        self.frames = 0
+        self.frames, self.note = 0, ""
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts so far."""
+        return self.frames / self._fps
 
     def write(self, image: ByteArray, seconds: float) -> None:
         """Show uint8 (H, W, 3) RGB from this time on: repeated or dropped so that the film keeps time."""
@@ -46,9 +58,11 @@ def check_film(path: Path) -> None:
 def write_film(path: Path, size: tuple[int, int], fps: float, sound_of: Path | None = None) -> Iterator[Film]:
     """A film that gets its name when the block ends, also by Ctrl-C: what was written is closed and playable.
 
+    Sound is added afterwards; stopped meanwhile, the film stays without it.
+
     Args:
         path: .mp4, .avi or .mkv.
-        size: width and height of all frames.
+        size: width and height of all frames; the encoders drop the last column or row of odd ones.
         fps: frames a second of the film.
         sound_of: a film whose sound is copied, where ffmpeg is installed.
 
@@ -65,15 +79,32 @@ def write_film(path: Path, size: tuple[int, int], fps: float, sound_of: Path | N
         try:
             yield film
         finally:
-            writer.release()
-            if film.frames:
-                _check(silent, film.frames, path)
-                move_whole(_with_sound(silent, sound_of) if sound_of else silent, path)
+            with _undisturbed():
+                writer.release()
+                if film.frames:
+                    _check(silent, film.frames, path)
+                    move_whole(silent, path)
+            if film.frames and sound_of:
+                _add_sound(path, folder, sound_of, film)
 
 
 def can_copy_sound() -> bool:
     """True where ffmpeg is installed."""
     return shutil.which("ffmpeg") is not None
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C waits the moment that a film takes to be closed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _check(made: Path, frames: int, path: Path) -> None:
@@ -85,12 +116,35 @@ def _check(made: Path, frames: int, path: Path) -> None:
         raise OutputError(f"cannot write {path}: only {counted:,} of {frames:,} frames arrived; is the disk full?")
 
 
-def _with_sound(silent: Path, origin: Path) -> Path:
-    """The film with the sound of another; as it is where there is no ffmpeg, no sound, or one that its kind cannot hold."""
+def _add_sound(path: Path, folder: Path, origin: Path, film: Film) -> None:
+    """Give a finished film the sound of another, for as long as it lasts; it stays as it is where that is not possible."""
     if not can_copy_sound():
-        return silent
-    loud = silent.with_stem("loud")
-    inputs = ["-i", str(silent), "-i", str(origin.absolute()), "-map", "0:v", "-map", "1:a?"]
-    words = ["ffmpeg", "-nostdin", "-v", "error", "-y", *inputs, "-c", "copy", "-shortest", str(loud)]
-    done = subprocess.run(words, capture_output=True, check=False)
-    return loud if done.returncode == 0 and loud.is_file() and loud.stat().st_size else silent
+        film.note = f"{path} has no sound: ffmpeg is not installed"
+        return
+    loud = folder / f"loud{path.suffix.lower()}"
+    # pictures that begin after the sound were written from their first frame on
+    heard = ["-ss", f"{_start_of_pictures(origin):.6f}", "-i", str(origin.absolute())]
+    words = ["-i", str(path.absolute()), *heard, "-map", "0:v", "-map", "1:a?", "-c", "copy", "-t", f"{film.seconds:.6f}"]
+    # a session of its own: Ctrl-C is for this program
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-y", *words, str(loud)]
+    done = subprocess.run(command, capture_output=True, check=False, start_new_session=True)
+    if done.returncode == 0 and loud.is_file() and loud.stat().st_size:
+        move_whole(loud, path)
+    else:
+        film.note = f"{path} has no sound: ffmpeg cannot put that of {origin} into {path.suffix}; .mkv holds most kinds"
+
+
+def _start_of_pictures(origin: Path) -> float:
+    """Seconds by which the pictures of a film begin after its sound; 0 where that cannot be told."""
+    command = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_type,start_time", "-of", "csv=p=0"]
+    if not shutil.which("ffprobe"):
+        return 0.0
+    done = subprocess.run([*command, str(origin.absolute())], capture_output=True, check=False, text=True)
+    starts: dict[str, float] = {}
+    for line in done.stdout.splitlines():
+        kind, _, seconds = line.partition(",")
+        try:
+            starts.setdefault(kind, float(seconds.strip(",")))
+        except ValueError:  # N/A
+            continue
+    return max(0.0, starts.get("video", 0.0) - min(starts.values(), default=0.0))

@@ -61,7 +61,9 @@ def smoothed(before: FloatArray, now: FloatArray, step: float, constant: float) 
 class _Memory:
     smooth: FloatArray
     probs: FloatArray
+    classes: tuple[str, ...]
     at: float
+    is_of_another_model: bool = False
 
 
 class Recogniser:
@@ -92,9 +94,10 @@ class Recogniser:
         return self._predictor.model
 
     def use(self, predictor: Predictor) -> None:
-        """Go on with another model; tracks stay, smoothing begins anew."""
+        """Go on with another model; tracks stay, smoothing begins anew where a face is found next."""
         self._predictor = predictor
-        self._memories.clear()
+        for memory in self._memories.values():
+            memory.is_of_another_model = True
 
     def see(self, image: ByteArray, seconds: float) -> Scene:
         """Find, follow and judge the faces of the next frame.
@@ -116,12 +119,13 @@ class Recogniser:
     def _seen(self, track: Track, face: Face, missed: float) -> Seen:
         memory = self._memories[track.number]
         logits = np.log(np.maximum(memory.smooth, _TINY))
-        return Seen(track.number, Prediction(face, logits, self.model.card.classes), memory.probs, missed)
+        return Seen(track.number, Prediction(face, logits, memory.classes), memory.probs, missed)
 
     def _remember(self, number: int, probs: FloatArray, seconds: float) -> None:
         before = self._memories.get(number)
-        smooth = smoothed(before.smooth, probs, seconds - before.at, self.smoothing) if before else probs
-        self._memories[number] = _Memory(smooth, probs, seconds)
+        goes_on = before and not before.is_of_another_model
+        smooth = smoothed(before.smooth, probs, seconds - before.at, self.smoothing) if before and goes_on else probs
+        self._memories[number] = _Memory(smooth, probs, self.model.card.classes, seconds)
 
     def _forget(self, seconds: float) -> None:
         old = [number for number, memory in self._memories.items() if seconds - memory.at > self._forget_after]

@@ -19,6 +19,10 @@ _FAILURES = 25
 # A camera that hesitates is asked again after so many seconds; a dead stream is given up after so many milliseconds.
 _PAUSE = 0.02
 _STREAM_TIMEOUT = 10_000
+# A number of more digits is no camera's.
+_DIGITS = 4
+# Kinds of films that count their frames; others know how long the longest of their streams lasts.
+_COUNTED = (".mp4", ".m4v", ".mov", ".avi", ".3gp")
 # Frames a second where a source does not say, or says what cannot be.
 _FPS, _FASTEST = 25.0, 240.0
 
@@ -40,7 +44,7 @@ class Source:
         is_live: True for cameras and streams, whose frames come when they will.
         fps: frames a second, as the source says.
         size: width and height in pixels.
-        length: frames in all, 0 where that is not known.
+        length: frames in all, 0 where that is not known, as of kinds that say no more than how long their sound lasts.
         skipped: frames that could not be read so far.
         ended_early: what went wrong, once the frames have ended before they should; else empty.
     """
@@ -50,9 +54,10 @@ class Source:
         fps = capture.get(cv2.CAP_PROP_FPS)
         self.fps = float(fps) if 0 < fps <= _FASTEST else _FPS
         length = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.length = int(length) if not is_live and 0 < length < 1e9 else 0
+        self.length = int(length) if Path(name).suffix.lower() in _COUNTED and not is_live and 0 < length < 1e9 else 0
         self.skipped, self.ended_early = 0, ""
         self._first = self._read()
+        self._start = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         if self._first is None:
             capture.release()
             raise VideoError(f"{name}: gives no frame that can be read; {_ADVICE[is_live]}")
@@ -65,19 +70,20 @@ class Source:
         self._capture.release()
 
     def __iter__(self) -> Iterator[Frame]:
-        number, last, start = 0, -1.0, time.monotonic()
+        number, last, start = 0, -1 / self.fps, time.monotonic()
         image, self._first = self._first, None
         while image is not None:
-            seconds = max(last + 1e-6, time.monotonic() - start if self.is_live else self._position(number))
+            seconds = time.monotonic() - start if self.is_live else self._position(last)
+            seconds = max(last + 1e-6, seconds)
             yield Frame(_fitted(image, self.size), number, seconds)
             number, last = number + 1, seconds
             image = self._read()
         self._note_end(number)
 
-    def _position(self, number: int) -> float:
-        """Time of the frame that was read last; by its number where the file does not say."""
-        said = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return float(said) if said > 0 else number / self.fps
+    def _position(self, last: float) -> float:
+        """Time of the frame that was read last; by the film's pace where the file does not say, or says what cannot be."""
+        said = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000 - self._start
+        return said if said > last else last + 1 / self.fps
 
     def _read(self) -> ByteArray | None:
         """The next frame that can be read, as RGB; None where there is none."""
@@ -118,11 +124,13 @@ def open_source(name: str) -> Source:
     >>> with open_source("film.mp4") as source:  # doctest: +SKIP
     ...     times = [frame.seconds for frame in source]
     """
-    is_live = name.isdecimal() or "://" in name
+    is_live = _is_camera(name) or "://" in name
+    if not name:
+        raise VideoError("an empty name; give a camera's number, the path of a film, or an address")
     if not is_live and not Path(name).is_file():
         what = "this is a folder; use fer predict for pictures" if Path(name).is_dir() else "no such file; check the path"
         raise VideoError(f"{name}: {what}, or give a camera's number or an address")
-    shown = f"camera {name}" if name.isdecimal() else name
+    shown = f"camera {name}" if _is_camera(name) else name
     capture = _capture(name)
     if not capture.isOpened():
         capture.release()
@@ -130,13 +138,17 @@ def open_source(name: str) -> Source:
     return Source(capture, shown, is_live)
 
 
+def _is_camera(name: str) -> bool:
+    return name.isdecimal() and len(name) <= _DIGITS
+
+
 def _capture(name: str) -> cv2.VideoCapture:
-    if name.isdecimal():
+    if _is_camera(name):
         return open_capture(int(name))
     if "://" in name:
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _STREAM_TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _STREAM_TIMEOUT]
         return open_capture(name, limits)
-    return open_capture(name)
+    return open_capture(str(Path(name).absolute()))  # a colon in a relative one would be read as a protocol's
 
 
 def _rgb(image: ByteArray) -> ByteArray:

@@ -13,10 +13,10 @@ from fer.faces import Detector, Find, Hint
 from fer.types import ByteArray
 from fer.video.likeness import likeness, look_of
 
-# Frames are searched at this longer side; whole ones at half of it.
-_SIDE = 640
+# Frames are searched at this shorter side, and no longer than that; whole ones at half of it.
+_SHORTER, _LONGER = 480, 1280
 _WHOLE = 0.5
-# Smallest face that is found anew, as a share of the shorter side: 48 pixels of 480.
+# Smallest face that is searched anew, as a share of the shorter side; from an eighth on it is found as a rule.
 _SMALLEST = 0.1
 # Where no face is followed the whole picture is searched so many times more often.
 _EMPTY = 3
@@ -29,8 +29,9 @@ _REACH = 0.8
 _SAME = 0.4
 # Likeness from which on two views are of one face.
 _ALIKE = 0.75
-# How quickly a track takes over a new speed.
-_SPEED = 0.4
+# How quickly a track takes over a new speed. Frames of a stream may come in bursts: a speed is never taken over a shorter
+# time than this many seconds, and never leads farther than this share of a face's side.
+_SPEED, _SHORTEST, _FARTHEST = 0.4, 1 / 30, 0.5
 # A face that is half hidden does not look like itself: a new look is added to the known ones after so many frames only.
 _ANOTHER, _KNOWN = 30, 4
 
@@ -102,7 +103,7 @@ class Tracker:
             image: uint8 (H, W, 3) RGB.
             seconds: its time; never before that of the last frame.
         """
-        scale = min(1.0, _SIDE / max(image.shape[:2]))
+        scale = min(1.0, _SHORTER / min(image.shape[:2]), _LONGER / max(image.shape[:2]))
         size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
         small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8) if scale < 1 else image
         for track in self._tracks:
@@ -164,7 +165,7 @@ class Tracker:
                 self._tracks.append(self._confirmed(Track(find, (look,), seconds)))
 
     def _go_on(self, track: Track, find: Find, look: ByteArray, seconds: float) -> None:
-        step = max(1e-3, seconds - self._last)
+        step = max(_SHORTEST, seconds - self._last)
         moved = (new - old for new, old in zip(find.centre, track.find.centre, strict=True))
         # its place had been moved on with its speed: what is left is the error of that speed
         track.velocity = tuple(  # type: ignore[assignment]
@@ -218,7 +219,8 @@ def _distinct(finds: Sequence[Find]) -> list[Find]:
 
 
 def _move_on(track: Track, step: float) -> None:
-    x, y = (speed * step for speed in track.velocity)
+    most = _FARTHEST * track.find.side
+    x, y = (float(np.clip(speed * step, -most, most)) for speed in track.velocity)
     track.find = track.find.moved(1.0, x, y)
     if not track.found:
         track.velocity = (track.velocity[0] * 0.95, track.velocity[1] * 0.95)
@@ -227,7 +229,7 @@ def _move_on(track: Track, step: float) -> None:
 def _distance(a: Find, b: Find) -> float:
     """Between centres, in sides of the larger."""
     (x, y), (u, v) = a.centre, b.centre
-    return float(np.hypot(x - u, y - v)) / max(a.side, b.side)
+    return float(np.hypot(x - u, y - v)) / max(a.side, b.side, 1e-6)
 
 
 def _within_reach(known: Find, find: Find) -> bool:

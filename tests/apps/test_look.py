@@ -105,6 +105,11 @@ def test_a_class_that_is_set_against_itself_is_an_expected_error(checkpoint):
         look(sample_path(), Wish(checkpoint, target="sad", against="sad"))
 
 
+def test_a_face_that_is_taken_for_the_class_it_is_set_against_is_an_expected_error():
+    with pytest.raises(ConfigError, match="a face is taken for happy itself"):
+        look(sample_path(), Wish("fast_cnn-int8", against="happy"))
+
+
 def test_another_method_gives_another_map(checkpoint):
     (card,) = look(sample_path(), Wish(checkpoint, "layercam")).cards
     assert card.caption.startswith("layercam: ")

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image, ImageColor
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from analysis.regions.face_template import REGIONS
 from fer.emotions import COLOURS, EMOTIONS
 from fer.predict import Predictor
 from fer.released import default_name
@@ -359,3 +360,67 @@ def test_no_frame_of_a_camera_touches_the_disk(page, url, uploads):
 def test_the_stream_is_not_offered_to_programs(url):
     with urllib.request.urlopen(f"{url}gradio_api/info", timeout=30) as answer:
         assert set(json.load(answer)["named_endpoints"]) == {"/look"}
+
+
+# more questions
+
+
+def choose(page: Page, picker: str, option: str) -> None:
+    page.locator(f"{picker} input").click()
+    page.get_by_role("option", name=option, exact=True).filter(visible=True).last.click()
+
+
+def test_it_answers_why_not_another_class_and_by_another_method(page):
+    upload(page, sample_path())
+    expect(page.locator("#note")).to_contain_text("1 face found")
+    own = shown_picture(page, ".heatmap", 1)
+    page.locator("#questions").get_by_text("Ask more").click()
+    choose(page, "#target", "sad")
+    choose(page, "#against", "surprise")
+    expect(page.get_by_text("gradcam: sad, not surprise")).to_be_visible()
+    assert np.abs(shown_picture(page, ".heatmap", 1) - own).mean() > 1
+    choose(page, "#method", "layercam")
+    expect(page.get_by_text("layercam: sad, not surprise")).to_be_visible()
+
+
+def test_a_question_that_makes_no_sense_gets_one_line(page):
+    upload(page, sample_path())
+    expect(page.locator("#note")).to_contain_text("1 face found")
+    page.locator("#questions").get_by_text("Ask more").click()
+    choose(page, "#target", "sad")
+    choose(page, "#against", "sad")
+    expect(page.get_by_text("name two different classes")).to_be_visible()
+
+
+def test_an_exported_model_offers_only_its_own_method(page):
+    upload(page, sample_path())
+    expect(page.locator("#note")).to_contain_text("1 face found")
+    page.locator("#questions").get_by_text("Ask more").click()
+    choose(page, "#method", "layercam")
+    expect(page.get_by_text("(layercam: ")).to_be_visible()
+    choose(page, "#checkpoint", "fast_cnn-int8")
+    expect(page.get_by_text("(gradcam: happy)")).to_be_visible()
+    expect(page.locator("#method input")).to_have_value("gradcam")
+
+
+def test_regions_and_figures_are_there_for_every_face(page, tmp_path):
+    upload(page, sample_path())
+    expect(page.locator("#note")).to_contain_text("1 face found")
+    assert sum(name in page.locator(".regions").inner_text() for name in REGIONS) == 3
+    with page.expect_download() as waiting:
+        page.get_by_text("Download all figures and maps as JSON").click()
+    waiting.value.save_as(tmp_path / "faces.json")
+    (face,) = json.loads((tmp_path / "faces.json").read_text(encoding="utf-8"))["faces"]
+    label, percent = verdict(page)
+    assert (face["label"], round(100 * face["confidence"])) == (label, percent)
+
+
+def test_unsure_is_said_below_the_threshold(page):
+    upload(page, sample_path())
+    expect(page.locator("#note")).to_contain_text("1 face found")
+    page.locator("#questions").get_by_text("Ask more").click()
+    slider = page.locator("#threshold input[type=range]")
+    slider.evaluate("slider => {slider.value = 0.95}")
+    for event in ("input", "change", "pointerup"):
+        slider.dispatch_event(event)
+    expect(page.locator(".face-title").first).to_contain_text("unsure, perhaps ")

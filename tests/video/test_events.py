@@ -93,3 +93,11 @@ def test_a_log_that_cannot_be_written_is_an_expected_error(tmp_path):
     (tmp_path / "log").touch()
     with pytest.raises(OutputError):
         EventLog(tmp_path / "log")
+
+
+def test_a_face_that_is_not_found_shows_nothing_and_leaves_when_it_was_found_last():
+    def script(t):
+        if t < 3:
+            yield seen(1, "happy", missed=0.0 if t < 0.3 else t - 0.3)
+
+    assert events(script, 6) == [(0.0, 1, "appears", "", ""), (0.3, 1, "leaves", "", "")]

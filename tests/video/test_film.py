@@ -116,3 +116,79 @@ def test_without_ffmpeg_the_film_is_written_all_the_same(tmp_path, monkeypatch):
     with write_film(tmp_path / "film.mp4", (64, 48), 20.0, sound_of=tmp_path / "origin.mp4") as film:
         film.write(GREY, 0.0)
     assert (tmp_path / "film.mp4").stat().st_size > 0
+
+
+def sounding(path, seconds, *words, codec="aac", silent=None):
+    """A film of two seconds with a tone of other length."""
+    tone = ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"]
+    command = ["ffmpeg", "-v", "error", *words, "-i", str(silent), *tone, "-map", "0:v", "-map", "1:a", "-c:v", "copy"]
+    subprocess.run([*command, "-c:a", codec, str(path)], check=True)
+    return path
+
+
+@pytest.fixture
+def silent(tmp_path):
+    with write_film(tmp_path / "silent.mp4", (64, 48), 20.0) as film:
+        for number in range(40):
+            film.write(GREY, number / 20)
+    return tmp_path / "silent.mp4"
+
+
+def written(path, origin):
+    with write_film(path, (64, 48), 20.0, sound_of=origin) as film:
+        for number in range(40):
+            film.write(GREY, number / 20)
+    return film
+
+
+@needs("ffmpeg")
+@pytest.mark.parametrize("seconds", [0.5, 2, 5])
+def test_the_pictures_last_as_long_as_they_do_whatever_the_sound_does(tmp_path, silent, seconds):
+    written(tmp_path / "film.mp4", sounding(tmp_path / "origin.mp4", seconds, silent=silent))
+    assert lengths(tmp_path / "film.mp4")["video"] == pytest.approx(2.0)
+    assert lengths(tmp_path / "film.mp4")["audio"] == pytest.approx(min(2.0, seconds), abs=0.1)
+    with open_source(str(tmp_path / "film.mp4")) as source:
+        assert source.length == 40
+
+
+@needs("ffmpeg")
+def test_sound_that_the_kind_cannot_hold_is_said(tmp_path, silent):
+    origin = sounding(tmp_path / "origin.avi", 2, silent=silent, codec="pcm_s16le")
+    film = written(tmp_path / "film.mp4", origin)
+    assert "has no sound: ffmpeg cannot put that of" in film.note
+    assert lengths(tmp_path / "film.mp4") == pytest.approx({"video": 2.0})
+
+
+@needs("ffmpeg")
+def test_pictures_that_begin_after_the_sound_stay_in_step_with_it(tmp_path, silent):
+    """The source's pictures begin a second after its sound: the film begins with the sound of that second."""
+    origin = sounding(tmp_path / "origin.mp4", 3, "-itsoffset", "1", silent=silent)
+    written(tmp_path / "film.mp4", origin)
+    assert lengths(tmp_path / "film.mp4")["audio"] == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_second_interruption_does_not_lose_the_film(tmp_path, monkeypatch):
+    import signal
+
+    real = filming._check
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        real(*arguments)
+
+    monkeypatch.setattr(filming, "_check", interrupted)
+    written(tmp_path / "film.mp4", None)
+    assert (tmp_path / "film.mp4").is_file()
+
+
+@needs("ffmpeg")
+def test_an_interruption_while_the_sound_is_copied_leaves_the_film_without(tmp_path, silent, monkeypatch):
+    def interrupt(*arguments, **named):
+        raise KeyboardInterrupt
+
+    origin = sounding(tmp_path / "origin.mp4", 2, silent=silent)
+    monkeypatch.setattr(filming.subprocess, "run", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path / "film.mp4", origin)
+    with open_source(str(tmp_path / "film.mp4")) as source:
+        assert source.length == 40

@@ -87,3 +87,13 @@ def test_logits_of_a_seen_face_give_its_probabilities_again():
     recogniser = Recogniser(Predictor(MODEL, "haar"))
     (seen,) = see_all(recogniser, films.frames(16, (films.head(), films.still)))[-1].faces
     np.testing.assert_allclose(softmax(seen.prediction.logits), recogniser._memories[1].smooth, atol=1e-6)
+
+
+def test_another_model_does_not_judge_the_place_where_a_face_is_missed():
+    recogniser = Recogniser(Predictor(MODEL, "haar"))
+    pictures = list(films.frames(25, (films.head(), lambda n: films.still(n) if n < 15 else None)))
+    before = see_all(recogniser, pictures[:20])[-1].faces[0]
+    recogniser.use(Predictor("fast_cnn-four", recogniser._predictor.detector))
+    (after,) = recogniser.see(pictures[20], 20 / films.FPS).faces
+    assert not after.found
+    np.testing.assert_array_equal(after.prediction.probs, before.prediction.probs)

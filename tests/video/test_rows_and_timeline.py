@@ -87,7 +87,7 @@ def test_timelines_follow_each_face(tmp_path):
 
     first, second = timelines(table(tmp_path / "faces.csv", script, 100), spans=10)
     assert (first.number, second.number) == (1, 2)
-    np.testing.assert_allclose(np.diff(first.seconds), 99 / 25 / 10)
+    np.testing.assert_allclose(first.edges, np.linspace(0, 4, 11))
     assert first.probs.argmax(axis=1).tolist() == [EMOTIONS.index("happy")] * 5 + [EMOTIONS.index("sad")] * 5
     there = ~np.isnan(second.probs).any(axis=1)
     assert there.tolist() == [False] * 2 + [True] * 6 + [False] * 2
@@ -106,7 +106,7 @@ def test_frames_in_which_a_face_was_missed_do_not_count(tmp_path):
 @pytest.mark.parametrize("frames", [1, 2, 3, 700])
 def test_short_and_long_films_have_no_holes(tmp_path, frames):
     (line,) = timelines(table(tmp_path / "faces.csv", lambda n: [seen(1, PROBS)], frames), spans=100)
-    assert len(line.seconds) == max(1, min(100, frames // 2))
+    assert len(line.probs) == len(line.edges) - 1 == min(100, frames)
     assert not np.isnan(line.probs).any()
 
 
@@ -124,8 +124,19 @@ def test_another_table_is_an_expected_error(tmp_path, text):
         timelines(tmp_path / "other.csv")
 
 
-def test_the_picture_stacks_all_classes_to_one(tmp_path):
-    (line,) = timelines(table(tmp_path / "faces.csv", lambda n: [seen(1, PROBS)], 40), spans=10)
-    ax = draw_timeline(figure(line).subplots(), line)
-    tops = [layer.get_paths()[0].vertices[:, 1].max() for layer in ax.collections]
-    np.testing.assert_allclose(tops, np.cumsum(PROBS), atol=0.01)
+def test_frames_that_come_late_leave_no_hole_where_the_face_was_in_both(tmp_path):
+    path = tmp_path / "faces.csv"
+    with write_rows(path) as rows:
+        for number in range(30):
+            rows.write(number, Scene(number / 10 + (5.0 if number >= 15 else 0.0), (seen(1, pure("happy")),)))
+    (line,) = timelines(path, spans=20)
+    assert not np.isnan(line.probs).any()
+
+
+def test_the_picture_stacks_all_classes_to_one_over_the_whole_width(tmp_path):
+    for frames in (1, 40):
+        (line,) = timelines(table(tmp_path / "faces.csv", lambda n: [seen(1, PROBS)], frames), spans=10)
+        ax = draw_timeline(figure(line).subplots(), line)
+        points = [layer.get_paths()[0].vertices for layer in ax.collections]
+        np.testing.assert_allclose([p[:, 1].max() for p in points], np.cumsum(PROBS), atol=0.01)
+        assert all((p[:, 0].min(), p[:, 0].max()) == ax.get_xlim() for p in points)

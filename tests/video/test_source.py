@@ -73,7 +73,7 @@ def test_frames_are_rgb(tmp_path):
 
 
 def test_a_film_that_is_cut_short_ends_with_a_reason(tmp_path):
-    path = films.write(tmp_path / "film.mkv", films.frames(60, (films.head(), films.still)))
+    path = films.write(tmp_path / "film.avi", films.frames(60, (films.head(), films.still)))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with open_source(str(path)) as source:
         count = sum(1 for _ in source)
@@ -104,6 +104,39 @@ def test_a_camera_that_is_not_there_is_an_expected_error_and_opencv_is_quiet(cap
     with pytest.raises(VideoError, match=r"camera 97: cannot be opened; check that it is connected"):
         open_source("97")
     assert capfd.readouterr().err == ""
+
+
+def test_a_number_that_is_no_cameras_is_taken_for_a_file():
+    with pytest.raises(VideoError, match="99999999999: no such file"):
+        open_source("99999999999")
+
+
+def test_an_empty_name_is_an_expected_error():
+    with pytest.raises(VideoError, match="an empty name"):
+        open_source("")
+
+
+def test_a_name_with_a_colon_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    films.write(tmp_path / "film.mp4", [shade(9)]).rename(tmp_path / "a:b.mp4")
+    with open_source("a:b.mp4") as source:
+        assert sum(1 for _ in source) == 1
+
+
+def test_a_kind_that_does_not_count_its_frames_is_not_said_to_be_cut_short(tmp_path):
+    """Matroska says how long its longest stream lasts, and that may be the sound."""
+    with open_source(str(films.write(tmp_path / "film.mkv", [shade(9)] * 5))) as source:
+        assert source.length == 0
+        assert sum(1 for _ in source) == 5
+    assert source.ended_early == ""
+
+
+def test_times_begin_at_zero_and_go_on_where_the_file_says_none(camera):
+    capture = camera([shade(0)] * 5)
+    said = iter([67, 67, 100, 133, 0, 0])  # milliseconds: of the first when it is opened, then frame by frame
+    capture.get = lambda what: next(said) if what == cv2.CAP_PROP_POS_MSEC else {cv2.CAP_PROP_FPS: 30.0}.get(what, 0.0)
+    with sources.Source(capture, "film.avi", is_live=False) as source:
+        np.testing.assert_allclose([frame.seconds for frame in source], np.arange(5) / 30, atol=2e-3)
 
 
 def test_a_stream_that_nobody_serves_is_an_expected_error():

@@ -195,3 +195,32 @@ def test_a_face_that_jumps_takes_its_number_along():
     """As over a line that loses frames: found anew elsewhere while it is still searched at its old place."""
     found = follow(films.frames(60, (films.head(), lambda n: (5, 20) if n < 30 else (190, 110))))
     assert found[25].keys() == found[55].keys() == numbers(found) == {1}
+
+
+@pytest.mark.parametrize("times", ["even", "pairs", "bursts"])
+def test_frames_that_come_in_bursts_lose_no_face(times):
+    """Frames of a stream arrive when they will: in pairs at one time, or five within 8 ms and then none for a while."""
+    tracker, found = Tracker(Search("haar").open()), 0
+    pictures = films.frames(100, (films.head(), lambda n: (90 + 60 * np.sin(n / 12), 60)))
+    for number, picture in enumerate(pictures):
+        seconds = {
+            "even": number / FPS,
+            "pairs": (number // 2) * 2 / FPS,
+            "bursts": (number // 5) * 5 / FPS + (number % 5) * 0.002,
+        }[times]
+        found += any(track.found for track in tracker.update(picture, seconds))
+    assert found >= 88
+
+
+@pytest.mark.parametrize("size", [(480, 640), (720, 1280), (1280, 720)])
+def test_a_face_of_an_eighth_of_the_shorter_side_is_found(size):
+    import cv2
+
+    head = films.head()
+    side = min(size) / 8 * 1.05
+    small = cv2.resize(head, None, fx=side / 58, fy=side / 58, interpolation=cv2.INTER_AREA)
+    tracker, picture = Tracker(Search("haar").open()), films.background(size[1], size[0]).copy()
+    films.place(picture, small, size[1] * 0.4, size[0] * 0.4)
+    rng = np.random.default_rng(0)
+    noisy = ((picture + rng.integers(-5, 6, picture.shape)).clip(0, 255).astype(np.uint8) for _ in range(20))
+    assert [tracker.update(frame, number / FPS) for number, frame in enumerate(noisy)][-1]

@@ -132,7 +132,7 @@ def test_an_unplugged_camera_is_an_error_and_its_files_are_whole(fer, unplugged,
 
 
 def test_a_film_that_is_cut_short_is_gone_through_as_far_as_it_goes(fer, film, tmp_path):
-    whole = films.write(tmp_path / "film.mkv", films.frames(60, (films.head(), films.still)))
+    whole = films.write(tmp_path / "film.avi", films.frames(60, (films.head(), films.still)))
     whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     outcome = fer("webcam", "--source", whole, "-o", tmp_path / "out.mp4", "--no-show", "-c", MODEL)
     assert outcome.code == 0
@@ -152,6 +152,10 @@ BAD = {
     "full disk": (["--source", "FILM", "--csv", "/dev/full"], "cannot write /dev/full"),
     "model": (["--source", "FILM", "-c", "nothing.pth"], "no checkpoint nothing.pth"),
     "detector": (["--source", "FILM", "--detector", "mtcnn"], "unknown detector 'mtcnn'"),
+    "film and table in one": (["--source", "FILM", "-o", "a.mp4", "--csv", "a.mp4"], "cannot be both film and table"),
+    "no search": (["--source", "FILM", "--detector", "none"], "detector none finds no faces to follow"),
+    "no source": (["--source", ""], "an empty name"),
+    "number of no camera": (["--source", "99999999999"], "99999999999: no such file"),
     "every": (["--source", "FILM", "--every", "0"], "--every"),
     "smoothing": (["--source", "FILM", "--smoothing", "-1"], "--smoothing"),
 }
@@ -166,6 +170,28 @@ def test_bad_input_is_one_line(fer, film, tmp_path, monkeypatch, words, says):
     (line,) = [line for line in outcome.err.splitlines() if line.startswith("fer: ")]
     assert says in line
     assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_what_an_earlier_run_left_is_replaced(fer, film, tmp_path):
+    words = ["--csv", tmp_path / "faces.csv", "--record-events", "--no-show", "-c", MODEL]
+    fer("webcam", "--source", film, *words)
+    one = films.write(tmp_path / "one.mp4", films.frames(20, (films.head(), films.still)))
+    mine = tmp_path / "faces-timelines" / "notes.png"
+    mine.touch()
+    fer("webcam", "--source", one, *words)
+    assert sorted(path.name for path in (tmp_path / "faces-timelines").iterdir()) == ["face-1.png", "notes.png"]
+    kept = {row["picture"] for row in rows_of(tmp_path / "faces-events" / "events.csv")} - {""}
+    assert {path.name for path in (tmp_path / "faces-events").glob("*.jpg")} == kept
+
+
+def test_a_table_may_be_a_pipe(film, tmp_path):
+    words = ["--source", film, "--csv", "/dev/stdout", "--no-show", "-c", MODEL, "--seconds", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "fer", "webcam", *map(str, words)], capture_output=True, text=True, timeout=60, check=True
+    )
+    first, *rows = done.stdout.splitlines()
+    assert first.startswith("frame,seconds,face")
+    assert len(rows) > 5
 
 
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
