@@ -48,9 +48,10 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
                 threshold = gr.Slider(0, 1, 0, step=0.05, label="Say “unsure” below this confidence", elem_id="threshold")
     gr.render(inputs=[cards])(_show_cards)
     inputs, outputs = [picture, chosen, method, target, against, threshold], [boxed, note, cards, download]
-    asked = [picture.change, method.input, target.input, against.input, threshold.release]
+    # the input event of a list comes twice for a choice
+    asked = [picture.change, method.select, target.select, against.select, threshold.release]
     gr.on(asked, _look, inputs, outputs, api_name="look", api_description=_look.__doc__)
-    changed = chosen.input(_method_of, [chosen, method], method, api_visibility="private")
+    changed = chosen.select(_method_of, [chosen, method], method, api_visibility="private")
     changed.then(_look, inputs, outputs, api_visibility="private")
 
 
