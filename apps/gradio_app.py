@@ -17,16 +17,13 @@ import gradio as gr
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone runs without being installed
 
-from apps import live_tab, look_tab
+from apps import compare_tab, live_tab, look_tab
+from apps.about import NOTICE, describe
 from apps.look import predictor
 from fer.errors import FerError
 from fer.released import default_name, exported_names, live_names, released_names
 
 TITLE = "ferscope: expressions, explained"
-NOTICE = (
-    "A network estimates the **expression** a face shows, not what a person feels. Pictures are judged on this machine "
-    "and not kept. Do not use it to judge people: the European Union bans emotion inference at work and in education."
-)
 #: Larger uploads are refused.
 MAX_FILE_SIZE = "5mb"
 # How often Gradio looks for old uploads, and how old they may get, in seconds.
@@ -63,6 +60,10 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
             look_tab.build(choices, first)
         with gr.Tab("Live", id="live"):
             live_tab.build(_named(live), live[0])
+        with gr.Tab("Compare", id="compare"):
+            compare_tab.build(choices, first)
+        with gr.Tab("About", id="about"):
+            gr.Markdown(describe(predictor(first).model), elem_id="about")
     return demo
 
 

@@ -121,7 +121,7 @@ def _card(number: int, prediction: Prediction, heatmap: Heatmap, threshold: floa
     face = prediction.face
     unsure = "unsure, perhaps " if prediction.confidence < threshold else ""
     title = f"{number}. {unsure}{prediction.label}, {prediction.confidence:.0%}{_doubt(face)}"
-    pictures = _square(face.image), _square(overlay(face.image, heatmap))
+    pictures = square(face.image), square(overlay(face.image, heatmap))
     return FaceCard(title, prediction.probabilities, *pictures, caption(heatmap), _regions(face, heatmap))
 
 
@@ -142,6 +142,6 @@ def _note(predictions: Sequence[Prediction]) -> str:
     return f"{counted(len(predictions), 'face')} found."
 
 
-def _square(image: ByteArray) -> ByteArray:
-    """Fit into the square without cropping, as the slider would."""
+def square(image: ByteArray) -> ByteArray:
+    """Fit uint8 (h, w, 3) into the square without cropping, as the slider would: (320, 320, 3)."""
     return np.asarray(ImageOps.pad(Image.fromarray(image), (SIDE, SIDE), Image.Resampling.BICUBIC, color="black"))

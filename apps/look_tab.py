@@ -32,8 +32,7 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
                 sources=["upload", "webcam", "clipboard"], type="filepath", label="Picture", height=360,
                 elem_id="picture", alt_text="the picture to judge",
             )  # fmt: skip
-            # Gradio would open the file before our decoder does, and die on a bad one without a message
-            picture.preprocess = _uploaded_path  # type: ignore[method-assign]
+            picture.preprocess = uploaded_path  # type: ignore[method-assign]
             chosen = gr.Dropdown(list(choices), value=first, label="Checkpoint", elem_id="checkpoint")
             gr.Examples([[str(sample_path())]], [picture], label="Example: Eileen Collins (NASA, public domain)")
         with gr.Column():
@@ -64,7 +63,8 @@ def _questions(first: str) -> tuple[gr.Dropdown, ...]:
     return method, target, against
 
 
-def _uploaded_path(payload: ImageData | None) -> str | None:
+def uploaded_path(payload: ImageData | None) -> str | None:
+    """Where an upload lies: Gradio itself would open it, and die on a bad one without a message."""
     return payload.path if payload else None
 
 

@@ -359,7 +359,7 @@ def test_no_frame_of_a_camera_touches_the_disk(page, url, uploads):
 
 def test_the_stream_is_not_offered_to_programs(url):
     with urllib.request.urlopen(f"{url}gradio_api/info", timeout=30) as answer:
-        assert set(json.load(answer)["named_endpoints"]) == {"/look"}
+        assert set(json.load(answer)["named_endpoints"]) == {"/look", "/compare"}
 
 
 # more questions
@@ -424,3 +424,25 @@ def test_unsure_is_said_below_the_threshold(page):
     for event in ("input", "change", "pointerup"):
         slider.dispatch_event(event)
     expect(page.locator(".face-title").first).to_contain_text("unsure, perhaps ")
+
+
+# the other tabs
+
+
+def test_checkpoints_and_methods_stand_side_by_side(page, checkpoint):
+    page.get_by_role("tab", name="Compare").click()
+    page.locator("#compare-picture input[type=file]").set_input_files(sample_path())
+    expect(page.locator("#compare-note")).to_contain_text("1 face found")
+    expect(page.locator(".opinion")).to_have_count(2)
+    expect(page.locator(".opinion-map img")).to_have_count(4)
+    (own,), (shipped,) = Predictor(checkpoint).predict(sample_path()), Predictor().predict(sample_path())
+    for place, (name, found) in enumerate(((checkpoint.stem, own), (default_name(), shipped))):
+        expect(page.locator(".opinion").nth(place)).to_contain_text(f"{name}: {found.label}, {found.confidence:.0%}")
+
+
+def test_the_page_says_what_it_is_what_it_keeps_and_what_it_cannot_do(page):
+    page.get_by_role("tab", name="About").click()
+    about = page.locator("#about")
+    expect(about).to_contain_text("Known limits")
+    expect(about).to_contain_text("never reach the disk")
+    expect(about).to_contain_text("custom_cnn")

@@ -1,0 +1,49 @@
+"""What the page says of the model behind it and of itself; every figure is read from the card."""
+
+from fer.card import Card
+from fer.predict import Model
+from fer.words import percent, with_interval
+
+#: What a visitor reads above every tab, before anything is judged.
+NOTICE = (
+    "A network estimates the **expression** a face shows, not what a person feels. Pictures are judged on this machine "
+    "and not kept. Do not use it to judge people: the European Union bans emotion inference at work and in education."
+)
+
+_KEPT = """## What is kept
+
+Nothing for longer than a minute. An uploaded picture and the pictures made of it lie in a temporary folder until Gradio
+has shown them, and are deleted within about a minute. Frames of the live camera never reach the disk. There is no
+flagging, no analytics, no log of what was seen.
+"""
+
+_LIMITS = """## Known limits
+
+- The training set is FER-2013: 48×48 grey pictures from web searches, with labels that other people often disagree with.
+- A picture of an expression is not a feeling.
+- Smaller faces than 48 pixels, and blurred, dark, turned or covered ones are read worse; `fer robustness` measures how much.
+- A heatmap shows where evidence was read; `fer faithfulness` measures how far it names what decides.
+"""
+
+
+def describe(model: Model) -> str:
+    """The page's text on a model, as Markdown: what it is, how good, on what, what it cannot do, and what is kept."""
+    return f"## The model\n\n{_figures(model.name, model.card)}\n\n{_LIMITS}\n{_KEPT}"
+
+
+def _figures(name: str, card: Card) -> str:
+    origin = card.data.get("origin", "unknown data")
+    first = f"`{name}`: architecture {card.architecture}, {len(card.classes)} classes, trained on {origin}."
+    metrics = card.metrics.get("validation")
+    if not metrics:
+        return f"{first} Its card holds no figures: measure it with `fer evaluate`."
+    figures = (
+        f"Accuracy on the validation split (PublicTest): {with_interval(metrics['accuracy'], metrics['ci95'])}, "
+        f"n = {metrics['n']:,}; macro F1 {metrics['macro_f1']:.3f}; calibration error {metrics['ece']:.3f}."
+    )
+    rows = [
+        f"| {label} | {percent(own['recall'])} | {percent(own['precision'])} | {own['n']:,} |"
+        for label, own in metrics.get("per_class", {}).items()
+    ]
+    head = ["| expression | recognised | right when said | faces |", "|---|---|---|---|"]
+    return "\n".join([first, "", figures, "", *head, *rows])

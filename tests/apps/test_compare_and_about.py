@@ -1,0 +1,73 @@
+"""Several opinions on one face, and what the page says of its model; without a browser."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from apps.about import describe
+from apps.compare import compare
+from apps.look import SIDE
+from fer.errors import ConfigError, ImageError
+from fer.images import read
+from fer.predict import Predictor, open_model
+from fer.samples import sample_path
+from tests.conftest import save_random
+
+BOTH = ("fast_cnn-int8", "fast_cnn-four")
+
+
+def test_every_checkpoint_has_its_say_on_the_same_face():
+    result = compare(sample_path(), BOTH, ["gradcam"])
+    assert result.note == "1 face found."
+    for opinion, name in zip(result.opinions, BOTH, strict=True):
+        (alone,) = Predictor(name).predict(sample_path())
+        assert opinion.checkpoint == name
+        assert opinion.verdict == f"{alone.label}, {alone.confidence:.0%}"
+        assert opinion.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+        ((text, picture),) = opinion.maps
+        assert text == "gradcam: happy"
+        assert picture.shape == result.face.shape == (SIDE, SIDE, 3)
+
+
+def test_a_method_that_a_checkpoint_does_not_know_is_a_reason_beside_the_others():
+    exported, checkpoint = compare(sample_path(), BOTH, ["gradcam", "layercam"]).opinions
+    assert exported.maps[0][1] is not None
+    text, picture = exported.maps[1]
+    assert picture is None and "knows gradcam only" in text
+    first, second = (picture.astype(int) for _, picture in checkpoint.maps)
+    assert np.abs(first - second).mean() > 1
+
+
+def test_the_largest_of_several_faces_is_compared(tmp_path):
+    one = Image.fromarray(read(sample_path()))
+    pair = Image.new("RGB", (900, 512), "gray")
+    pair.paste(one.resize((380, 380)), (0, 0))
+    pair.paste(one, (388, 0))
+    pair.save(tmp_path / "pair.png")
+    result = compare(tmp_path / "pair.png", BOTH[:1], ["gradcam"])
+    assert result.note == "2 faces found: the largest, number 2."
+
+
+@pytest.mark.parametrize(("checkpoints", "methods"), [([], ["gradcam"]), (BOTH, []), (["fast_cnn"] * 7, ["gradcam"])])
+def test_too_few_and_too_many_are_an_expected_error(checkpoints, methods):
+    with pytest.raises(ConfigError, match="choose between one and 6"):
+        compare(sample_path(), checkpoints, methods)
+
+
+def test_what_is_no_picture_is_an_expected_error(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    with pytest.raises(ImageError):
+        compare(tmp_path / "a.jpg", BOTH, ["gradcam"])
+
+
+def test_the_page_says_what_the_card_says():
+    model = open_model("fast_cnn")
+    text, metrics = describe(model), model.card.metrics["validation"]
+    assert f"{100 * metrics['accuracy']:.2f} %" in text
+    assert f"n = {metrics['n']:,}" in text
+    for label, own in metrics["per_class"].items():
+        assert f"| {label} | {100 * own['recall']:.2f} % | {100 * own['precision']:.2f} % | {own['n']:,} |" in text
+
+
+def test_a_card_without_figures_says_so(tmp_path):
+    assert "holds no figures" in describe(open_model(save_random(tmp_path / "random.pth")))
