@@ -112,6 +112,7 @@ def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: 
             share=share, auth=auth, server_name=options.host, server_port=options.port,
             inbrowser=options.browser and _has_screen(),
             prevent_thread_lock=True, quiet=True, max_file_size=MAX_FILE_SIZE, footer_links=["api"],
+            strict_cors=True, enable_monitoring=False, run_history=False,
             theme=gr.themes.Soft(), css=_CSS, ssr_mode=False,
         )  # fmt: skip
     return not share or demo.share_url is not None

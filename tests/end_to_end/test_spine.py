@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from apps.look import look
+from apps.look import Wish, look
 from fer import checkpoint as checkpoints
 from fer.cli import main
 from fer.config import RunConfig
@@ -156,7 +156,7 @@ def test_the_trained_net_is_explained(fer, run_folder, archive, tmp_path):
 
 
 def test_the_page_shows_what_the_command_line_says(fer, run_folder):
-    shown = look(sample_path(), str(run_folder / "best.pth"))
+    shown = look(sample_path(), Wish(str(run_folder / "best.pth")))
     outcome = fer("predict", sample_path(), "--checkpoint", run_folder / "best.pth", "--format", "json")
     (face,) = json.loads(outcome.out)[0]["faces"]
     (card,) = shown.cards
