@@ -1,0 +1,211 @@
+"""What strangers try on a page that is shared: refused or harmless, and nothing of the machine is told."""
+
+import http.client
+import io
+import json
+import re
+import struct
+import urllib.error
+import urllib.parse
+import urllib.request
+import zlib
+from dataclasses import dataclass
+
+import pytest
+
+from fer.samples import sample_path
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.browser  # the page is started as for the browser's tests
+
+
+REFUSED = 413
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    text: str
+    headers: dict[str, str]
+
+
+def ask(address, data=None, headers=None, method=None):
+    request = urllib.request.Request(address, data, headers or {}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return Answer(answer.status, read(answer), dict(answer.headers))
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, read(error), dict(error.headers))
+    except (ConnectionError, urllib.error.URLError) as error:  # the page hangs up on what is too large
+        return Answer(REFUSED, str(error), {})
+
+
+def read(answer):
+    try:
+        return answer.read().decode(errors="replace")
+    except http.client.IncompleteRead as error:  # an event stream that the page ended
+        return error.partial.decode(errors="replace")
+
+
+def upload(url, data, name="face.jpg", kind="image/jpeg"):
+    """Path of an uploaded file as the page gives it, or the refusal."""
+    head = f'--probe\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\nContent-Type: {kind}\r\n\r\n'
+    body = head.encode() + data + b"\r\n--probe--\r\n"
+    answer = ask(f"{url}gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=probe"})
+    return json.loads(answer.text)[0] if answer.status == 200 else answer
+
+
+def look(url, path, checkpoint, *more):
+    """The event stream of a question about an uploaded file."""
+    asked = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, checkpoint, *(more or ("gradcam", "", "", 0))]}
+    answer = ask(f"{url}gradio_api/call/look", json.dumps(asked).encode(), {"Content-Type": "application/json"})
+    if answer.status != 200:
+        return answer
+    return ask(f"{url}gradio_api/call/look/{json.loads(answer.text)['event_id']}")
+
+
+def tells_nothing(text):
+    """No trace of code, no folder of this machine."""
+    return "Traceback" not in text and str(ROOT) not in text and not re.search(r"File \".*\.py\"", text)
+
+
+FILES = {
+    "password file": "/etc/passwd",
+    "its own code": str(ROOT / "apps" / "gradio_app.py"),
+    "a checkpoint": str(ROOT / "checkpoints" / "fast_cnn.pth"),
+    "relative": "../../../../etc/passwd",
+    "encoded dots": "%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+    "twice encoded dots": "%252e%252e%252fetc%252fpasswd",
+    "null byte": "/etc/passwd%00.png",
+    "environment": "/proc/self/environ",
+    "home": "~/.ssh/id_rsa",
+}
+
+
+@pytest.mark.parametrize("path", FILES.values(), ids=FILES.keys())
+def test_files_of_the_machine_are_not_read(url, path):
+    answer = ask(f"{url}gradio_api/file={path}")
+    assert answer.status in (400, 403, 404)
+    # what was asked for may be said again
+    assert "root:" not in answer.text and tells_nothing(answer.text.replace(path, ""))
+
+
+def test_the_folder_of_uploads_cannot_be_listed(url, uploads):
+    upload(url, sample_path().read_bytes())
+    for path in (uploads, uploads / ""):
+        answer = ask(f"{url}gradio_api/file={path}/")
+        assert answer.status in (400, 403, 404)
+        assert not any(child.name in answer.text for child in uploads.iterdir())
+
+
+def test_a_file_that_was_not_uploaded_is_not_judged(url, checkpoint, tmp_path):
+    (tmp_path / "secret.jpg").write_bytes(sample_path().read_bytes())
+    answer = look(url, str(tmp_path / "secret.jpg"), str(checkpoint))
+    assert "event: error" in answer.text and tells_nothing(answer.text)
+
+
+def test_an_address_instead_of_a_file_is_not_fetched(url, checkpoint):
+    answer = look(url, "http://169.254.169.254/latest/meta-data/", str(checkpoint))
+    assert "event: complete" not in answer.text and tells_nothing(answer.text)
+
+
+def test_too_large_an_upload_is_refused(url):
+    answer = upload(url, bytes(50_000_000))
+    assert isinstance(answer, Answer)
+    assert answer.status in (413, 400)
+
+
+def bomb(side=16_000):
+    """A PNG of 256 megapixels in a few hundred kilobytes."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packer, rows = zlib.compressobj(9), io.BytesIO()
+    for _ in range(side):
+        rows.write(packer.compress(bytes(side + 1)))
+    rows.write(packer.flush())
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows.getvalue()) + chunk(b"IEND", b"")
+
+
+BAD = {
+    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', "a.svg", "image/svg+xml"),
+    "html": (b"<html><script>alert(1)</script></html>", "a.html", "text/html"),
+    "html as jpeg": (b"<html><script>alert(1)</script></html>", "a.jpg", "image/jpeg"),
+    "empty": (b"", "a.jpg", "image/jpeg"),
+    "random": (bytes(range(256)) * 40, "a.png", "image/png"),
+    "cut": (sample_path().read_bytes()[:4000], "a.jpg", "image/jpeg"),
+    "256 megapixels": (bomb(), "a.png", "image/png"),
+    "zip": (b"PK\x03\x04" + bytes(1000), "a.zip", "application/zip"),
+    "name with a path": (sample_path().read_bytes()[:100], "../../a.jpg", "image/jpeg"),
+    "name with html": (b"no picture", "<img src=x onerror=alert(1)>.jpg", "image/jpeg"),
+}
+
+
+@pytest.mark.parametrize(("data", "name", "kind"), BAD.values(), ids=BAD.keys())
+def test_what_is_no_picture_is_an_error_of_one_line(url, uploads, checkpoint, data, name, kind):
+    path = upload(url, data, name, kind)
+    if isinstance(path, Answer):
+        assert path.status in (400, 413, 422) and tells_nothing(path.text)
+        return
+    assert path.startswith(str(uploads))
+    answer = look(url, path, str(checkpoint))
+    assert "event: error" in answer.text
+    assert tells_nothing(answer.text) and "<img" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["a.svg", "a.html"])
+def test_an_upload_is_not_served_as_a_page(url, name):
+    """Else a link to it would run a stranger's script under this page's address."""
+    path = upload(url, BAD[name.split(".")[1]][0], name, "text/html")
+    answer = ask(f"{url}gradio_api/file={urllib.parse.quote(path)}")
+    disposition = {key.lower(): value for key, value in answer.headers.items()}.get("content-disposition", "")
+    assert answer.status != 200 or "attachment" in disposition
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example"])
+def test_other_pages_may_not_ask_in_a_visitors_name(url, origin):
+    answer = ask(f"{url}gradio_api/info", headers={"Origin": origin})
+    assert answer.headers.get("access-control-allow-origin", "") not in ("*", origin)
+
+
+QUESTIONS = {
+    "checkpoint of the machine": ("/etc/passwd", "gradcam", "", "", 0),
+    "unknown method": (None, "rm -rf", "", "", 0),
+    "unknown class": (None, "gradcam", "<script>", "", 0),
+    "threshold that is none": (None, "gradcam", "", "", "a lot"),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS.keys())
+def test_questions_that_are_not_offered_are_refused(url, checkpoint, question):
+    path = upload(url, sample_path().read_bytes())
+    chosen, *more = question
+    answer = look(url, path, chosen or str(checkpoint), *more)
+    assert "event: complete" not in answer.text
+    assert tells_nothing(answer.text) and "root:" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["monitoring", "gradio_api/monitoring", "gradio_api/startup-events", "docs", "openapi.json", "redoc"]
+)
+def test_nothing_is_told_of_visitors_or_of_the_machine(url, path):
+    answer = ask(f"{url}{path}")
+    assert tells_nothing(answer.text)
+    if "monitoring" in path:
+        assert answer.status in (401, 403, 404, 405)
+
+
+@pytest.mark.parametrize(
+    "path", ["nothing", "gradio_api/call/nothing", "gradio_api/call/look/nothing", "gradio_api/queue/join"]
+)
+def test_what_is_not_there_tells_nothing(url, path):
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        assert tells_nothing(ask(f"{url}{path}", b"{}" if method in ("POST", "PUT") else None, method=method).text)
+
+
+def test_the_page_goes_on_after_all_of_this(url, checkpoint):
+    path = upload(url, sample_path().read_bytes())
+    assert "event: complete" in look(url, path, str(checkpoint)).text
