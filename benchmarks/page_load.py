@@ -10,6 +10,7 @@ two minutes after the last visitor.
 """
 
 import argparse
+import io
 import json
 import os
 import random
@@ -23,7 +24,11 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from fer.samples import sample_path
 
@@ -67,16 +72,26 @@ def visit(url: str, data: bytes, checkpoint: str) -> str:
         return "" if len(answer.read()) > 1000 else "the picture with boxes is empty"
 
 
-def visitor(url: str, data: bytes, checkpoint: str, end: float, tally: Tally) -> None:
+def picture(number: random.Random) -> bytes:
+    """The sample in a light of its own: no two visitors send the same file."""
+    with Image.open(sample_path()) as sample:
+        pixels = np.asarray(sample).astype(int) + number.randrange(-20, 20)
+    pixels[:8, :8] = number.randrange(256)
+    file = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=number.randrange(70, 95))
+    return file.getvalue()
+
+
+def visitor(url: str, number: random.Random, checkpoint: str, end: float, tally: Tally) -> None:
     """Ask until the end."""
     while time.monotonic() < end:
-        start = time.monotonic()
+        data, start = picture(number), time.monotonic()
         try:
             wrong = visit(url, data, checkpoint)
         except urllib.error.HTTPError as error:
             wrong = "busy" if error.code == 503 else f"HTTP {error.code}"
             error.close()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             wrong = f"{type(error).__name__}: {error}"
         with tally.lock:
             if not wrong:
@@ -85,7 +100,7 @@ def visitor(url: str, data: bytes, checkpoint: str, end: float, tally: Tally) ->
                 tally.busy += 1
             else:
                 tally.failures.append(wrong)
-        time.sleep(random.uniform(0, THINK))
+        time.sleep(number.uniform(0, THINK))
 
 
 def resident(pid: int) -> float:
@@ -121,13 +136,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--checkpoint", default="fast_cnn-int8")
     arguments = parser.parse_args()
-    tally, port, data = Tally(), free_port(), sample_path().read_bytes()
+    tally, port = Tally(), free_port()
     with tempfile.TemporaryDirectory() as folder:
         page = started(port, arguments.checkpoint, folder)
         end = time.monotonic() + arguments.seconds
         threads = [
-            threading.Thread(target=visitor, args=(f"http://127.0.0.1:{port}/", data, arguments.checkpoint, end, tally))
-            for _ in range(arguments.clients)
+            threading.Thread(
+                target=visitor, args=(f"http://127.0.0.1:{port}/", random.Random(n), arguments.checkpoint, end, tally)
+            )
+            for n in range(arguments.clients)
         ]
         for thread in threads:
             thread.start()
