@@ -28,6 +28,8 @@ TITLE = "ferscope: expressions, explained"
 MAX_FILE_SIZE = "5mb"
 # How often Gradio looks for old uploads, and how old they may get, in seconds.
 _DELETE_CACHE = (30, 60)
+# Visitors whose last answer is remembered, to be drawn; Gradio's own limit of 10,000 is gigabytes of pictures.
+_VISITORS = 64
 _CSS = """
 .gradio-container {max-width: 1180px !important; margin: auto}
 #notice, .caption {font-size: 0.9em; opacity: 0.85}
@@ -112,7 +114,7 @@ def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: 
             share=share, auth=auth, server_name=options.host, server_port=options.port,
             inbrowser=options.browser and _has_screen(),
             prevent_thread_lock=True, quiet=True, max_file_size=MAX_FILE_SIZE, footer_links=["api"],
-            strict_cors=True, enable_monitoring=False, run_history=False,
+            state_session_capacity=_VISITORS, strict_cors=True, enable_monitoring=False, run_history=False,
             theme=gr.themes.Soft(), css=_CSS, ssr_mode=False,
         )  # fmt: skip
     return not share or demo.share_url is not None
