@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone runs 
 
 from apps import compare_tab, live_tab, look_tab
 from apps.about import NOTICE, describe
+from apps.cleaning import AGE, EVERY, keep_clean
 from apps.look import predictor
 from fer.errors import FerError
 from fer.released import default_name, exported_names, live_names, released_names
@@ -27,7 +28,7 @@ TITLE = "ferscope: expressions, explained"
 #: Larger uploads are refused.
 MAX_FILE_SIZE = "5mb"
 # How often Gradio looks for old uploads, and how old they may get, in seconds.
-_DELETE_CACHE = (30, 60)
+_DELETE_CACHE = (round(EVERY), AGE)
 # Visitors whose last answer is remembered, to be drawn; Gradio's own limit of 10,000 is gigabytes of pictures.
 _VISITORS = 64
 _CSS = """
@@ -87,8 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # Gradio's word for a taken port
         print(f"fer: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    cleaning = keep_clean(demo)
     with contextlib.suppress(KeyboardInterrupt):
         demo.block_thread()
+    cleaning.set()
     return 0
 
 
