@@ -7,7 +7,7 @@ import gradio as gr
 from gradio.route_utils import delete_files_created_by_app
 
 #: How often old files are looked for, and how old they may get, in seconds.
-EVERY, AGE = 30.0, 60
+EVERY, AGE = 10.0, 45
 
 
 def keep_clean(demo: gr.Blocks, every: float = EVERY, age: int = AGE) -> threading.Event:

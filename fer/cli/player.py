@@ -36,7 +36,7 @@ class Player:
         first = Predictor(open_model(self._names[0], threads=1), detector)
         self._predictors = {0: first}
         self.recogniser = Recogniser(first, Tracking(every=every), smoothing)
-        self.chosen, self.heatmap, self.frozen = 0, False, False
+        self.heatmap, self.frozen = False, False
         self._pace, self._at, self._due, self._shown = 0.0, 0.0, 0.0, 0.0
         self.is_paced = False
 
@@ -83,7 +83,6 @@ class Player:
         except FerError as error:  # the camera goes on with the model that it has
             console.say(str(error))
             return
-        self.chosen = place
         self.recogniser.use(self._predictors[place])
 
 

@@ -54,5 +54,5 @@ def test_young_files_and_those_of_the_page_stay(tmp_path):
     assert young.exists() and own.exists()
 
 
-def test_files_are_gone_within_two_minutes():
-    assert cleaning.EVERY + cleaning.AGE <= 120
+def test_files_are_gone_within_a_minute():
+    assert cleaning.EVERY + cleaning.AGE <= 60
