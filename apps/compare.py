@@ -3,43 +3,70 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from analysis.figures.overlay import overlay
 from analysis.figures.panel import caption
+from analysis.pictures import heatmap_record
 from analysis.question import Question, ask
+from apps.inline import jpeg
 from apps.look import SIDE, predictor, square
 from fer.errors import ConfigError
 from fer.images import read
-from fer.types import ByteArray, Face
+from fer.predict import Predictor
+from fer.types import Face, Heatmap, Prediction
 
 #: More at once would keep other visitors waiting.
 MOST = 6
+#: Side of a picture in the comparison, in pixels.
+SHOWN = SIDE * 3 // 4
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """One method's answer: caption, map, and a JPEG of 320×320 of it over the face; a reason alone where there is none."""
+
+    text: str
+    heatmap: Heatmap | None = None
+    picture: bytes | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON form."""
+        return heatmap_record(self.heatmap) if self.heatmap else {"reason": self.text}
 
 
 @dataclass(frozen=True, eq=False)
 class Opinion:
-    """What one checkpoint says of a face.
-
-    Attributes:
-        checkpoint: its name.
-        verdict: in words.
-        probabilities: of all its classes.
-        maps: caption and overlay uint8 (320, 320, 3) of each method; a reason and None where it has no such map.
-    """
+    """What one checkpoint says of a face, by its name, and its maps, one a method."""
 
     checkpoint: str
-    verdict: str
-    probabilities: dict[str, float]
-    maps: tuple[tuple[str, ByteArray | None], ...]
+    prediction: Prediction
+    maps: tuple[Map, ...]
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        return f"{self.prediction.label}, {self.prediction.confidence:.0%}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON form."""
+        said = self.prediction
+        judged = {"label": said.label, "confidence": said.confidence, "probabilities": said.probabilities}
+        return {"checkpoint": self.checkpoint, **judged, "maps": [one.to_dict() for one in self.maps]}
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The face that was compared, uint8 (320, 320, 3), a note on which it is, and an opinion a checkpoint."""
+    """The face that was compared as JPEG of 320×320, a note on which it is, and an opinion a checkpoint."""
 
-    face: ByteArray
+    face: bytes
     note: str
     opinions: tuple[Opinion, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON form."""
+        box = self.opinions[0].prediction.face.box.as_list()
+        return {"note": self.note, "box": box, "opinions": [opinion.to_dict() for opinion in self.opinions]}
 
 
 def compare(path: str | Path, checkpoints: Sequence[str], methods: Sequence[str]) -> Comparison:
@@ -56,7 +83,7 @@ def compare(path: str | Path, checkpoints: Sequence[str], methods: Sequence[str]
     faces = predictor(checkpoints[0]).faces(read(path))
     face = max(faces, key=lambda face: face.box.width * face.box.height)
     note = "No face found: the whole image is used." if face.is_whole_image else _which(face, faces)
-    return Comparison(square(face.image), note, tuple(_opinion(name, face, methods) for name in checkpoints))
+    return Comparison(jpeg(square(face.image)), note, tuple(_opinion(name, face, methods) for name in checkpoints))
 
 
 def _which(face: Face, faces: Sequence[Face]) -> str:
@@ -66,17 +93,13 @@ def _which(face: Face, faces: Sequence[Face]) -> str:
 def _opinion(checkpoint: str, face: Face, methods: Sequence[str]) -> Opinion:
     asked = predictor(checkpoint)
     (prediction,) = asked.judge([face])
-    maps: list[tuple[str, ByteArray | None]] = []
-    for method in methods:
-        try:
-            (heatmap,) = ask(asked.model, [face], Question([prediction.label], method))
-        except ConfigError as error:
-            maps.append((str(error), None))
-        else:
-            maps.append((caption(heatmap), square(overlay(face.image, heatmap))))
-    verdict = f"{prediction.label}, {prediction.confidence:.0%}"
-    return Opinion(Path(checkpoint).stem, verdict, prediction.probabilities, tuple(maps))
+    return Opinion(Path(checkpoint).stem, prediction, tuple(_map(asked, prediction, method) for method in methods))
 
 
-#: Side of a picture in the comparison, in pixels.
-SHOWN = SIDE * 3 // 4
+def _map(asked: Predictor, prediction: Prediction, method: str) -> Map:
+    face = prediction.face
+    try:
+        (heatmap,) = ask(asked.model, [face], Question([prediction.label], method))
+    except ConfigError as error:
+        return Map(str(error))
+    return Map(caption(heatmap), heatmap, jpeg(square(overlay(face.image, heatmap))))

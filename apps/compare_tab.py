@@ -3,13 +3,14 @@
 import html
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
 from analysis.question import DEFAULT_METHOD
-from apps.compare import MOST, SHOWN, Comparison, compare
+from apps.compare import MOST, SHOWN, Comparison, Map, compare
+from apps.inline import shown, uploaded
 from apps.look import methods
-from apps.look_tab import uploaded_path
 from fer.errors import FerError
 from fer.samples import sample_path
 
@@ -29,11 +30,10 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
     known = methods(first)
     with gr.Row():
         with gr.Column(scale=0, min_width=320):
-            picture = gr.Image(
+            picture = uploaded(gr.Image(
                 sources=["upload", "webcam", "clipboard"], type="filepath", label="Picture", height=280,
                 elem_id="compare-picture", alt_text="the picture to compare on",
-            )  # fmt: skip
-            picture.preprocess = uploaded_path  # type: ignore[method-assign]
+            ))  # fmt: skip
             gr.Examples([[str(sample_path())]], [picture], label="Example: Eileen Collins (NASA, public domain)")
         with gr.Column():
             names = gr.Dropdown(
@@ -48,40 +48,66 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
             note = gr.Markdown(_ASK, elem_id="compare-note")
     gr.render(inputs=[found])(_show)
     gr.on(
-        [picture.change, button.click], _compare, [picture, names, asked], [note, found],
-        api_name="compare", api_description=_compare.__doc__,
+        [picture.change, button.click], _compare, [picture, names, asked], [note, found], api_visibility="private",
     )  # fmt: skip
+    answer = gr.JSON(visible=False, label="answer")
+    gr.Button(visible=False).click(_tell, [picture, names, asked], answer, api_name="compare", api_description=_tell.__doc__)
 
 
 def _compare(path: str | None, checkpoints: list[str], methods: list[str]) -> tuple[str, Comparison | None]:
+    """A note, and what to show."""
+    result = _asked(path, checkpoints, methods)
+    return (result.note, result) if result else (_ASK, None)
+
+
+def _tell(picture: str | None, checkpoints: list[str], methods: list[str]) -> dict[str, Any]:
     """Judge the largest face of a picture by several checkpoints.
 
+    Returns note, box, and of every checkpoint its label, confidence, probabilities and maps, or why it has none.
+
     Args:
-        path: the picture.
+        picture: the picture.
         checkpoints: up to six of those offered.
         methods: up to six methods of heatmaps.
     """
+    result = _asked(picture, checkpoints, methods)
+    if result is None:
+        raise gr.Error("no picture; give one", print_exception=False)
+    return result.to_dict()
+
+
+def _asked(path: str | None, checkpoints: list[str], methods: list[str]) -> Comparison | None:
     if not path:
-        return _ASK, None
+        return None
     try:
-        result = compare(path, checkpoints, methods)
+        return compare(path, checkpoints, methods)
     except FerError as error:
         raise gr.Error(html.escape(str(error).replace(path, Path(path).name)), print_exception=False) from error
-    return result.note, result
 
 
 def _show(result: Comparison | None) -> None:
-    for opinion in result.opinions if result else ():
+    if result is None:
+        return
+    with gr.Row():
+        shown(gr.Image(
+            label="The face", interactive=False, height=SHOWN, width=SHOWN, buttons=["download", "fullscreen"],
+            elem_id="compared", alt_text="the face that is compared",
+        ), result.face)  # fmt: skip
+    for opinion in result.opinions:
         with gr.Row(elem_classes="opinion"):
             with gr.Column(scale=0, min_width=SHOWN):
                 gr.Markdown(f"**{opinion.checkpoint}: {opinion.verdict}**", elem_classes="opinion-title")
-                gr.Label(opinion.probabilities, num_top_classes=3, show_label=False, show_heading=False)
-            for text, picture in opinion.maps:
+                gr.Label(opinion.prediction.probabilities, num_top_classes=3, show_label=False, show_heading=False)
+            for one in opinion.maps:
                 with gr.Column(scale=0, min_width=SHOWN):
-                    if picture is not None:
-                        gr.Image(
-                            picture, label=text, interactive=False, height=SHOWN, width=SHOWN,
-                            buttons=["download", "fullscreen"], elem_classes="opinion-map", alt_text=f"heatmap, {text}",
-                        )  # fmt: skip
-                    else:
-                        gr.Markdown(html.escape(text), elem_classes="caption")
+                    _show_map(one)
+
+
+def _show_map(one: Map) -> None:
+    if one.picture is None:
+        gr.Markdown(html.escape(one.text), elem_classes="caption")
+        return
+    shown(gr.Image(
+        label=one.text, interactive=False, height=SHOWN, width=SHOWN, buttons=["download", "fullscreen"],
+        elem_classes="opinion-map", alt_text=f"heatmap, {one.text}",
+    ), one.picture)  # fmt: skip

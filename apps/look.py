@@ -1,10 +1,10 @@
 """What the page shows of a picture: boxed faces, and a card of verdict, reasons and heatmap for each."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -16,6 +16,7 @@ from analysis.pictures import record
 from analysis.question import DEFAULT_METHOD, Question, ask
 from analysis.regions.face_template import REGIONS, regions_of
 from analysis.regions.shares import region_shares
+from apps.inline import jpeg
 from fer.errors import ConfigError
 from fer.images import read
 from fer.portable import Portable
@@ -55,27 +56,27 @@ class FaceCard:
     Attributes:
         title: verdict in words.
         probabilities: of all classes.
-        face, overlay: uint8 (320, 320, 3), the face and the heatmap over it.
+        face, overlay: JPEG of 320×320, the face and the heatmap over it.
         caption: what the heatmap explains, by which method.
         regions: region of the face → share of the heatmap; empty where the map is.
     """
 
     title: str
     probabilities: dict[str, float]
-    face: ByteArray
-    overlay: ByteArray
+    face: bytes
+    overlay: bytes
     caption: str
     regions: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A judged picture: uint8 (H, W, 3) with boxes, a note in words, a card for every face, and all of it as JSON."""
+    """A judged picture: a JPEG with boxes, a note in words, a card for every face, and all figures and maps in plain form."""
 
-    boxed: ByteArray
+    boxed: bytes
     note: str
     cards: tuple[FaceCard, ...]
-    json: str
+    told: dict[str, Any]
 
 
 @cache
@@ -113,15 +114,16 @@ def look(path: str | Path, wish: Wish) -> Look:
     pairs = list(zip(predictions, heatmaps, strict=True))
     cards = tuple(_card(number, *pair, wish.threshold) for number, pair in enumerate(pairs, 1))
     records = [record(*pair) for pair in pairs]
-    told = {"checkpoint": model.model.name, "weights_sha256": model.model.card.weights_sha256, "faces": records}
-    return Look(draw_boxes(image, predictions), _note(predictions), cards, json.dumps(told, indent=1))
+    note = _note(predictions)
+    told = {"checkpoint": model.model.name, "weights_sha256": model.model.card.weights_sha256, "note": note, "faces": records}
+    return Look(jpeg(draw_boxes(image, predictions)), note, cards, told)
 
 
 def _card(number: int, prediction: Prediction, heatmap: Heatmap, threshold: float) -> FaceCard:
     face = prediction.face
     unsure = "unsure, perhaps " if prediction.confidence < threshold else ""
     title = f"{number}. {unsure}{prediction.label}, {prediction.confidence:.0%}{_doubt(face)}"
-    pictures = square(face.image), square(overlay(face.image, heatmap))
+    pictures = jpeg(square(face.image)), jpeg(square(overlay(face.image, heatmap)))
     return FaceCard(title, prediction.probabilities, *pictures, caption(heatmap), _regions(face, heatmap))
 
 

@@ -2,15 +2,16 @@
 
 import base64
 import html
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import ImageData
 
 from analysis.question import DEFAULT_METHOD
-from apps.look import SIDE, FaceCard, Wish, look, methods
+from apps.inline import shown, slid, uploaded
+from apps.look import SIDE, FaceCard, Look, Wish, look, methods
 from fer.emotions import EMOTIONS
 from fer.errors import FerError
 from fer.samples import sample_path
@@ -28,18 +29,17 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
     cards: gr.State = gr.State(())
     with gr.Row():
         with gr.Column():
-            picture = gr.Image(
+            picture = uploaded(gr.Image(
                 sources=["upload", "webcam", "clipboard"], type="filepath", label="Picture", height=360,
                 elem_id="picture", alt_text="the picture to judge",
-            )  # fmt: skip
-            picture.preprocess = uploaded_path  # type: ignore[method-assign]
+            ))  # fmt: skip
             chosen = gr.Dropdown(list(choices), value=first, label="Checkpoint", elem_id="checkpoint")
             gr.Examples([[str(sample_path())]], [picture], label="Example: Eileen Collins (NASA, public domain)")
         with gr.Column():
-            boxed = gr.Image(
+            boxed = shown(gr.Image(
                 label="Faces", interactive=False, height=360, buttons=["download", "fullscreen"],
                 elem_id="boxed", alt_text="the picture with its faces boxed",
-            )  # fmt: skip
+            ))  # fmt: skip
             note = gr.Markdown(_ASK, elem_id="note")
             download = gr.HTML(elem_id="download", padding=False)
             with gr.Accordion("Ask more: why not sad? By another method?", open=False, elem_id="questions"):
@@ -49,9 +49,12 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
     inputs, outputs = [picture, chosen, method, target, against, threshold], [boxed, note, cards, download]
     # the input event of a list comes twice for a choice
     asked = [picture.change, method.select, target.select, against.select, threshold.release]
-    gr.on(asked, _look, inputs, outputs, api_name="look", api_description=_look.__doc__)
+    gr.on(asked, _look, inputs, outputs, api_visibility="private")
     changed = chosen.select(_method_of, [chosen, method], method, api_visibility="private")
     changed.then(_look, inputs, outputs, api_visibility="private")
+    # what programs get: the same figures, without pictures
+    answer = gr.JSON(visible=False, label="answer")
+    gr.Button(visible=False).click(_tell, inputs[:-1], answer, api_name="look", api_description=_tell.__doc__)
 
 
 def _questions(first: str) -> tuple[gr.Dropdown, ...]:
@@ -63,11 +66,6 @@ def _questions(first: str) -> tuple[gr.Dropdown, ...]:
     return method, target, against
 
 
-def uploaded_path(payload: ImageData | None) -> str | None:
-    """Where an upload lies: Gradio itself would open it, and die on a bad one without a message."""
-    return payload.path if payload else None
-
-
 def _method_of(checkpoint: str, method: str) -> Any:
     """The methods that a checkpoint knows; the one that was chosen stays where it can."""
     try:
@@ -77,38 +75,48 @@ def _method_of(checkpoint: str, method: str) -> Any:
     return gr.Dropdown(list(known), value=method if method in known else DEFAULT_METHOD)
 
 
-def _look(
-    path: str | None,
-    checkpoint: str,
-    method: str = DEFAULT_METHOD,
-    target: str = "",
-    against: str = "",
-    threshold: float = 0.0,
-) -> tuple[Any, str, tuple[FaceCard, ...], str]:
-    """Judge and explain every face of a picture: the picture with boxes, a note, and a link that holds all figures as JSON.
+def _look(path: str | None, *wish: Any) -> tuple[bytes | None, str, tuple[FaceCard, ...], str]:
+    """Picture with boxes, note, cards, and a link that holds all figures."""
+    result = _asked(path, *wish)
+    return (result.boxed, result.note, result.cards, _link(result.told)) if result else (None, _ASK, (), "")
+
+
+def _tell(
+    picture: str | None, checkpoint: str, method: str = DEFAULT_METHOD, target: str = "", against: str = ""
+) -> dict[str, Any]:
+    """Judge and explain every face of a picture.
+
+    Returns checkpoint, weights_sha256, note, and of every face its box, label, confidence, probabilities and heatmap, as
+    ``fer explain`` writes them.
 
     Args:
-        path: the picture.
+        picture: the picture.
         checkpoint: one of those offered.
         method: of the heatmaps.
         target: class that is explained; empty for what each face is taken for.
         against: class that it is set against; empty for none.
-        threshold: confidence below which a face is said to be unsure.
     """
+    result = _asked(picture, checkpoint, method, target, against)
+    if result is None:
+        raise gr.Error("no picture; give one", print_exception=False)
+    return result.told
+
+
+def _asked(path: str | None, *wish: Any) -> Look | None:
+    """The answer to a wish; None without a picture, and what cannot be done as a message to the visitor."""
     if not path:
-        return None, _ASK, (), ""
+        return None
     try:
-        result = look(path, Wish(checkpoint, method, target, against, threshold))
+        return look(path, Wish(*wish))
     except FerError as error:
         # visitors learn nothing of this machine's folders, and a file's name must not act as HTML
         message = html.escape(str(error).replace(path, Path(path).name))
         raise gr.Error(message, print_exception=False) from error
-    return result.boxed, result.note, result.cards, _link(result.json)
 
 
-def _link(text: str) -> str:
+def _link(told: dict[str, Any]) -> str:
     """The figures inside the link itself: nothing is stored for them."""
-    data = base64.b64encode(text.encode()).decode()
+    data = base64.b64encode(json.dumps(told, indent=1).encode()).decode()
     return f'<a download="faces.json" href="data:application/json;base64,{data}">Download all figures and maps as JSON</a>'
 
 
@@ -116,10 +124,11 @@ def _show_cards(cards: Sequence[FaceCard]) -> None:
     for card in cards:
         with gr.Row(elem_classes="face"):
             with gr.Column(scale=0, min_width=SIDE, elem_classes="heatmap-column"):
-                gr.ImageSlider(
-                    (card.face, card.overlay), show_label=False, height=SIDE, width=SIDE, interactive=False,
-                    buttons=["download", "fullscreen"], elem_classes="heatmap",
+                slider = gr.ImageSlider(
+                    show_label=False, height=SIDE, width=SIDE, interactive=False, buttons=["download", "fullscreen"],
+                    elem_classes="heatmap",
                 )  # fmt: skip
+                slid(slider, card.face, card.overlay)
                 gr.Markdown(f"face ↔ where the network looks ({card.caption})", elem_classes="caption")
             with gr.Column():
                 gr.Markdown(f"**{card.title}**", elem_classes="face-title")

@@ -11,6 +11,7 @@ from fer.errors import ConfigError, ImageError
 from fer.images import read
 from fer.predict import Predictor, open_model
 from fer.samples import sample_path
+from tests.apps.test_look import pixels
 from tests.conftest import save_random
 
 BOTH = ("fast_cnn-int8", "fast_cnn-four")
@@ -23,18 +24,17 @@ def test_every_checkpoint_has_its_say_on_the_same_face():
         (alone,) = Predictor(name).predict(sample_path())
         assert opinion.checkpoint == name
         assert opinion.verdict == f"{alone.label}, {alone.confidence:.0%}"
-        assert opinion.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
-        ((text, picture),) = opinion.maps
-        assert text == "gradcam: happy"
-        assert picture.shape == result.face.shape == (SIDE, SIDE, 3)
+        assert opinion.prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+        (found,) = opinion.maps
+        assert found.text == "gradcam: happy"
+        assert pixels(found.picture).shape == pixels(result.face).shape == (SIDE, SIDE, 3)
 
 
 def test_a_method_that_a_checkpoint_does_not_know_is_a_reason_beside_the_others():
     exported, checkpoint = compare(sample_path(), BOTH, ["gradcam", "layercam"]).opinions
-    assert exported.maps[0][1] is not None
-    text, picture = exported.maps[1]
-    assert picture is None and "knows gradcam only" in text
-    first, second = (picture.astype(int) for _, picture in checkpoint.maps)
+    assert exported.maps[0].picture is not None
+    assert exported.maps[1].picture is None and "knows gradcam only" in exported.maps[1].text
+    first, second = (pixels(one.picture).astype(int) for one in checkpoint.maps)
     assert np.abs(first - second).mean() > 1
 
 

@@ -1,5 +1,6 @@
 """What the page shows of a picture, without a browser."""
 
+import io
 import json
 
 import numpy as np
@@ -13,6 +14,12 @@ from fer.errors import CheckpointError, ConfigError, ImageError
 from fer.images import read
 from fer.predict import Predictor
 from fer.samples import sample_path
+
+
+def pixels(picture):
+    """A JPEG as uint8 (H, W, 3)."""
+    with Image.open(io.BytesIO(picture)) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 @pytest.fixture
@@ -29,16 +36,18 @@ def test_the_sample_gives_one_boxed_face_with_label_confidence_and_heatmap(check
     assert list(card.probabilities) == list(EMOTIONS)
     assert sum(card.probabilities.values()) == pytest.approx(1, abs=1e-5)
     original, box = read(sample_path()), prediction.face.box
-    assert shown.boxed.shape == original.shape
-    assert tuple(shown.boxed[(box.y1 + box.y2) // 2, box.x1]) == ImageColor.getrgb(COLOURS[prediction.label])
-    assert np.array_equal(shown.boxed[box.y2 + 5 :], original[box.y2 + 5 :])
+    boxed = pixels(shown.boxed).astype(int)
+    assert boxed.shape == original.shape
+    edge = boxed[(box.y1 + box.y2) // 2, box.x1]
+    assert np.abs(edge - ImageColor.getrgb(COLOURS[prediction.label])).max() < 40  # of a JPEG
+    assert np.abs(boxed[box.y2 + 16 :] - original[box.y2 + 16 :]).mean() < 3
 
 
 def test_face_and_overlay_are_squares_of_one_size_that_differ(checkpoint):
     (card,) = look(sample_path(), Wish(checkpoint)).cards
-    assert card.face.shape == card.overlay.shape == (SIDE, SIDE, 3)
-    assert card.face.dtype == card.overlay.dtype == np.uint8
-    assert np.abs(card.face.astype(int) - card.overlay).mean() > 5
+    face, overlay = pixels(card.face), pixels(card.overlay)
+    assert face.shape == overlay.shape == (SIDE, SIDE, 3)
+    assert np.abs(face.astype(int) - overlay).mean() > 5
 
 
 def test_two_faces_give_two_cards_from_left_to_right(checkpoint, tmp_path):
@@ -47,7 +56,7 @@ def test_two_faces_give_two_cards_from_left_to_right(checkpoint, tmp_path):
     shown = look(tmp_path / "two.png", Wish(checkpoint))
     assert shown.note == "2 faces found."
     assert [card.title.split(".")[0] for card in shown.cards] == ["1", "2"]
-    left, right = (card.face.astype(int) for card in shown.cards)
+    left, right = (pixels(card.face).astype(int) for card in shown.cards)
     assert np.abs(left - right[:, ::-1]).mean() < np.abs(left - right).mean()
 
 
@@ -57,16 +66,17 @@ def test_a_picture_without_a_face_is_judged_whole_and_said_so(checkpoint, tmp_pa
     shown = look(tmp_path / "slope.png", Wish(checkpoint))
     assert "no face found" in shown.note.lower() and "whole image" in shown.note
     (card,) = shown.cards
-    assert card.face.shape == (SIDE, SIDE, 3)
-    middle = card.face[SIDE // 2, :, 0]  # twice as wide as high: all of the slope is there, bars above and below
+    face = pixels(card.face)
+    assert face.shape == (SIDE, SIDE, 3)
+    middle = face[SIDE // 2, :, 0]  # twice as wide as high: all of the slope is there, bars above and below
     assert middle[2] < 60 and middle[-3] > 180
-    assert (card.face[10] == 0).all() and (card.face[-10] == 0).all()
+    assert face[10].max() < 5 and face[-10].max() < 5
 
 
 def test_a_face_already_cut_out_works(checkpoint, tmp_path):
     Image.fromarray(read(sample_path())[60:250, 140:330]).convert("L").resize((48, 48)).save(tmp_path / "crop.png")
     shown = look(tmp_path / "crop.png", Wish(checkpoint))
-    assert shown.boxed.shape == (48, 48, 3) and len(shown.cards) == 1
+    assert pixels(shown.boxed).shape == (48, 48, 3) and len(shown.cards) == 1
 
 
 def test_another_checkpoint_says_something_else(save_two):
@@ -96,7 +106,7 @@ def test_a_class_can_be_asked_for_and_set_against_another(checkpoint):
     wishes = Wish(checkpoint), Wish(checkpoint, target="sad", against="happy")
     (own,), (other,) = (look(sample_path(), wish).cards for wish in wishes)
     assert other.caption == "gradcam: sad, not happy"
-    assert np.abs(own.overlay.astype(int) - other.overlay).mean() > 1
+    assert np.abs(pixels(own.overlay).astype(int) - pixels(other.overlay)).mean() > 1
     assert own.probabilities == other.probabilities
 
 
@@ -145,7 +155,7 @@ def test_a_tiny_face_is_said_to_be_too_small(tmp_path):
 
 def test_the_json_holds_all_figures_and_maps():
     shown = look(sample_path(), Wish("fast_cnn-int8"))
-    told = json.loads(shown.json)
+    told = json.loads(json.dumps(shown.told))
     assert told["checkpoint"] == "fast_cnn-int8"
     (face,) = told["faces"]
     assert face["probabilities"] == pytest.approx(shown.cards[0].probabilities)

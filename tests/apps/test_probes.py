@@ -58,7 +58,7 @@ def upload(url, data, name="face.jpg", kind="image/jpeg"):
 
 def look(url, path, checkpoint, *more):
     """The event stream of a question about an uploaded file."""
-    asked = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, checkpoint, *(more or ("gradcam", "", "", 0))]}
+    asked = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, checkpoint, *(more or ("gradcam", "", ""))]}
     answer = ask(f"{url}gradio_api/call/look", json.dumps(asked).encode(), {"Content-Type": "application/json"})
     if answer.status != 200:
         return answer
@@ -172,10 +172,11 @@ def test_other_pages_may_not_ask_in_a_visitors_name(url, origin):
 
 
 QUESTIONS = {
-    "checkpoint of the machine": ("/etc/passwd", "gradcam", "", "", 0),
-    "unknown method": (None, "rm -rf", "", "", 0),
-    "unknown class": (None, "gradcam", "<script>", "", 0),
-    "threshold that is none": (None, "gradcam", "", "", "a lot"),
+    "checkpoint of the machine": ("/etc/passwd", "gradcam", "", ""),
+    "unknown method": (None, "rm -rf", "", ""),
+    "unknown class": (None, "gradcam", "<script>", ""),
+    "class that is a number": (None, "gradcam", 7, ""),
+    "class that is a list": (None, "gradcam", ["happy"], {"path": "/etc/passwd"}),
 }
 
 

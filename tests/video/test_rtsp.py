@@ -46,9 +46,7 @@ def camera(film):
 
 def test_a_stream_becomes_a_table_until_its_time_is_over(fer, camera, tmp_path):
     address, _ = camera
-    outcome = fer(
-        "webcam", "--source", address, "--no-show", "--csv", tmp_path / "faces.csv", "--seconds", "3", "-c", MODEL
-    )
+    outcome = fer("webcam", "--source", address, "--no-show", "--csv", tmp_path / "faces.csv", "--seconds", "3", "-c", MODEL)
     assert outcome.code == 0
     rows = rows_of(tmp_path / "faces.csv")
     assert {row["face"] for row in rows} == {"1"}

@@ -1,0 +1,61 @@
+"""Pictures that travel inside the page's own messages: none of them is written to the disk."""
+
+import base64
+import io
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from gradio.components.imageslider import SliderData
+from gradio.data_classes import ImageData
+from PIL import Image
+
+from fer.types import ByteArray
+
+#: A picture is shown and downloaded with at most so many pixels a side.
+LARGEST = 2048
+_QUALITY = 92
+
+
+def jpeg(image: ByteArray) -> bytes:
+    """A picture uint8 (H, W, 3) as JPEG, reduced where a side has more than 2,048 pixels."""
+    picture, file = Image.fromarray(np.ascontiguousarray(image)), io.BytesIO()
+    picture.thumbnail((LARGEST, LARGEST))
+    picture.save(file, "JPEG", quality=_QUALITY, subsampling=0)
+    return file.getvalue()
+
+
+def data_url(picture: bytes) -> str:
+    """A JPEG as an address that holds it."""
+    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+
+
+def shown(image: gr.Image, picture: bytes | None = None) -> gr.Image:
+    """An image component that is given JPEGs, now or later; by itself Gradio would write each into a file."""
+    image.postprocess = _given  # type: ignore[method-assign,assignment]
+    image.value = None if picture is None else _data(picture).model_dump()
+    return image
+
+
+def slid(slider: gr.ImageSlider, left: bytes, right: bytes) -> gr.ImageSlider:
+    """A slider between two JPEGs."""
+    slider.value = SliderData(root=(_data(left), _data(right))).model_dump()
+    return slider
+
+
+def uploaded(image: gr.Image) -> gr.Image:
+    """An image component that hands on where an upload lies: Gradio itself would open it, and die on a bad one silently."""
+    image.preprocess = _path  # type: ignore[method-assign]
+    return image
+
+
+def _given(picture: bytes | None) -> ImageData | None:
+    return None if picture is None else _data(picture)
+
+
+def _data(picture: bytes) -> ImageData:
+    return ImageData(url=data_url(picture), mime_type="image/jpeg")
+
+
+def _path(payload: Any) -> str | None:
+    return payload.path if payload else None
