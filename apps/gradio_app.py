@@ -5,9 +5,6 @@ Run ``python apps/gradio_app.py``; ``--help`` lists the options.
 
 import argparse
 import contextlib
-import io
-import os
-import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,26 +16,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone runs 
 
 from apps import compare_tab, live_tab, look_tab
 from apps.about import NOTICE, describe
-from apps.cleaning import AGE, EVERY, keep_clean
+from apps.limits import A_MINUTE
 from apps.look import predictor
+from apps.serving import FIRST_PORT, serve, stopped_like_ctrl_c
+from apps.uploads import AGE, EVERY, keep_clean, own_folder
 from fer.errors import FerError
 from fer.released import default_name, exported_names, live_names, released_names
 
 TITLE = "ferscope: expressions, explained"
-#: Larger uploads are refused.
-MAX_FILE_SIZE = "5mb"
 # How often Gradio looks for old uploads, and how old they may get, in seconds.
 _DELETE_CACHE = (round(EVERY), AGE)
-# Visitors whose last answer is remembered, to be drawn; Gradio's own limit of 10,000 is gigabytes of pictures.
-_VISITORS = 64
-_CSS = """
-.gradio-container {max-width: 1180px !important; margin: auto}
-#notice, .caption {font-size: 0.9em; opacity: 0.85}
-.face-title {font-size: 1.3em}
-.screen {min-height: 360px; background: #8883; border-radius: 8px; overflow: hidden}
-.screen img {width: 100%; display: block}
-#live-note .wrap, #live .wrap {display: none}
-"""
 
 
 def build_demo(checkpoint: str | None = None) -> gr.Blocks:
@@ -79,58 +66,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the page until it is stopped; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        demo = build_demo(options.checkpoint)
+        with contextlib.suppress(KeyboardInterrupt), stopped_like_ctrl_c(), own_folder():
+            demo = build_demo(options.checkpoint)
+            serve(demo, options)
+            cleaning = keep_clean(demo)
+            try:
+                demo.block_thread()
+            finally:
+                cleaning.set()
     except FerError as error:
         print(f"fer: {error}", file=sys.stderr)
         return 2
-    try:
-        serve(demo, options)
-    except OSError as error:  # Gradio's word for a taken port
-        print(f"fer: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    cleaning = keep_clean(demo)
-    with contextlib.suppress(KeyboardInterrupt):
-        demo.block_thread()
-    cleaning.set()
     return 0
-
-
-def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
-    """Launch, with a guarded link where one is wanted and can be made, else locally."""
-    if options.share:
-        auth = None if options.public else _credentials(options.auth)
-        if _launch(demo, options, share=True, auth=auth):
-            print(f"share link: {demo.share_url}", flush=True)
-            if auth and not options.auth:
-                print(f"user {auth[0]}, password {auth[1]}", flush=True)
-            return
-        demo.close(verbose=False)
-        print("no share link could be made (no network?): the demo runs on this machine only", flush=True)
-    _launch(demo, options, share=False, auth=_credentials(options.auth) if options.auth else None)
-    print(f"open {demo.local_url}", flush=True)
-
-
-def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: tuple[str, str] | None) -> bool:
-    """True where the wanted link was made."""
-    with contextlib.redirect_stdout(io.StringIO()):  # Gradio's paragraphs; ours are one line each
-        demo.queue(max_size=32, default_concurrency_limit=2).launch(
-            share=share, auth=auth, server_name=options.host, server_port=options.port,
-            inbrowser=options.browser and _has_screen(),
-            prevent_thread_lock=True, quiet=True, max_file_size=MAX_FILE_SIZE, footer_links=["api"],
-            state_session_capacity=_VISITORS, strict_cors=True, enable_monitoring=False, run_history=False,
-            theme=gr.themes.Soft(), css=_CSS, ssr_mode=False,
-        )  # fmt: skip
-    return not share or demo.share_url is not None
-
-
-def _has_screen() -> bool:
-    """Without one, a text browser would take over the terminal."""
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _credentials(given: str | None) -> tuple[str, str]:
-    user, _, password = (given or f"guest:{secrets.token_urlsafe(9)}").partition(":")
-    return user, password
 
 
 class _Parser(argparse.ArgumentParser):
@@ -148,7 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     guard.add_argument("--auth", type=_user_and_password, metavar="USER:PASSWORD", help="guard the page with these")
     guard.add_argument("--public", action="store_true", help="leave the public link unguarded")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    parser.add_argument("--port", type=_port, default=FIRST_PORT, help="port, or the next free one (default: %(default)s)")
+    parser.add_argument(
+        "--limit", type=_count, default=A_MINUTE, metavar="N",
+        help="questions a minute that one address may ask (default: %(default)s; 0: any number)",
+    )  # fmt: skip
     parser.add_argument("--browser", action="store_true", help="open a browser window")
     return parser
 
@@ -158,6 +109,18 @@ def _user_and_password(text: str) -> str:
     if not (user and colon and password):
         raise argparse.ArgumentTypeError(f"{text!r}: write it as USER:PASSWORD")
     return text
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) < 65_536):
+        raise argparse.ArgumentTypeError(f"{text!r}: a port is a number from 1 to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and len(text) < 8):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number, 0 or more")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -68,5 +68,9 @@ class VideoError(FerError):
     """A camera, film or stream that cannot be used, or that failed while it was."""
 
 
+class ServingError(FerError):
+    """A page that cannot be served where it was asked for."""
+
+
 class OutputError(FerError):
     """A result that cannot be written where it was asked for."""

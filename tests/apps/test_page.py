@@ -2,91 +2,21 @@
 
 import io
 import json
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from analysis.regions.face_template import REGIONS
 from fer.emotions import COLOURS, EMOTIONS
 from fer.predict import Predictor
 from fer.released import default_name
 from fer.samples import sample_path
-from tests.conftest import CHROMIUM, save_random
+from tests.apps.visitor import choose, shown_picture, upload, verdict
 
 pytestmark = pytest.mark.browser
-
-ANSWERS = 30_000  # milliseconds
-expect.set_options(timeout=ANSWERS)
-
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-FAKE_WEBCAM = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-
-
-@pytest.fixture(scope="module")
-def webcam_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample moving to the right in front of a webcam, as Motion JPEG of 640×480."""
-    path, frames = tmp_path_factory.mktemp("webcam") / "clip.mjpeg", []
-    with Image.open(sample_path()) as sample:
-        portrait = sample.resize((480, 480))
-    for step in range(12):
-        frame, data = Image.new("RGB", (640, 480), "gray"), io.BytesIO()
-        frame.paste(portrait, (60 + 4 * step, 0))
-        frame.save(data, "JPEG", quality=90)
-        frames.append(data.getvalue())
-    path.write_bytes(b"".join(frames))
-    return path
-
-
-@pytest.fixture(scope="module")
-def browser(webcam_clip: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        clip = f"--use-file-for-fake-video-capture={webcam_clip}"
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*QUIET, *FAKE_WEBCAM, clip])
-        yield chromium
-        chromium.close()
-
-
-@contextmanager
-def opened(browser: Browser, url: str) -> Iterator[Page]:
-    """A visitor's own window on the page."""
-    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    page.set_default_timeout(ANSWERS)
-    page.goto(url, wait_until="domcontentloaded")
-    page.locator("#picture input[type=file]").wait_for(state="attached")
-    yield page
-    context.close()
-
-
-@pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    with opened(browser, url) as page:
-        yield page
-
-
-def upload(page: Page, path: Path) -> None:
-    page.locator("#picture input[type=file]").set_input_files(path)
-
-
-def verdict(page: Page) -> tuple[str, int]:
-    """Label and confidence in percent of the first face, as the page says them."""
-    text = page.locator(".face-title").first.inner_text()
-    label, percent = text.split(". ", 1)[1].split(", ")
-    return label, int(percent.rstrip("%"))
-
-
-def shown_picture(page: Page, selector: str, number: int = 0) -> np.ndarray:
-    """Pixels of a picture in the page, as the browser itself gets them: int (H, W, 3)."""
-    source = page.locator(f"{selector} img").nth(number).get_attribute("src")
-    read = "async source => Array.from(new Uint8Array(await (await fetch(source)).arrayBuffer()))"
-    with Image.open(io.BytesIO(bytes(page.evaluate(read, source)))) as picture:
-        return np.asarray(picture.convert("RGB")).astype(int)
 
 
 def share_of_the_outline(picture: np.ndarray, box: list[int], colour: str) -> float:
@@ -239,84 +169,7 @@ def test_removing_the_picture_removes_its_verdict(page):
     expect(page.locator("#note")).to_contain_text("Upload a picture")
 
 
-# what a program without a browser may ask for
-
-
-def call(url: str, *inputs: object) -> str:
-    """Event stream that the page's programming interface answers with."""
-    body = json.dumps({"data": inputs}).encode()
-    request = urllib.request.Request(f"{url}gradio_api/call/look", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        event = json.load(answer)["event_id"]
-    with urllib.request.urlopen(f"{url}gradio_api/call/look/{event}", timeout=60) as answer:
-        return answer.read().decode()
-
-
-def file(path: Path) -> dict[str, object]:
-    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
-
-
-def test_a_file_of_the_machine_that_was_not_uploaded_is_not_read(url, checkpoint, tmp_path):
-    secret = tmp_path / "secret.jpg"
-    secret.write_bytes(sample_path().read_bytes())
-    assert "event: error" in call(url, file(secret), str(checkpoint))
-
-
-def test_a_checkpoint_that_is_not_offered_is_not_read(url, tmp_path):
-    other = save_random(tmp_path / "other.pth", seed=3)
-    assert "event: error" in call(url, None, str(other))
-
-
-# the camera
-
-
-def go_live(page: Page) -> None:
-    page.get_by_role("tab", name="Live").click()
-    page.locator("#camera").get_by_text("Click to Access Webcam").click()
-    page.wait_for_function("() => (document.querySelector('#camera video')?.videoWidth || 0) > 0")
-    page.locator("#camera").get_by_text("Record").click()
-
-
-def live_face(page: Page) -> np.ndarray:
-    source = page.locator("#live img").get_attribute("src")
-    read = "async source => Array.from(new Uint8Array(await (await fetch(source)).arrayBuffer()))"
-    with Image.open(io.BytesIO(bytes(page.evaluate(read, source)))) as picture:
-        return np.asarray(picture.convert("RGB")).astype(int)
-
-
-def test_a_camera_streams_and_its_face_is_followed(page, url):
-    go_live(page)
-    expect(page.locator("#live-note")).to_contain_text("1 face: ")
-    expect(page.locator("#live-note")).to_contain_text("updates a second")
-    plain = live_face(page)
-    assert plain.shape == (480, 640, 3)
-    assert any((np.abs(plain - ImageColor.getrgb(colour)).max(axis=2) < 40).sum() > 200 for colour in COLOURS.values())
-    page.locator("#live-maps input").check()
-    page.wait_for_timeout(1500)
-    expect(page.locator("#live-note")).to_contain_text("1 face: ")
-    page.locator("#camera").get_by_text("Stop").click()
-
-
-def test_no_frame_of_a_camera_touches_the_disk(page, url, uploads):
-    before = set(uploads.rglob("*"))
-    go_live(page)
-    expect(page.locator("#live-note")).to_contain_text("1 face: ")
-    page.wait_for_timeout(1500)
-    assert set(uploads.rglob("*")) == before
-    page.locator("#camera").get_by_text("Stop").click()
-
-
-def test_the_stream_is_not_offered_to_programs(url):
-    with urllib.request.urlopen(f"{url}gradio_api/info", timeout=30) as answer:
-        assert set(json.load(answer)["named_endpoints"]) == {"/look", "/compare"}
-
-
 # more questions
-
-
-def choose(page: Page, picker: str, option: str) -> None:
-    page.locator(f"{picker} input").click()
-    page.get_by_role("option", name=option, exact=True).filter(visible=True).last.click()
 
 
 def test_it_answers_why_not_another_class_and_by_another_method(page):
@@ -373,25 +226,3 @@ def test_unsure_is_said_below_the_threshold(page):
     for event in ("input", "change", "pointerup"):
         slider.dispatch_event(event)
     expect(page.locator(".face-title").first).to_contain_text("unsure, perhaps ")
-
-
-# the other tabs
-
-
-def test_checkpoints_and_methods_stand_side_by_side(page, checkpoint):
-    page.get_by_role("tab", name="Compare").click()
-    page.locator("#compare-picture input[type=file]").set_input_files(sample_path())
-    expect(page.locator("#compare-note")).to_contain_text("1 face found")
-    expect(page.locator(".opinion")).to_have_count(2)
-    expect(page.locator(".opinion-map img")).to_have_count(4)
-    (own,), (shipped,) = Predictor(checkpoint).predict(sample_path()), Predictor().predict(sample_path())
-    for place, (name, found) in enumerate(((checkpoint.stem, own), (default_name(), shipped))):
-        expect(page.locator(".opinion").nth(place)).to_contain_text(f"{name}: {found.label}, {found.confidence:.0%}")
-
-
-def test_the_page_says_what_it_is_what_it_keeps_and_what_it_cannot_do(page):
-    page.get_by_role("tab", name="About").click()
-    about = page.locator("#about")
-    expect(about).to_contain_text("Known limits")
-    expect(about).to_contain_text("never reach the disk")
-    expect(about).to_contain_text("custom_cnn")

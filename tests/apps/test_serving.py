@@ -15,6 +15,7 @@ import gradio
 import pytest
 
 from apps.gradio_app import main
+from tests.apps.conftest import free_port
 
 LINK = "https://0123456789abcdef.gradio.live"
 
@@ -93,7 +94,8 @@ def serve(monkeypatch, capsys, checkpoint_file, tmp_path) -> Callable[..., Serve
         monkeypatch.setattr(gradio.networking, "setup_tunnel", tunnel)
         monkeypatch.setattr(gradio.Blocks, "block_thread", block)
         capsys.readouterr()
-        served.code = main(["--checkpoint", str(checkpoint_file), *options])
+        port = [] if "--port" in options else ["--port", str(free_port())]
+        served.code = main(["--checkpoint", str(checkpoint_file), *port, *options])
         served.out, served.err = capsys.readouterr()
         return served
 
@@ -221,12 +223,43 @@ def test_a_file_that_is_no_checkpoint_is_refused_in_one_line(capsys, tmp_path):
     assert len(message.splitlines()) == 1
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Gradio forgets the socket it tried
-def test_a_port_in_use_is_refused_in_one_line(capsys, checkpoint_file):
+def test_a_port_in_use_gives_the_next_free_one_and_says_so(serve):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        code, message = refusal(capsys, "--no-share", "--checkpoint", str(checkpoint_file), "--port", str(port))
-    assert code == 2 and str(port) in message
+        served = serve("--no-share", "--port", str(port), visit=config_status)
+    (line,) = served.err.splitlines()
+    found = re.fullmatch(rf"port {port} is taken; the next free one is (\d+)", line)
+    assert port < int(found.group(1)) < port + 100
+    assert served.lines == [f"open http://127.0.0.1:{found.group(1)}/"]
+    assert (served.code, served.seen) == (0, 200)
+
+
+def test_a_range_without_a_free_port_is_refused_in_one_line(capsys, checkpoint_file, monkeypatch):
+    monkeypatch.setattr(socket.socket, "bind", lambda self, address: (_ for _ in ()).throw(OSError(98, "in use")))
+    code, message = refusal(capsys, "--no-share", "--checkpoint", str(checkpoint_file), "--port", "65530")
+    assert (code, message) == (2, "fer: no free port from 65530 on; give another by --port")
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no such host"])
+def test_an_address_of_another_machine_is_refused_in_one_line(capsys, checkpoint_file, host):
+    code, message = refusal(capsys, "--no-share", "--checkpoint", str(checkpoint_file), "--host", host)
+    assert code == 2 and f"cannot listen on {host}" in message and "--host" in message
+    assert len(message.splitlines()) == 1
+
+
+BAD_NUMBERS = {
+    "port 0": ("--port", "0"),
+    "port too high": ("--port", "65536"),
+    "port in words": ("--port", "http"),
+    "limit below none": ("--limit", "-1"),
+    "limit in words": ("--limit", "few"),
+}
+
+
+@pytest.mark.parametrize("words", BAD_NUMBERS.values(), ids=BAD_NUMBERS.keys())
+def test_numbers_that_are_none_are_refused_in_one_line(capsys, words):
+    code, message = refusal(capsys, *words)
+    assert code == 2 and words[0] in message
     assert len(message.splitlines()) == 1

@@ -1,0 +1,118 @@
+"""How the page is served: its port, its guarded link, its limits, its end."""
+
+import argparse
+import contextlib
+import errno
+import io
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NoReturn
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from apps.limits import Budget, RateLimit
+from apps.style import CSS, theme
+from fer.errors import ServingError
+
+#: Larger uploads are refused.
+MAX_FILE_SIZE = "5mb"
+#: Where free ports are looked for first.
+FIRST_PORT = 7860
+# Visitors whose last answer is remembered, to be drawn; Gradio's own limit of 10,000 is gigabytes of pictures.
+_VISITORS = 64
+# Questions that wait, and that are answered at once.
+_WAITING, _AT_ONCE = 32, 2
+
+
+def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
+    """Launch, with a guarded link where one is wanted and can be made, else locally.
+
+    Raises:
+        ServingError: the wanted port and those after it are taken.
+    """
+    port = free_port(options.host, options.port)
+    if port != options.port:
+        print(f"port {options.port} is taken; the next free one is {port}", file=sys.stderr, flush=True)
+    options = argparse.Namespace(**{**vars(options), "port": port})
+    if options.share:
+        auth = None if options.public else _credentials(options.auth)
+        if _launch(demo, options, share=True, auth=auth):
+            print(f"share link: {demo.share_url}", flush=True)
+            if auth and not options.auth:
+                print(f"user {auth[0]}, password {auth[1]}", flush=True)
+            return
+        demo.close(verbose=False)
+        print("no share link could be made (no network?): the demo runs on this machine only", flush=True)
+    _launch(demo, options, share=False, auth=_credentials(options.auth) if options.auth else None)
+    print(f"open {demo.local_url}", flush=True)
+
+
+def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: tuple[str, str] | None) -> bool:
+    """True where the wanted link was made."""
+    with contextlib.redirect_stdout(io.StringIO()):  # Gradio's paragraphs; ours are one line each
+        demo.queue(max_size=_WAITING, default_concurrency_limit=_AT_ONCE).launch(
+            share=share, auth=auth, server_name=options.host, server_port=options.port,
+            inbrowser=options.browser and _has_screen(),
+            prevent_thread_lock=True, quiet=True, max_file_size=MAX_FILE_SIZE, footer_links=["api"],
+            app_kwargs={"middleware": _limits(options.limit)}, state_session_capacity=_VISITORS,
+            strict_cors=True, enable_monitoring=False, run_history=False, theme=theme(), css=CSS, ssr_mode=False,
+        )  # fmt: skip
+    return not share or demo.share_url is not None
+
+
+def _limits(a_minute: int) -> list[Middleware]:
+    return [Middleware(RateLimit, budget=Budget(a_minute))] if a_minute else []
+
+
+def free_port(host: str, first: int) -> int:
+    """The first port from ``first`` on that nobody listens on, of a hundred.
+
+    Raises:
+        ServingError: there is none, or no such host.
+    """
+    for port in range(first, min(first + 100, 65_536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise ServingError(
+                        f"cannot listen on {host}: {error}; give an address of this machine by --host"
+                    ) from error
+            else:
+                return port
+    raise ServingError(f"no free port from {first} on; give another by --port")
+
+
+def _has_screen() -> bool:
+    """Without one, a text browser would take over the terminal."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _credentials(given: str | None) -> tuple[str, str]:
+    user, _, password = (given or f"guest:{secrets.token_urlsafe(9)}").partition(":")
+    return user, password
+
+
+@contextlib.contextmanager
+def stopped_like_ctrl_c() -> Iterator[None]:
+    """SIGTERM ends the page as Ctrl-C does, so that nothing is left behind."""
+
+    def stop(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
