@@ -10,7 +10,8 @@ from analysis.figures.panel import caption
 from analysis.pictures import heatmap_record
 from analysis.question import Question, ask
 from apps.inline import jpeg
-from apps.look import SIDE, predictor, square
+from apps.look import SIDE, square
+from apps.offered import predictor
 from fer.errors import ConfigError
 from fer.images import read
 from fer.predict import Predictor

@@ -19,15 +19,10 @@ _ASK = "Give a picture: its largest face is judged by every checkpoint that is c
 _FIRST = (DEFAULT_METHOD, "layercam")
 
 
-def build(choices: Sequence[tuple[str, str]], first: str) -> None:
-    """Lay out the tab inside the present block.
-
-    Args:
-        choices: names and values of the checkpoints.
-        first: one that is chosen.
-    """
+def build(choices: Sequence[str]) -> None:
+    """Lay out the tab inside the present block, with the names of checkpoints to choose from; the first two are chosen."""
     found: gr.State = gr.State(None)
-    known = methods(first)
+    known = methods(choices[0])
     with gr.Row():
         with gr.Column(scale=0, min_width=320):
             picture = uploaded(gr.Image(
@@ -37,7 +32,7 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
             gr.Examples([[str(sample_path())]], [picture], label="Example: Eileen Collins (NASA, public domain)")
         with gr.Column():
             names = gr.Dropdown(
-                list(choices), value=[value for _, value in choices[:2]], multiselect=True, max_choices=MOST,
+                list(choices), value=list(choices[:2]), multiselect=True, max_choices=MOST,
                 label="Checkpoints", elem_id="compare-checkpoints",
             )  # fmt: skip
             asked = gr.Dropdown(

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone runs 
 from apps import compare_tab, live_tab, look_tab
 from apps.about import NOTICE, describe
 from apps.limits import A_MINUTE
-from apps.look import predictor
+from apps.offered import offer, predictor
 from apps.serving import FIRST_PORT, serve, stopped_like_ctrl_c
 from apps.uploads import AGE, EVERY, keep_clean, own_folder
 from fer.errors import FerError
@@ -37,29 +37,23 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
     Raises:
         CheckpointError: there is no such checkpoint.
     """
-    first = checkpoint or default_name()
-    predictor(first)  # a bad checkpoint is said at start, and the first visitor does not wait
-    choices = _named([first, *released_names(), *exported_names()])
+    choices = offer([checkpoint or default_name(), *released_names(), *exported_names()])
+    about = predictor(choices[0]).model  # a bad checkpoint is said at start, and the first visitor does not wait
     # without a wish the fastest answers the camera
-    live = [checkpoint, *live_names()] if checkpoint else live_names()
+    live = offer([checkpoint, *live_names()] if checkpoint else live_names())
     demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_DELETE_CACHE)
     with demo:
         gr.Markdown(f"# {TITLE}")
         gr.Markdown(NOTICE, elem_id="notice")
         with gr.Tab("Look", id="look"):
-            look_tab.build(choices, first)
+            look_tab.build(choices)
         with gr.Tab("Live", id="live"):
-            live_tab.build(_named(live), live[0])
+            live_tab.build(live)
         with gr.Tab("Compare", id="compare"):
-            compare_tab.build(choices, first)
+            compare_tab.build(choices)
         with gr.Tab("About", id="about"):
-            gr.Markdown(describe(predictor(first).model), elem_id="about")
+            gr.Markdown(describe(about), elem_id="about")
     return demo
-
-
-def _named(models: Sequence[str]) -> list[tuple[str, str]]:
-    """What visitors see and what it stands for: names, not this machine's folders."""
-    return [(Path(name).stem, name) for name in dict.fromkeys(models)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

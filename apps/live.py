@@ -10,7 +10,7 @@ from PIL import Image
 
 from analysis.figures.scene import shown
 from analysis.live import drawn
-from apps.look import predictor
+from apps.offered import predictor
 from fer.errors import ConfigError
 from fer.images import read
 from fer.video import Recogniser, Seen

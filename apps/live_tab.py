@@ -16,13 +16,8 @@ _EVERY, _LIMIT, _FORGET = 0.08, 120, 300
 _WAITING = "Start the camera: every face gets a number, and its expression a share of the last moments."
 
 
-def build(choices: Sequence[tuple[str, str]], first: str) -> None:
-    """Lay out the tab inside the present block.
-
-    Args:
-        choices: names and values of the models.
-        first: the value that is chosen.
-    """
+def build(choices: Sequence[str]) -> None:
+    """Lay out the tab inside the present block, with the names of models to choose from; the first is chosen."""
     visit: gr.State = gr.State(None, time_to_live=_FORGET)
     with gr.Row():
         with gr.Column():
@@ -31,7 +26,7 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
                 webcam_options=gr.WebcamOptions(mirror=False, constraints={"video": {"width": 640, "height": 480}}),
             )  # fmt: skip
             camera.preprocess = _frame  # type: ignore[method-assign,assignment]
-            chosen = gr.Dropdown(list(choices), value=first, label="Model", elem_id="live-model")
+            chosen = gr.Dropdown(list(choices), value=choices[0], label="Model", elem_id="live-model")
             maps = gr.Checkbox(label="Show where the network looks", elem_id="live-maps")
         with gr.Column():
             screen = gr.HTML(_page(None), elem_id="live")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ from analysis.question import DEFAULT_METHOD, Question, ask
 from analysis.regions.face_template import REGIONS, regions_of
 from analysis.regions.shares import region_shares
 from apps.inline import jpeg
+from apps.offered import predictor
 from fer.errors import ConfigError
 from fer.images import read
 from fer.portable import Portable
-from fer.predict import Predictor
 from fer.types import FACE_SIZE, ByteArray, Face, Heatmap, Prediction
 from fer.words import counted
 
@@ -35,7 +34,7 @@ class Wish:
     """What a visitor wants to know of a picture.
 
     Attributes:
-        checkpoint: what judges it.
+        checkpoint: name of what judges it.
         method: of the heatmaps.
         target: the class that is explained; empty for what each face is taken for.
         against: the class that it is set against; empty for none.
@@ -77,12 +76,6 @@ class Look:
     note: str
     cards: tuple[FaceCard, ...]
     told: dict[str, Any]
-
-
-@cache
-def predictor(checkpoint: str) -> Predictor:
-    """The predictor of a checkpoint, loaded once and shared by all visitors."""
-    return Predictor(checkpoint)
 
 
 def methods(checkpoint: str) -> tuple[str, ...]:

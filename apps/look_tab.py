@@ -19,13 +19,8 @@ from fer.samples import sample_path
 _ASK = "Upload a picture, take a snapshot, or paste one."
 
 
-def build(choices: Sequence[tuple[str, str]], first: str) -> None:
-    """Lay out the tab inside the present block.
-
-    Args:
-        choices: names and values of the checkpoints.
-        first: the value that is chosen.
-    """
+def build(choices: Sequence[str]) -> None:
+    """Lay out the tab inside the present block, with the names of checkpoints to choose from; the first is chosen."""
     cards: gr.State = gr.State(())
     with gr.Row():
         with gr.Column():
@@ -33,7 +28,7 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
                 sources=["upload", "webcam", "clipboard"], type="filepath", label="Picture", height=360,
                 elem_id="picture", alt_text="the picture to judge",
             ))  # fmt: skip
-            chosen = gr.Dropdown(list(choices), value=first, label="Checkpoint", elem_id="checkpoint")
+            chosen = gr.Dropdown(list(choices), value=choices[0], label="Checkpoint", elem_id="checkpoint")
             gr.Examples([[str(sample_path())]], [picture], label="Example: Eileen Collins (NASA, public domain)")
         with gr.Column():
             boxed = shown(gr.Image(
@@ -43,7 +38,7 @@ def build(choices: Sequence[tuple[str, str]], first: str) -> None:
             note = gr.Markdown(_ASK, elem_id="note")
             download = gr.HTML(elem_id="download", padding=False)
             with gr.Accordion("Ask more: why not sad? By another method?", open=False, elem_id="questions"):
-                method, target, against = _questions(first)
+                method, target, against = _questions(choices[0])
                 threshold = gr.Slider(0, 1, 0, step=0.05, label="Say “unsure” below this confidence", elem_id="threshold")
     gr.render(inputs=[cards])(_show_cards)
     inputs, outputs = [picture, chosen, method, target, against, threshold], [boxed, note, cards, download]
