@@ -1,7 +1,7 @@
 """Heatmaps of many faces, small enough for a page: one layer a question that is asked about them."""
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,12 @@ class MapLayer:
             "peaks": [float(f"{peak:.4g}") for peak in self.peaks],
             "values": base64.b64encode(self.values.tobytes()).decode(),
         }
+
+
+def layer_from(content: Mapping[str, Any]) -> MapLayer:
+    """What :meth:`MapLayer.to_dict` wrote; KeyError, TypeError or ValueError where it is damaged."""
+    values = np.frombuffer(base64.b64decode(content["values"]), np.uint8).reshape(-1, SIDE, SIDE)
+    return MapLayer(content["title"], tuple(content["rows"]), tuple(content["targets"]), tuple(content["peaks"]), values)
 
 
 def layer_of(title: str, rows: Sequence[int], heatmaps: Iterable[Heatmap]) -> MapLayer:

@@ -12,9 +12,9 @@ NOTICE = (
 
 _KEPT = """## What is kept
 
-Nothing for longer than a minute. An uploaded picture and the pictures made of it lie in a temporary folder until Gradio
-has shown them, and are deleted within about a minute. Frames of the live camera never reach the disk. There is no
-flagging, no analytics, no log of what was seen.
+Nothing for longer than a minute. An uploaded picture lies in a folder of this page alone, and is deleted within a minute,
+at the end of the page, and, where it was killed, at its next start. What is made of it, and frames of the live camera, never
+reach the disk. There is no flagging, no analytics, no log of what was seen, and nothing is fetched from other servers.
 """
 
 _LIMITS = """## Known limits

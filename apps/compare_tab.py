@@ -83,7 +83,7 @@ def _asked(path: str | None, checkpoints: list[str], methods: list[str]) -> Comp
 def _show(result: Comparison | None) -> None:
     if result is None:
         return
-    with gr.Row():
+    with gr.Row(), gr.Column(scale=0, min_width=SHOWN):
         shown(gr.Image(
             label="The face", interactive=False, height=SHOWN, width=SHOWN, buttons=["download", "fullscreen"],
             elem_id="compared", alt_text="the face that is compared",

@@ -14,8 +14,9 @@ import gradio as gr
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone runs without being installed
 
-from apps import compare_tab, live_tab, look_tab
+from apps import compare_tab, explore_tab, live_tab, look_tab
 from apps.about import NOTICE, describe
+from apps.explore import Shelf
 from apps.limits import A_MINUTE
 from apps.offered import offer, predictor
 from apps.serving import FIRST_PORT, serve, stopped_like_ctrl_c
@@ -28,11 +29,12 @@ TITLE = "ferscope: expressions, explained"
 _DELETE_CACHE = (round(EVERY), AGE)
 
 
-def build_demo(checkpoint: str | None = None) -> gr.Blocks:
+def build_demo(checkpoint: str | None = None, shelf: Shelf | None = None) -> gr.Blocks:
     """The page, not yet served.
 
     Args:
         checkpoint: file or released name that is chosen first; None means the shipped default.
+        shelf: the results that can be explored.
 
     Raises:
         CheckpointError: there is no such checkpoint.
@@ -51,6 +53,8 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
             live_tab.build(live)
         with gr.Tab("Compare", id="compare"):
             compare_tab.build(choices)
+        with gr.Tab("Explore", id="explore"):
+            explore_tab.build(shelf or Shelf(()))
         with gr.Tab("About", id="about"):
             gr.Markdown(describe(about), elem_id="about")
     return demo
@@ -61,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with contextlib.suppress(KeyboardInterrupt), stopped_like_ctrl_c(), own_folder():
-            demo = build_demo(options.checkpoint)
+            demo = build_demo(options.checkpoint, Shelf(options.explore, options.data))
             serve(demo, options)
             cleaning = keep_clean(demo)
             try:
@@ -94,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
         "--limit", type=_count, default=A_MINUTE, metavar="N",
         help="questions a minute that one address may ask (default: %(default)s; 0: any number)",
     )  # fmt: skip
+    parser.add_argument(
+        "--explore", type=Path, nargs="+", default=[], metavar="FOLDER",
+        help="finished runs, reports, or folders of them, for the tab Explore; whoever sees the page sees their faces",
+    )  # fmt: skip
+    parser.add_argument("--data", type=Path, help="FER-2013, for the faces of runs (default: $FER_DATA, then data/)")
     parser.add_argument("--browser", action="store_true", help="open a browser window")
     return parser
 

@@ -17,7 +17,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from apps.limits import Budget, RateLimit
-from apps.style import CSS, theme
+from apps.style import CSS, WORDS, theme
 from fer.errors import ServingError
 
 #: Larger uploads are refused.
@@ -61,7 +61,7 @@ def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: 
             inbrowser=options.browser and _has_screen(),
             prevent_thread_lock=True, quiet=True, max_file_size=MAX_FILE_SIZE, footer_links=["api"],
             app_kwargs={"middleware": _limits(options.limit)}, state_session_capacity=_VISITORS,
-            strict_cors=True, enable_monitoring=False, run_history=False, theme=theme(), css=CSS, ssr_mode=False,
+            strict_cors=True, enable_monitoring=False, run_history=False, theme=theme(), css=CSS, js=WORDS, ssr_mode=False,
         )  # fmt: skip
     return not share or demo.share_url is not None
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from fer import checkpoint as checkpoints
-from fer import released
+from fer import released, run_files
 from fer.card import Card
 from fer.config import RunConfig
 from fer.data import Corpus
@@ -21,7 +21,6 @@ from fer.predict import Model, open_model
 from fer.registry import Registry
 from fer.release import MEASURED_TTA, release
 from fer.released import RELEASED
-from fer.training import store
 from fer.training.run import Continuation, train
 from fer.training.series import Watched
 
@@ -97,11 +96,11 @@ def train_release(name: str, config: RunConfig, corpus: Corpus, runs: Path, watc
         FerError: as :func:`fer.training.run.train`.
     """
     folder = runs / name
-    if not (folder / store.METRICS).exists():
-        going_on = Continuation(resume=(folder / store.LAST).exists())
+    if not (folder / run_files.METRICS).exists():
+        going_on = Continuation(resume=(folder / run_files.LAST).exists())
         with watched(config, corpus, folder) as watch:
             train(config, corpus, folder, watch, continuation=going_on)
-    return folder / store.BEST
+    return folder / run_files.BEST
 
 
 def release_best(name: str, best: Path, corpus: Corpus, target: Path = RELEASED) -> tuple[Card, bool]:

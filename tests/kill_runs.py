@@ -32,6 +32,7 @@ import torch  # noqa: E402
 
 from analysis import board  # noqa: E402, F401 (imported here once, not in every process)
 from fer import checkpoint as checkpoints  # noqa: E402
+from fer import run_files  # noqa: E402
 from fer.cli import evaluate, live, main, train  # noqa: E402, F401
 from fer.errors import FerError  # noqa: E402
 from fer.training import run, store  # noqa: E402
@@ -166,7 +167,7 @@ class Trial:
             return None
         self.counts["in the middle of a file"] += any(path.name.startswith(".") for path in folder.glob("*"))
         announced = max((int(number) for number in re.findall(r"^epoch +(\d+)/", log.read_text("utf-8"), re.M)), default=0)
-        if not any((folder / name).exists() for name in (store.LAST, store.PREVIOUS)):
+        if not any((folder / name).exists() for name in (run_files.LAST, run_files.PREVIOUS)):
             if announced:
                 self._complain("lost", f"{folder} holds no state after epoch {announced}")
             return None
@@ -175,7 +176,7 @@ class Trial:
         except FerError as error:
             self._complain("unreadable", str(error))
             return None
-        return None if (folder / store.METRICS).exists() else folder
+        return None if (folder / run_files.METRICS).exists() else folder
 
     def _look(self, folder: Path, announced: int) -> None:
         history = History([Epoch(**row) for row in store.read_last(folder)[1]["history"]])
@@ -184,7 +185,7 @@ class Trial:
         if announced and len(History.load(folder / "history.csv")) < announced:
             self._complain("lost", f"{folder}: epoch {announced} was announced, it is not in history.csv")
         if len(history):
-            best = checkpoints.load(folder / store.BEST).card.best_epoch
+            best = checkpoints.load(folder / run_files.BEST).card.best_epoch
             # a run killed between its best and its last checkpoint repeats the epoch
             if best not in (history.best.epoch, len(history) + 1):
                 self._complain("lost", f"{folder}: epoch {history.best.epoch} is the best, the checkpoint is of {best}")
@@ -213,7 +214,7 @@ def ending(folder: Path | None) -> tuple[object, ...]:
         raise SystemExit("the run has no folder")
     rows = [[value for key, value in row.items() if "second" not in key] for row in History.load(folder / "history.csv").rows()]
     card, state, _, note = store.read_last(folder)
-    best = checkpoints.load(folder / store.BEST).card
+    best = checkpoints.load(folder / run_files.BEST).card
     return rows, note, card.weights_sha256, best.weights_sha256, best.metrics, state["tally"]["loss"].item()
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fer import run_files
 from fer.data import FaceSet
 from fer.errors import ConfigError, DataError
-from fer.training import store
 from fer.types import PredictionTable
 
 #: File of the table in the folder of a series.
@@ -55,7 +55,7 @@ def check_finished(folder: Path, held_out: Sequence[torch.Tensor], faces: FaceSe
     """
     for number, places in enumerate(held_out, 1):
         run = folder / run_name(number)
-        if (run / store.METRICS).exists():
+        if (run / run_files.METRICS).exists():
             _refuse_others(_part(run), faces.select(places), number)
 
 
@@ -78,10 +78,10 @@ def save(folder: Path, held_out: Sequence[torch.Tensor], faces: FaceSet) -> Pred
 
 def _part(run: Path) -> PredictionTable:
     try:
-        return PredictionTable.load(run / store.TABLE)
+        return PredictionTable.load(run / run_files.TABLE)
     except DataError as error:
         raise ConfigError(
-            f"{run / store.TABLE} cannot be read; remove {run / store.METRICS}, and its run writes both anew"
+            f"{run / run_files.TABLE} cannot be read; remove {run / run_files.METRICS}, and its run writes both anew"
         ) from error
 
 

@@ -16,6 +16,7 @@ from lightning.fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
 from fer import checkpoint as checkpoints
+from fer import run_files
 from fer.card import Card
 from fer.checkpoint import Checkpoint
 from fer.config import RunConfig
@@ -184,7 +185,7 @@ class _Keeper:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(
-                f"{self.folder / store.LAST}: its state does not fit this run ({reason}); start a new one"
+                f"{self.folder / run_files.LAST}: its state does not fit this run ({reason}); start a new one"
             ) from error
         if self.job.fabric.global_rank:  # the first process holds the sums of all
             self.trainer.tally.loss.zero_()
@@ -288,7 +289,7 @@ class _Keeper:
                 self._leave(stop())
 
         self.job.fabric.barrier()
-        best = checkpoints.load(self.folder / store.BEST)
+        best = checkpoints.load(self.folder / run_files.BEST)
         table = evaluate_checkpoint(best, validation, progress)
         metrics = evaluate_table(table)
         minutes = round(self.trainer.history.seconds / 60, 1)
@@ -300,9 +301,9 @@ class _Keeper:
             hardware={**best.card.hardware, "minutes": minutes},
         )
         if self.job.fabric.is_global_zero:
-            card = checkpoints.save(self.folder / store.BEST, best.model.state_dict(), card)
-            table.save(self.folder / store.TABLE)
-            store.write_json(self.folder / store.METRICS, metrics)
+            card = checkpoints.save(self.folder / run_files.BEST, best.model.state_dict(), card)
+            table.save(self.folder / run_files.TABLE)
+            store.write_json(self.folder / run_files.METRICS, metrics)
         self.job.fabric.barrier()
         return Run(self.folder, self.trainer.history, table, card)
 

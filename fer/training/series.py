@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from fer import run_files
 from fer.config import RunConfig
 from fer.data import Corpus
 from fer.data.folds import folds as split_folds
@@ -108,7 +109,7 @@ def _series(
     watched: Watched,
     hardware: Hardware | None,
 ) -> Series:
-    if (folder / store.LAST).exists():
+    if (folder / run_files.LAST).exists():
         raise ConfigError(f"{folder} is a single run, no series; resume it without --folds and --seeds")
 
     @contextmanager
@@ -128,11 +129,11 @@ def _series(
 
 def _metrics(config: RunConfig, corpus: Corpus, folder: Path, watched: Watched, hardware: Hardware | None) -> dict[str, float]:
     """Figures of one run of a series: read where it is finished, continued where it was stopped."""
-    finished = folder / store.METRICS
+    finished = folder / run_files.METRICS
     if finished.exists():
         figures: dict[str, float] = store.read_json(finished)
         return figures
-    going_on = Continuation(resume=(folder / store.LAST).exists())
+    going_on = Continuation(resume=(folder / run_files.LAST).exists())
     with watched(config, corpus, folder) as watch:
         run = train(config, corpus, folder, watch, hardware=hardware, continuation=going_on)
     return dict(run.card.metrics["validation"])

@@ -17,11 +17,9 @@ from fer.files import make_folder, sweep, write_whole
 from fer.models.tensorfile import UnreadableTensorsError, read_tensors
 from fer.models.weights import State, state_sha256
 from fer.overrides import with_values
+from fer.run_files import BEST, CONFIG, LAST, METRICS, PREVIOUS, TABLE
 from fer.training.trainer import Trainer
 
-LAST, PREVIOUS, BEST, CONFIG, METRICS = "last.pth", "previous.pth", "best.pth", "config.yaml", "metrics.json"
-#: The prediction table of the validation split; ``metrics.json``, written after it, says that the run is finished.
-TABLE = "validation.npz"
 _WAITING, _DAMAGED = f".{LAST}.new", "damaged.pth"
 _WRITTEN = (LAST, _WAITING, BEST, CONFIG, METRICS, "history.csv", TABLE, "validation.json")
 

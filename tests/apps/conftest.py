@@ -78,10 +78,9 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 FAKE_WEBCAM = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
-@pytest.fixture(scope="module")
-def webcam_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clip_of_the_sample(folder: Path) -> Path:
     """The sample moving to the right in front of a webcam, as Motion JPEG of 640×480."""
-    path, frames = tmp_path_factory.mktemp("webcam") / "clip.mjpeg", []
+    path, frames = folder / "clip.mjpeg", []
     with Image.open(sample_path()) as sample:
         portrait = sample.resize((480, 480))
     for step in range(12):
@@ -94,9 +93,9 @@ def webcam_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser(webcam_clip: Path) -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        clip = f"--use-file-for-fake-video-capture={webcam_clip}"
+        clip = f"--use-file-for-fake-video-capture={clip_of_the_sample(tmp_path_factory.mktemp('webcam'))}"
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*QUIET, *FAKE_WEBCAM, clip])
         yield chromium
         chromium.close()

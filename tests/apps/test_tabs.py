@@ -5,11 +5,15 @@ import pytest
 from PIL import ImageColor
 from playwright.sync_api import expect
 
-from fer.emotions import COLOURS
+from analysis.finished import open_finished
+from apps.explore import PAGE, overview
+from fer.emotions import COLOURS, EMOTIONS
 from fer.predict import Predictor
 from fer.released import default_name
 from fer.samples import sample_path
-from tests.apps.visitor import go_live, shown_picture
+from tests.analysis.test_mistakes_page import report_of
+from tests.apps.conftest import running
+from tests.apps.visitor import ANSWERS, choose, go_live, open_tab, opened, shown_picture, upload
 
 pytestmark = pytest.mark.browser
 
@@ -53,3 +57,103 @@ def test_the_page_says_what_it_is_what_it_keeps_and_what_it_cannot_do(page):
     expect(about).to_contain_text("Known limits")
     expect(about).to_contain_text("never reach the disk")
     expect(about).to_contain_text("custom_cnn")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A page of mistakes with maps."""
+    folder = tmp_path_factory.mktemp("results") / "results"
+    report_of(400, first_name="a.png").write(folder / "mistakes")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def explored(results, uploads, browser):
+    with running(uploads, "--explore", str(results), "--limit", "0") as (url, _), opened(browser, url) as page:
+        open_tab(page, "Explore")
+        choose(page, "#explore-result", "results/mistakes")
+        expect(page.locator("#explore-faces img").first).to_be_visible()
+        yield page
+
+
+def test_a_result_opens_with_its_figures_matrix_and_most_frequent_confusion(explored, results):
+    found = overview(open_finished(results / "mistakes"))
+    expect(explored.locator("#explore-words")).to_contain_text("n = 400")
+    expect(explored.locator("#explore-matrix button")).to_have_count(49)
+    pressed = explored.locator("#explore-matrix button[aria-pressed=true]")
+    assert (pressed.get_attribute("data-label"), pressed.get_attribute("data-answer")) == (found.cell.label, found.cell.answer)
+    expect(explored.locator("#explore-which")).to_contain_text(f"{found.cell.label}, taken for {found.cell.answer}")
+    assert explored.locator("#explore-confidence img").evaluate("image => image.naturalWidth") > 800
+
+
+def test_a_click_on_a_cell_shows_its_faces_and_maps_can_be_laid_over_them(explored, results):
+    told = overview(open_finished(results / "mistakes"))
+    explored.locator("#explore-matrix button[data-label=happy][data-answer=happy]").click()
+    expect(explored.locator("#explore-which")).to_contain_text("happy, recognised")
+    count = told.counts[EMOTIONS.index("happy")][EMOTIONS.index("happy")]
+    expect(explored.locator("#explore-faces img")).to_have_count(min(PAGE, count))
+    plain = shown_picture(explored, "#explore-faces")
+    explored.locator("#explore-maps input").check()
+    expect(explored.locator("#explore-faces img").first).not_to_have_attribute("src", "")
+    explored.wait_for_function("before => document.querySelector('#explore-faces img').src.length !== before", arg=0)
+    explored.wait_for_timeout(1500)
+    assert np.abs(shown_picture(explored, "#explore-faces") - plain).mean() > 3
+    explored.locator("#explore-maps input").uncheck()
+
+
+def test_pages_of_faces_are_leafed_through(explored):
+    explored.locator("#explore-matrix button[data-label=happy][data-answer=happy]").click()
+    expect(explored.locator("#explore-which")).to_contain_text("shown are 1 to 25")
+    expect(explored.locator("#explore-before")).not_to_be_visible()
+    explored.locator("#explore-after").click()
+    expect(explored.locator("#explore-which")).to_contain_text("shown are 26 to")
+    explored.locator("#explore-before").click()
+    expect(explored.locator("#explore-which")).to_contain_text("shown are 1 to 25")
+
+
+def test_the_matrix_is_walked_by_the_keyboard(explored):
+    cell = explored.locator("#explore-matrix button[data-label=fear][data-answer=surprise]")
+    explored.locator("#explore-matrix button[data-label=fear][data-answer=sad]").focus()
+    explored.keyboard.press("Tab")
+    expect(cell).to_be_focused()
+    explored.keyboard.press("Enter")
+    expect(explored.locator("#explore-which")).to_contain_text("fear, taken for surprise")
+    expect(cell).to_have_attribute("aria-pressed", "true")
+    expect(cell).to_be_focused()
+
+
+def test_without_results_it_says_how_to_make_some(page):
+    open_tab(page, "Explore")
+    expect(page.locator("#explore-nothing")).to_contain_text("--explore")
+
+
+@pytest.mark.parametrize("width", [1180, 390])
+def test_no_tab_is_wider_than_the_window_every_picture_has_words_and_nothing_is_fetched_elsewhere(browser, url, width):
+    asked = []
+    context = browser.new_context(viewport={"width": width, "height": 844})
+    page = context.new_page()
+    page.set_default_timeout(ANSWERS)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(url, wait_until="domcontentloaded")
+    page.locator("#picture input[type=file]").wait_for(state="attached")
+    upload(page, sample_path())
+    expect(page.locator(".heatmap img")).to_have_count(2)
+    for tab in ("Look", "Live", "Compare", "Explore", "About"):
+        open_tab(page, tab)
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
+        silent = page.evaluate("[...document.images].filter(i => i.checkVisibility() && !i.alt).map(i => i.outerHTML)")
+        assert silent == [], tab
+    assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []
+    context.close()
+
+
+def test_who_asks_too_often_is_told_to_wait(browser, uploads, checkpoint):
+    with running(uploads, "--checkpoint", str(checkpoint), "--limit", "8") as (url, _), opened(browser, url) as page:
+        for _ in range(3):
+            upload(page, sample_path())
+            page.wait_for_timeout(2500)
+            if page.get_by_text("too many questions at once").count():
+                break
+            page.get_by_label("Remove Image").click()
+        expect(page.get_by_text("too many questions at once; wait ").first).to_be_visible()
