@@ -17,12 +17,15 @@ from analysis.regions.face_template import REGIONS, regions_of
 from analysis.regions.shares import region_shares
 from apps.inline import jpeg
 from apps.offered import predictor
+from fer.clarity import doubt
 from fer.errors import ConfigError
-from fer.images import read
+from fer.images import grey_square, read
 from fer.portable import Portable
 from fer.types import FACE_SIZE, ByteArray, Face, Heatmap, Prediction
 from fer.words import counted
 
+#: Calibrated confidence below which an answer is more likely wrong than right.
+UNSURE = 0.5
 #: Side in pixels of the square in which a face and its overlay are shown.
 SIDE = 320
 # A face of fewer pixels is enlarged to what the network reads.
@@ -45,7 +48,7 @@ class Wish:
     method: str = DEFAULT_METHOD
     target: str = ""
     against: str = ""
-    threshold: float = 0.0
+    threshold: float = UNSURE
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,14 +130,17 @@ def _regions(face: Face, heatmap: Heatmap) -> dict[str, float]:
 
 
 def _doubt(face: Face) -> str:
-    small = max(face.image.shape[:2]) < _SMALL
-    return f" (a face of {face.box.width}×{face.box.height} pixels is too small to be sure)" if small else ""
+    if max(face.image.shape[:2]) < _SMALL:
+        return f" (a face of {face.box.width}×{face.box.height} pixels is too small to be sure)"
+    why = doubt(grey_square(face.image, FACE_SIZE))
+    return f" (too {why} to be sure)" if why else ""
 
 
 def _note(predictions: Sequence[Prediction]) -> str:
     if predictions[0].face.is_whole_image:
         return "No face found: the whole image is used."
-    return f"{counted(len(predictions), 'face')} found."
+    several = ", numbered from the left" if len(predictions) > 1 else ""
+    return f"{counted(len(predictions), 'face')} found{several}."
 
 
 def square(image: ByteArray) -> ByteArray:

@@ -11,7 +11,7 @@ import gradio as gr
 
 from analysis.question import DEFAULT_METHOD
 from apps.inline import shown, slid, uploaded
-from apps.look import SIDE, FaceCard, Look, Wish, look, methods
+from apps.look import SIDE, UNSURE, FaceCard, Look, Wish, look, methods
 from fer.emotions import EMOTIONS
 from fer.errors import FerError
 from fer.samples import sample_path
@@ -39,7 +39,7 @@ def build(choices: Sequence[str]) -> None:
             download = gr.HTML(elem_id="download", padding=False)
             with gr.Accordion("Ask more: why not sad? By another method?", open=False, elem_id="questions"):
                 method, target, against = _questions(choices[0])
-                threshold = gr.Slider(0, 1, 0, step=0.05, label="Say “unsure” below this confidence", elem_id="threshold")
+                threshold = gr.Slider(0, 1, UNSURE, step=0.05, label="Say “unsure” below this confidence", elem_id="threshold")
     gr.render(inputs=[cards])(_show_cards)
     inputs, outputs = [picture, chosen, method, target, against, threshold], [boxed, note, cards, download]
     # the input event of a list comes twice for a choice

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fer import clarity
 from fer.data import quality
 from fer.data.faceset import SPLITS, Corpus, FaceSet
 from fer.data.near import NearPairs, near_pairs
@@ -165,8 +166,8 @@ def _looks(faces: _Faces) -> Iterator[Finding]:
     odd = quality.oddness(faces.images)
     found = {
         "blank": (blank, bright),
-        "dark": (~blank & (bright < quality.DARK), bright),
-        "blurred": (~blank & (sharp < quality.BLURRED), sharp),
+        "dark": (~blank & (bright < clarity.DARK), bright),
+        "blurred": (~blank & (sharp < clarity.BLURRED), sharp),
         "non-face": (~blank & (odd >= quality.ODD), odd),
     }
     for kind, (where, values) in found.items():

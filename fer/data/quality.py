@@ -6,12 +6,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from fer import clarity
 from fer.types import FloatArray
 
-#: A face whose mean grey value lies below a tenth of the range is dark.
-DARK = 25.0
-#: A face of less :func:`sharpness` is blurred. docs/data.md: how many of these look so.
-BLURRED = 0.1
 #: Robust z-score of :func:`oddness` from which a face is a candidate for no face at all.
 ODD = 4.0
 #: A split is blurred where its median sharpness is below this share of the sharpest split's.
@@ -21,7 +18,6 @@ BLURRED_SPLIT = 0.7
 _LEAST_FACES = 200
 _SIDE, _COMPONENTS = 24, 60
 _BLOCK = 2048
-_LAPLACIAN = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
 
 
 def brightness(images: torch.Tensor) -> FloatArray:
@@ -35,13 +31,8 @@ def contrast(images: torch.Tensor) -> FloatArray:
 
 
 def sharpness(images: torch.Tensor) -> FloatArray:
-    """Variance of the Laplacian (Pech-Pacheco et al. 2000) over that of the pixels, free of contrast; 0 for a blank image."""
-
-    def of(faces: torch.Tensor) -> torch.Tensor:
-        pixels = faces.float()
-        return F.conv2d(pixels, _LAPLACIAN).flatten(1).var(dim=1) / pixels.flatten(1).var(dim=1).clamp_min(1e-9)
-
-    return _in_blocks(of, images)
+    """As :func:`fer.clarity.sharpness`."""
+    return np.array([clarity.sharpness(face) for face in images.cpu().numpy()[:, 0]], dtype=np.float32)
 
 
 def oddness(images: torch.Tensor) -> FloatArray:

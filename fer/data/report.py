@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from fer import clarity
 from fer.data import quality
 from fer.data.clean import CleanIndex, LeftOut, make_index
 from fer.data.near import THRESHOLD
@@ -21,8 +22,8 @@ KINDS: dict[str, str] = {
     "near-leak": "a near duplicate is in an earlier split",
     "copy": "an exact copy comes earlier in the same split",
     "near-copy": "a near duplicate comes earlier in the same split",
-    "dark": f"mean grey value below {quality.DARK:g}",
-    "blurred": f"variance of the Laplacian below {quality.BLURRED:g} of the variance of the pixels",
+    "dark": f"mean grey value below {clarity.DARK:g}",
+    "blurred": f"variance of the Laplacian below {clarity.BLURRED:g} of the variance of the pixels",
     "non-face": f"a candidate: badly described by the set's eigenfaces, robust z-score of {quality.ODD:g} or more",
 }
 CLEANED, OPTIONAL = tuple(KINDS)[:5], tuple(KINDS)[5:]

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image, ImageColor
+from PIL import Image, ImageColor, ImageFilter
 
 from analysis.regions.face_template import REGIONS, regions_of
 from apps.look import SIDE, Wish, look, methods
@@ -32,7 +32,8 @@ def test_the_sample_gives_one_boxed_face_with_label_confidence_and_heatmap(check
     (prediction,) = Predictor(checkpoint).predict(sample_path())
     assert shown.note == "1 face found."
     (card,) = shown.cards
-    assert card.title == f"1. {prediction.label}, {prediction.confidence:.0%}"
+    unsure = "unsure, perhaps " if prediction.confidence < 0.5 else ""
+    assert card.title == f"1. {unsure}{prediction.label}, {prediction.confidence:.0%}"
     assert list(card.probabilities) == list(EMOTIONS)
     assert sum(card.probabilities.values()) == pytest.approx(1, abs=1e-5)
     original, box = read(sample_path()), prediction.face.box
@@ -54,7 +55,7 @@ def test_two_faces_give_two_cards_from_left_to_right(checkpoint, tmp_path):
     one = read(sample_path())
     Image.fromarray(np.hstack([one, one[:, ::-1]])).save(tmp_path / "two.png")
     shown = look(tmp_path / "two.png", Wish(checkpoint))
-    assert shown.note == "2 faces found."
+    assert shown.note == "2 faces found, numbered from the left."
     assert [card.title.split(".")[0] for card in shown.cards] == ["1", "2"]
     left, right = (pixels(card.face).astype(int) for card in shown.cards)
     assert np.abs(left - right[:, ::-1]).mean() < np.abs(left - right).mean()
@@ -145,6 +146,27 @@ def test_below_the_threshold_the_verdict_is_unsure():
     sure, unsure = (look(sample_path(), Wish("fast_cnn-int8", threshold=value)).cards[0].title for value in (0.5, 0.99))
     assert sure == "1. happy, 96%"
     assert unsure == "1. unsure, perhaps happy, 96%"
+
+
+def test_unless_told_otherwise_an_answer_below_one_half_is_unsure(checkpoint):
+    (card,) = look(sample_path(), Wish(checkpoint)).cards  # a random net
+    assert max(card.probabilities.values()) < 0.5
+    assert card.title.startswith("1. unsure, perhaps ")
+
+
+@pytest.mark.parametrize(("sigma", "words"), [(0, ""), (3, " (too blurred to be sure)"), (10, " (too blurred to be sure)")])
+def test_a_blurred_face_is_said_to_be_too_blurred(tmp_path, sigma, words):
+    face = Image.fromarray(read(sample_path())[60:250, 140:330]).resize((96, 96))
+    face.filter(ImageFilter.GaussianBlur(sigma)).save(tmp_path / "blurred.png")
+    (card,) = look(tmp_path / "blurred.png", Wish("fast_cnn-int8", threshold=0)).cards
+    assert card.title.partition("%")[2] == words
+
+
+def test_a_dark_face_is_said_to_be_too_dark(tmp_path):
+    face = Image.fromarray(read(sample_path())[60:250, 140:330]).resize((96, 96))
+    face.point(lambda value: value // 12).save(tmp_path / "dark.png")
+    (card,) = look(tmp_path / "dark.png", Wish("fast_cnn-int8", threshold=0)).cards
+    assert card.title.endswith("% (too dark to be sure)")
 
 
 def test_a_tiny_face_is_said_to_be_too_small(tmp_path):

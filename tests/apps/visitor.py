@@ -32,7 +32,7 @@ def upload(page: Page, path: Path) -> None:
 def verdict(page: Page) -> tuple[str, int]:
     """Label and confidence in percent of the first face, as the page says them."""
     text = page.locator(".face-title").first.inner_text()
-    label, percent = text.split(". ", 1)[1].split(", ")
+    label, percent = text.split(". ", 1)[1].removeprefix("unsure, perhaps ").split(", ")
     return label, int(percent.rstrip("%"))
 
 
