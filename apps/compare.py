@@ -10,7 +10,7 @@ from analysis.figures.panel import caption
 from analysis.pictures import heatmap_record
 from analysis.question import Question, ask
 from apps.inline import jpeg
-from apps.look import SIDE, square
+from apps.look import square
 from apps.offered import predictor
 from fer.errors import ConfigError
 from fer.images import read
@@ -19,8 +19,6 @@ from fer.types import Face, Heatmap, Prediction
 
 #: More at once would keep other visitors waiting.
 MOST = 6
-#: Side of a picture in the comparison, in pixels.
-SHOWN = SIDE * 3 // 4
 
 
 @dataclass(frozen=True, eq=False)

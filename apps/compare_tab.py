@@ -8,8 +8,9 @@ from typing import Any
 import gradio as gr
 
 from analysis.question import DEFAULT_METHOD
-from apps.compare import MOST, SHOWN, Comparison, Map, compare
-from apps.inline import shown, uploaded
+from apps.cards import SCRIPT, comparison
+from apps.compare import MOST, Comparison, compare
+from apps.inline import uploaded
 from apps.look import methods
 from fer.errors import FerError
 from fer.samples import sample_path
@@ -21,7 +22,6 @@ _FIRST = (DEFAULT_METHOD, "layercam")
 
 def build(choices: Sequence[str]) -> None:
     """Lay out the tab inside the present block, with the names of checkpoints to choose from; the first two are chosen."""
-    found: gr.State = gr.State(None)
     known = methods(choices[0])
     with gr.Row():
         with gr.Column(scale=0, min_width=320):
@@ -41,7 +41,7 @@ def build(choices: Sequence[str]) -> None:
             )  # fmt: skip
             button = gr.Button("Compare", variant="primary", elem_id="compare-button")
             note = gr.Markdown(_ASK, elem_id="compare-note")
-    gr.render(inputs=[found])(_show)
+    found = gr.HTML(js_on_load=SCRIPT, elem_id="opinions")
     gr.on(
         [picture.change, button.click], _compare, [picture, names, asked], [note, found], api_visibility="private",
     )  # fmt: skip
@@ -49,10 +49,10 @@ def build(choices: Sequence[str]) -> None:
     gr.Button(visible=False).click(_tell, [picture, names, asked], answer, api_name="compare", api_description=_tell.__doc__)
 
 
-def _compare(path: str | None, checkpoints: list[str], methods: list[str]) -> tuple[str, Comparison | None]:
-    """A note, and what to show."""
+def _compare(path: str | None, checkpoints: list[str], methods: list[str]) -> tuple[str, str]:
+    """A note, and the opinions."""
     result = _asked(path, checkpoints, methods)
-    return (result.note, result) if result else (_ASK, None)
+    return (result.note, comparison(result)) if result else (_ASK, "")
 
 
 def _tell(picture: str | None, checkpoints: list[str], methods: list[str]) -> dict[str, Any]:
@@ -78,31 +78,3 @@ def _asked(path: str | None, checkpoints: list[str], methods: list[str]) -> Comp
         return compare(path, checkpoints, methods)
     except FerError as error:
         raise gr.Error(html.escape(str(error).replace(path, Path(path).name)), print_exception=False) from error
-
-
-def _show(result: Comparison | None) -> None:
-    if result is None:
-        return
-    with gr.Row(), gr.Column(scale=0, min_width=SHOWN):
-        shown(gr.Image(
-            label="The face", interactive=False, height=SHOWN, width=SHOWN, buttons=["download", "fullscreen"],
-            elem_id="compared", alt_text="the face that is compared",
-        ), result.face)  # fmt: skip
-    for opinion in result.opinions:
-        with gr.Row(elem_classes="opinion"):
-            with gr.Column(scale=0, min_width=SHOWN):
-                gr.Markdown(f"**{opinion.checkpoint}: {opinion.verdict}**", elem_classes="opinion-title")
-                gr.Label(opinion.prediction.probabilities, num_top_classes=3, show_label=False, show_heading=False)
-            for one in opinion.maps:
-                with gr.Column(scale=0, min_width=SHOWN):
-                    _show_map(one)
-
-
-def _show_map(one: Map) -> None:
-    if one.picture is None:
-        gr.Markdown(html.escape(one.text), elem_classes="caption")
-        return
-    shown(gr.Image(
-        label=one.text, interactive=False, height=SHOWN, width=SHOWN, buttons=["download", "fullscreen"],
-        elem_classes="opinion-map", alt_text=f"heatmap, {one.text}",
-    ), one.picture)  # fmt: skip

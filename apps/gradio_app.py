@@ -5,6 +5,7 @@ Run ``python apps/gradio_app.py``; ``--help`` lists the options.
 
 import argparse
 import contextlib
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +21,11 @@ from apps.explore import Shelf
 from apps.limits import A_MINUTE
 from apps.offered import offer, predictor
 from apps.serving import FIRST_PORT, serve, stopped_like_ctrl_c
-from apps.uploads import AGE, EVERY, keep_clean, own_folder
+from apps.uploads import keep_clean, own_folder
 from fer.errors import FerError
 from fer.released import default_name, exported_names, live_names, released_names
 
 TITLE = "ferscope: expressions, explained"
-# How often Gradio looks for old uploads, and how old they may get, in seconds.
-_DELETE_CACHE = (round(EVERY), AGE)
 
 
 def build_demo(checkpoint: str | None = None, shelf: Shelf | None = None) -> gr.Blocks:
@@ -43,7 +42,7 @@ def build_demo(checkpoint: str | None = None, shelf: Shelf | None = None) -> gr.
     about = predictor(choices[0]).model  # a bad checkpoint is said at start, and the first visitor does not wait
     # without a wish the fastest answers the camera
     live = offer([checkpoint, *live_names()] if checkpoint else live_names())
-    demo = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=_DELETE_CACHE)
+    demo = gr.Blocks(title=TITLE, analytics_enabled=False)
     with demo:
         gr.Markdown(f"# {TITLE}")
         gr.Markdown(NOTICE, elem_id="notice")
@@ -69,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             serve(demo, options)
             cleaning = keep_clean(demo)
             try:
-                demo.block_thread()
+                with contextlib.redirect_stdout(io.StringIO()):  # Gradio says goodbye
+                    demo.block_thread()
             finally:
                 cleaning.set()
     except FerError as error:

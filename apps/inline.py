@@ -6,7 +6,6 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-from gradio.components.imageslider import SliderData
 from gradio.data_classes import ImageData
 from PIL import Image
 
@@ -30,17 +29,10 @@ def data_url(picture: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
 
 
-def shown(image: gr.Image, picture: bytes | None = None) -> gr.Image:
-    """An image component that is given JPEGs, now or later; by itself Gradio would write each into a file."""
+def shown(image: gr.Image) -> gr.Image:
+    """An image component that is given JPEGs; by itself Gradio would write each into a file."""
     image.postprocess = _given  # type: ignore[method-assign,assignment]
-    image.value = None if picture is None else _data(picture).model_dump()
     return image
-
-
-def slid(slider: gr.ImageSlider, left: bytes, right: bytes) -> gr.ImageSlider:
-    """A slider between two JPEGs."""
-    slider.value = SliderData(root=(_data(left), _data(right))).model_dump()
-    return slider
 
 
 def uploaded(image: gr.Image) -> gr.Image:
@@ -50,11 +42,7 @@ def uploaded(image: gr.Image) -> gr.Image:
 
 
 def _given(picture: bytes | None) -> ImageData | None:
-    return None if picture is None else _data(picture)
-
-
-def _data(picture: bytes) -> ImageData:
-    return ImageData(url=data_url(picture), mime_type="image/jpeg")
+    return None if picture is None else ImageData(url=data_url(picture), mime_type="image/jpeg")
 
 
 def _path(payload: Any) -> str | None:

@@ -10,8 +10,9 @@ from typing import Any
 import gradio as gr
 
 from analysis.question import DEFAULT_METHOD
-from apps.inline import shown, slid, uploaded
-from apps.look import SIDE, UNSURE, FaceCard, Look, Wish, look, methods
+from apps.cards import SCRIPT, face_cards
+from apps.inline import shown, uploaded
+from apps.look import UNSURE, Look, Wish, look, methods
 from fer.emotions import EMOTIONS
 from fer.errors import FerError
 from fer.samples import sample_path
@@ -21,7 +22,6 @@ _ASK = "Upload a picture, take a snapshot, or paste one."
 
 def build(choices: Sequence[str]) -> None:
     """Lay out the tab inside the present block, with the names of checkpoints to choose from; the first is chosen."""
-    cards: gr.State = gr.State(())
     with gr.Row():
         with gr.Column():
             picture = uploaded(gr.Image(
@@ -40,7 +40,7 @@ def build(choices: Sequence[str]) -> None:
             with gr.Accordion("Ask more: why not sad? By another method?", open=False, elem_id="questions"):
                 method, target, against = _questions(choices[0])
                 threshold = gr.Slider(0, 1, UNSURE, step=0.05, label="Say “unsure” below this confidence", elem_id="threshold")
-    gr.render(inputs=[cards])(_show_cards)
+    cards = gr.HTML(js_on_load=SCRIPT, elem_id="cards")
     inputs, outputs = [picture, chosen, method, target, against, threshold], [boxed, note, cards, download]
     # the input event of a list comes twice for a choice
     asked = [picture.change, method.select, target.select, against.select, threshold.release]
@@ -70,10 +70,10 @@ def _method_of(checkpoint: str, method: str) -> Any:
     return gr.Dropdown(list(known), value=method if method in known else DEFAULT_METHOD)
 
 
-def _look(path: str | None, *wish: Any) -> tuple[bytes | None, str, tuple[FaceCard, ...], str]:
+def _look(path: str | None, *wish: Any) -> tuple[bytes | None, str, str, str]:
     """Picture with boxes, note, cards, and a link that holds all figures."""
     result = _asked(path, *wish)
-    return (result.boxed, result.note, result.cards, _link(result.told)) if result else (None, _ASK, (), "")
+    return (result.boxed, result.note, face_cards(result.cards), _link(result.told)) if result else (None, _ASK, "", "")
 
 
 def _tell(
@@ -113,25 +113,3 @@ def _link(told: dict[str, Any]) -> str:
     """The figures inside the link itself: nothing is stored for them."""
     data = base64.b64encode(json.dumps(told, indent=1).encode()).decode()
     return f'<a download="faces.json" href="data:application/json;base64,{data}">Download all figures and maps as JSON</a>'
-
-
-def _show_cards(cards: Sequence[FaceCard]) -> None:
-    for card in cards:
-        with gr.Row(elem_classes="face"):
-            with gr.Column(scale=0, min_width=SIDE, elem_classes="heatmap-column"):
-                slider = gr.ImageSlider(
-                    show_label=False, height=SIDE, width=SIDE, interactive=False, buttons=["download", "fullscreen"],
-                    elem_classes="heatmap",
-                )  # fmt: skip
-                slid(slider, card.face, card.overlay)
-                gr.Markdown(f"face ↔ where the network looks ({card.caption})", elem_classes="caption")
-            with gr.Column():
-                gr.Markdown(f"**{card.title}**", elem_classes="face-title")
-                with gr.Row():
-                    gr.Label(card.probabilities, num_top_classes=3, label="Top 3", show_heading=False, elem_classes="top3")
-                    if card.regions:
-                        gr.Label(
-                            card.regions, num_top_classes=3, label="Where it looks", show_heading=False, elem_classes="regions"
-                        )
-                if not card.regions:
-                    gr.Markdown("The heatmap is empty: nothing in this face speaks for the class.", elem_classes="caption")

@@ -61,7 +61,8 @@ def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: 
             inbrowser=options.browser and _has_screen(),
             prevent_thread_lock=True, quiet=True, max_file_size=MAX_FILE_SIZE, footer_links=["api"],
             app_kwargs={"middleware": _limits(options.limit)}, state_session_capacity=_VISITORS,
-            strict_cors=True, enable_monitoring=False, run_history=False, theme=theme(), css=CSS, js=WORDS, ssr_mode=False,
+            strict_cors=True, enable_monitoring=False, run_history=False, ssr_mode=False,
+            theme=theme(), css_paths=CSS, js=WORDS,
         )  # fmt: skip
     return not share or demo.share_url is not None
 

@@ -13,7 +13,7 @@ from fer.portable import Portable
 _SOURCES = Path(__file__).resolve().parent.parent
 #: What is copied of this program; recipes and schemas are read by training and reports only.
 _PACKAGES = ("fer", "analysis", "apps")
-_COPIED = ("*.py", "*.jpg")
+_COPIED = ("*.py", "*.jpg", "page.css")
 
 #: What the page imports where the model is an ONNX, pinned to what it was measured with.
 REQUIREMENTS = ("matplotlib", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "platformdirs")

@@ -68,8 +68,8 @@ def sweep(base: Path) -> None:
 def keep_clean(demo: gr.Blocks, every: float = EVERY, age: int = AGE) -> threading.Event:
     """Delete old files of a page for as long as it runs; set the event to end that.
 
-    Gradio's own task (``delete_cache``) goes through sets to which visitors add meanwhile: the first time that happens it
-    ends for good (Gradio 6.31). Here the next round comes.
+    Gradio's own task (``delete_cache``, not used here) goes through sets to which visitors add meanwhile: the first time that
+    happens it ends for good (Gradio 6.31). Here the next round comes.
     """
     ended = threading.Event()
 

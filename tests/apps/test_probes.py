@@ -216,3 +216,12 @@ def test_the_page_names_no_folder_of_this_machine(url, checkpoint):
     for path in ("config", "gradio_api/info", ""):
         text = ask(f"{url}{path}").text
         assert str(checkpoint.parent) not in text and str(ROOT) not in text
+
+
+@pytest.mark.parametrize("name", ["_look", "_see", "_compare", "_method_of", "apply", "load_example"])
+def test_what_the_page_asks_itself_is_not_offered_to_programs(url, name):
+    answer = ask(f"{url}gradio_api/call/{name}", b'{"data": []}', {"Content-Type": "application/json"})
+    assert (
+        "event_id" not in answer.text
+        or "event: complete" not in ask(f"{url}gradio_api/call/{name}/{json.loads(answer.text)['event_id']}").text
+    )
