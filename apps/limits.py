@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-#: Questions of a minute that one address may go on asking, unless told otherwise; a picture in the page takes three.
+#: Questions of a minute that one address may go on asking, unless told otherwise; a picture in the page takes two.
 A_MINUTE = 120
 # So many of a minute's may come at once.
 _AT_ONCE = 0.5

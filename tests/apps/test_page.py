@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -226,3 +227,40 @@ def test_unsure_is_said_below_the_threshold(page):
     for event in ("input", "change", "pointerup"):
         slider.dispatch_event(event)
     expect(page.locator(".face-title").first).to_contain_text("unsure, perhaps ")
+
+
+def test_the_border_between_face_and_heatmap_moves_by_mouse_and_keyboard(page):
+    upload(page, sample_path())
+    slider = page.locator(".heatmap input")
+    slider.wait_for()
+
+    def shown_from():
+        clip = page.locator(".heatmap img").nth(1).evaluate("image => getComputedStyle(image).clipPath")
+        return float(re.search(r"([\d.]+)%\)", clip).group(1))
+
+    assert shown_from() == 50
+    slider.focus()
+    page.keyboard.press("Home")
+    assert shown_from() == 0
+    page.keyboard.press("ArrowRight")
+    assert shown_from() == 1
+    place = slider.bounding_box()
+    page.mouse.click(place["x"] + 0.75 * place["width"], place["y"] + place["height"] / 2)
+    assert shown_from() == pytest.approx(75, abs=3)
+
+
+def test_heatmap_and_boxed_picture_can_be_saved(page, tmp_path):
+    upload(page, sample_path())
+    expect(page.locator("#note")).to_contain_text("1 face found")
+    with page.expect_download() as waiting:
+        page.locator(".face button.save").click()
+    assert waiting.value.suggested_filename == "heatmap-1.jpg"
+    waiting.value.save_as(tmp_path / "heatmap.jpg")
+    with Image.open(tmp_path / "heatmap.jpg") as picture:
+        saved = np.asarray(picture.convert("RGB")).astype(int)
+    np.testing.assert_array_equal(saved, shown_picture(page, ".heatmap", 1))
+    with page.expect_download() as waiting:
+        page.locator("#boxed").get_by_label("Download").click()
+    waiting.value.save_as(tmp_path / "boxed.jpg")
+    with Image.open(tmp_path / "boxed.jpg") as picture:
+        assert picture.size == (512, 512)

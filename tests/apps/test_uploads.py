@@ -13,6 +13,9 @@ import pytest
 from apps import uploads
 from apps.uploads import VARIABLE, keep_clean, own_folder, sweep
 from fer.errors import OutputError
+from fer.samples import sample_path
+from tests.apps.conftest import running
+from tests.apps.test_probes import upload
 from tests.conftest import ROOT
 
 
@@ -129,3 +132,24 @@ def test_a_folder_that_cannot_be_made_is_an_expected_error(monkeypatch, tmp_path
     monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / "below"))
     with pytest.raises(OutputError, match="no folder for uploads can be made"), own_folder():
         pass
+
+
+def files_of(base):
+    return [path for path in base.glob("fer-page-*/**/*") if path.is_file() and path.name == "visitor.jpg"]
+
+
+@pytest.mark.browser  # the page is started as for the browser's tests
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_the_page_leaves_nothing_behind_however_it_ends(tmp_path, end):
+    with running(tmp_path) as (url, program):
+        assert isinstance(upload(url, sample_path().read_bytes(), "visitor.jpg"), str)
+        assert len(files_of(tmp_path)) == 1
+        program.send_signal(end)
+        program.wait(30)
+        if end == signal.SIGKILL:  # it cannot clean up: the next one does
+            assert len(files_of(tmp_path)) == 1
+            with running(tmp_path) as (_, other):
+                assert files_of(tmp_path) == []
+                assert other.poll() is None
+    assert list(tmp_path.glob("fer-page-*")) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []  # Gradio makes an empty folder of its own
