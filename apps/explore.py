@@ -74,17 +74,17 @@ class Shelf:
     """
 
     def __init__(self, folders: Sequence[Path], data: Path | None = None) -> None:
-        self._folders, self._data = tuple(folders), data
+        self.folders, self._data = tuple(folders), data
         self._open = lru_cache(_OPENED)(self._opened)
         self._corpus = lru_cache(1)(self._loaded)
 
     def names(self) -> list[str]:
         """Of all results that are there now."""
-        return list(named(self._folders))
+        return list(named(self.folders))
 
     def open(self, name: str) -> Finished:
         """One of them; DataError where it is not there any more, or damaged."""
-        folder = named(self._folders).get(name)
+        folder = named(self.folders).get(name)
         if folder is None:
             raise DataError(f"no finished result is called {name!r} (any more); choose another")
         try:

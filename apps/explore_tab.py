@@ -2,6 +2,7 @@
 
 import base64
 import html
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -9,7 +10,7 @@ import gradio as gr
 from apps.explore import PAGE, Cell, Overview, Shelf, faces, matrix, overview
 from fer.errors import FerError
 
-_NOTHING = """Nothing to open yet. Results of these commands can be explored; name their folders with `--explore`:
+_NOTHING = """Nothing to open. Results of these commands can be explored; name their folders with `--explore`:
 
     fer train custom_cnn --data fer2013.zip        # runs/…
     fer report --data fer2013.zip                  # report/
@@ -29,14 +30,13 @@ _Page = tuple[str, str, Any, Any, Cell]
 
 def build(shelf: Shelf) -> None:
     """Lay out the tab inside the present block, with the results that are on a shelf."""
-    names = shelf.names()
-    if not names:
+    if not shelf.folders:
         gr.Markdown(_NOTHING, elem_id="explore-nothing")
         return
     tab = _Tab(shelf)
     cell: gr.State = gr.State(None)
     with gr.Row():
-        chosen = gr.Dropdown(names, value=None, label="A finished run or report", elem_id="explore-result", scale=4)
+        chosen = gr.Dropdown(shelf.names(), value=None, label="A finished run or report", elem_id="explore-result", scale=4)
         again = gr.Button("Look for new ones", size="sm", elem_id="explore-again", scale=0, min_width=180)
     words = gr.Markdown(elem_id="explore-words")
     with gr.Row():
@@ -76,16 +76,18 @@ class _Tab:
         """The faces of the cell that was clicked."""
         return self.show(name, Cell(str(event.label), str(event.answer)), maps)
 
-    def back(self, name: str, cell: Cell, maps: bool) -> _Page:
+    def back(self, name: str, cell: Cell | None, maps: bool) -> _Page:
         """The faces before those that are shown."""
-        return self.show(name, Cell(cell.label, cell.answer, cell.first - PAGE), maps)
+        return self.show(name, cell and replace(cell, first=cell.first - PAGE), maps)
 
-    def on(self, name: str, cell: Cell, maps: bool) -> _Page:
+    def on(self, name: str, cell: Cell | None, maps: bool) -> _Page:
         """The faces after those that are shown."""
-        return self.show(name, Cell(cell.label, cell.answer, cell.first + PAGE), maps)
+        return self.show(name, cell and replace(cell, first=cell.first + PAGE), maps)
 
-    def show(self, name: str, cell: Cell, maps: bool) -> _Page:
+    def show(self, name: str, cell: Cell | None, maps: bool) -> _Page:
         """The faces of a cell, and which buttons there are to leaf through them."""
+        if cell is None:  # a visitor who was away for long
+            raise gr.Error("choose the result once more", print_exception=False)
         try:
             found = faces(self._result(name), cell, maps=maps)
         except FerError as error:

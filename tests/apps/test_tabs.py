@@ -121,6 +121,14 @@ def test_the_matrix_is_walked_by_the_keyboard(explored):
     expect(cell).to_be_focused()
 
 
+def test_results_that_came_meanwhile_are_found(explored, results):
+    report_of(60, first_name="a.png").write(results / "later")
+    explored.locator("#explore-again").click()
+    explored.wait_for_timeout(1000)
+    choose(explored, "#explore-result", "results/later")
+    expect(explored.locator("#explore-words")).to_contain_text("n = 60")
+
+
 def test_without_results_it_says_how_to_make_some(page):
     open_tab(page, "Explore")
     expect(page.locator("#explore-nothing")).to_contain_text("--explore")
