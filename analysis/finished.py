@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from fer.emotions import EMOTIONS
 from fer.errors import DataError
 from fer.run_files import METRICS, TABLE
 from fer.types import FACE_SIZE, ByteArray, Heatmap, PredictionTable
@@ -128,7 +129,7 @@ def _with_faces(result: Finished, source: Source) -> Finished:
     try:
         faces = paired(result.table, corpus)
     except DataError as error:
-        return replace(result, note=f"No faces are shown: {error}.")
+        return replace(result, note=f"No faces are shown: {str(error).replace(str(corpus.origin), 'the data set at hand')}.")
     return replace(result, images=faces.images.cpu().numpy()[:, 0])
 
 
@@ -153,6 +154,8 @@ def _of_page(kind: str, numbers: Mapping[str, Any], pictures: Mapping[str, Any])
 def _table(numbers: Mapping[str, Any]) -> PredictionTable:
     """The table that a page's numbers were made from, to five digits of the probabilities; answers are the page's own."""
     classes, faces = tuple(numbers["classes"]), numbers["faces"]
+    if len(classes) < 2 or any(name not in EMOTIONS for name in classes):
+        raise ValueError(f"its classes are {classes}")
     probs = np.array([face["probabilities"] for face in faces], dtype=np.float64)
     answers = [classes.index(face["predicted"]) for face in faces]
     probs[np.arange(len(faces)), answers] += _LEAST  # where two were equal after rounding

@@ -11,7 +11,7 @@ from analysis.pictures import heatmap_record
 from analysis.question import Question, ask
 from apps.inline import jpeg
 from apps.look import square
-from apps.offered import predictor
+from apps.offered import turn
 from fer.errors import ConfigError
 from fer.images import read
 from fer.predict import Predictor
@@ -79,7 +79,9 @@ def compare(path: str | Path, checkpoints: Sequence[str], methods: Sequence[str]
     for chosen, what in ((checkpoints, "checkpoints"), (methods, "methods")):
         if not 0 < len(chosen) <= MOST:
             raise ConfigError(f"{len(chosen)} {what} chosen; choose between one and {MOST}")
-    faces = predictor(checkpoints[0]).faces(read(path))
+    image = read(path)
+    with turn(checkpoints[0]) as first:
+        faces = first.faces(image)
     face = max(faces, key=lambda face: face.box.width * face.box.height)
     note = "No face found: the whole image is used." if face.is_whole_image else _which(face, faces)
     return Comparison(jpeg(square(face.image)), note, tuple(_opinion(name, face, methods) for name in checkpoints))
@@ -90,9 +92,9 @@ def _which(face: Face, faces: Sequence[Face]) -> str:
 
 
 def _opinion(checkpoint: str, face: Face, methods: Sequence[str]) -> Opinion:
-    asked = predictor(checkpoint)
-    (prediction,) = asked.judge([face])
-    return Opinion(Path(checkpoint).stem, prediction, tuple(_map(asked, prediction, method) for method in methods))
+    with turn(checkpoint) as asked:
+        (prediction,) = asked.judge([face])
+        return Opinion(checkpoint, prediction, tuple(_map(asked, prediction, method) for method in methods))
 
 
 def _map(asked: Predictor, prediction: Prediction, method: str) -> Map:

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from analysis.question import DEFAULT_METHOD
+from apps.asking import ASKING, LATEST
 from apps.cards import SCRIPT, comparison
 from apps.compare import MOST, Comparison, compare
 from apps.inline import uploaded
@@ -22,7 +23,7 @@ _FIRST = (DEFAULT_METHOD, "layercam")
 
 def build(choices: Sequence[str]) -> None:
     """Lay out the tab inside the present block, with the names of checkpoints to choose from; the first two are chosen."""
-    known = methods(choices[0])
+    known = methods(*choices)
     with gr.Row():
         with gr.Column(scale=0, min_width=320):
             picture = uploaded(gr.Image(
@@ -43,10 +44,18 @@ def build(choices: Sequence[str]) -> None:
             note = gr.Markdown(_ASK, elem_id="compare-note")
     found = gr.HTML(js_on_load=SCRIPT, elem_id="opinions")
     gr.on(
-        [picture.change, button.click], _compare, [picture, names, asked], [note, found], api_visibility="private",
+        [picture.change, button.click], _compare, [picture, names, asked], [note, found], api_visibility="private", **LATEST,
     )  # fmt: skip
     answer = gr.JSON(visible=False, label="answer")
-    gr.Button(visible=False).click(_tell, [picture, names, asked], answer, api_name="compare", api_description=_tell.__doc__)
+    gr.Button(visible=False).click(
+        _tell,
+        [picture, names, asked],
+        answer,
+        concurrency_id=ASKING,
+        concurrency_limit=2,
+        api_name="compare",
+        api_description=_tell.__doc__,
+    )
 
 
 def _compare(path: str | None, checkpoints: list[str], methods: list[str]) -> tuple[str, str]:

@@ -91,6 +91,8 @@ class Shelf:
             return self._open(name, folder, max(path.stat().st_mtime_ns for path in folder.iterdir() if path.is_file()))
         except DataError as error:  # visitors learn nothing of this machine's folders
             raise DataError(str(error).replace(str(folder), name)) from error
+        except (OSError, ValueError) as error:
+            raise DataError(f"{name} is gone; choose another") from error
 
     def _opened(self, name: str, folder: Path, changed: int) -> Finished:
         return open_finished(folder, self._corpus)
@@ -100,9 +102,7 @@ class Shelf:
 
         try:
             return load(self._data)
-        except DataError:
-            if self._data:
-                raise
+        except DataError:  # a data set that was named was looked at when the page started
             return None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from apps.asking import LATEST
 from apps.explore import PAGE, Cell, Overview, Shelf, faces, matrix, overview
 from fer.errors import FerError
 
@@ -51,13 +52,13 @@ def build(shelf: Shelf) -> None:
                 after = gr.Button("less sure →", visible=False, size="sm", elem_id="explore-after")
     confidence = gr.HTML(elem_id="explore-confidence")
     page = [which, shown, before, after, cell]
-    opened = chosen.select(tab.open, chosen, [words, table, confidence, maps, cell], api_visibility="private")
-    opened.success(tab.show, [chosen, cell, maps], page, api_visibility="private")
-    table.select(tab.pick, [chosen, maps], page, api_visibility="private")
-    maps.change(tab.show, [chosen, cell, maps], page, api_visibility="private")
-    before.click(tab.back, [chosen, cell, maps], page, api_visibility="private")
-    after.click(tab.on, [chosen, cell, maps], page, api_visibility="private")
-    again.click(lambda: gr.Dropdown(shelf.names()), None, chosen, api_visibility="private")
+    opened = chosen.select(tab.open, chosen, [words, table, confidence, maps, cell], api_visibility="private", **LATEST)
+    opened.success(tab.show, [chosen, cell, maps], page, api_visibility="private", **LATEST)
+    table.select(tab.pick, [chosen, maps], page, api_visibility="private", **LATEST)
+    maps.change(tab.show, [chosen, cell, maps], page, api_visibility="private", **LATEST)
+    before.click(tab.back, [chosen, cell, maps], page, api_visibility="private", **LATEST)
+    after.click(tab.on, [chosen, cell, maps], page, api_visibility="private", **LATEST)
+    again.click(lambda: gr.Dropdown(shelf.names()), None, chosen, api_visibility="private", **LATEST)
 
 
 class _Tab:

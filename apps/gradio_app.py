@@ -63,10 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the page until it is stopped; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        with contextlib.suppress(KeyboardInterrupt), stopped_like_ctrl_c(), own_folder():
+        with contextlib.suppress(KeyboardInterrupt), stopped_like_ctrl_c(), own_folder() as uploads:
+            if options.data:
+                from fer.data.source import locate  # brings torch, which not every page has
+
+                locate(options.data)
             demo = build_demo(options.checkpoint, Shelf(options.explore, options.data))
             serve(demo, options)
-            cleaning = keep_clean(demo)
+            cleaning = keep_clean(demo, uploads)
             try:
                 with contextlib.redirect_stdout(io.StringIO()):  # Gradio says goodbye
                     demo.block_thread()
@@ -91,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-share", dest="share", action="store_false", help="make no public link")
     guard = parser.add_mutually_exclusive_group()
     guard.add_argument("--auth", type=_user_and_password, metavar="USER:PASSWORD", help="guard the page with these")
-    guard.add_argument("--public", action="store_true", help="leave the public link unguarded")
+    guard.add_argument("--public", action="store_true", help="leave the page unguarded, whoever can reach it")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=_port, default=FIRST_PORT, help="port, or the next free one (default: %(default)s)")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,12 +13,12 @@ from PIL import Image
 from fer.types import ByteArray
 
 #: A picture is shown and downloaded with at most so many pixels a side.
-LARGEST = 2048
+LARGEST = 1600
 _QUALITY = 92
 
 
 def jpeg(image: ByteArray) -> bytes:
-    """A picture uint8 (H, W, 3) as JPEG, reduced where a side has more than 2,048 pixels."""
+    """A picture uint8 (H, W, 3) as JPEG, reduced where a side has more than 1,600 pixels."""
     picture, file = Image.fromarray(np.ascontiguousarray(image)), io.BytesIO()
     picture.thumbnail((LARGEST, LARGEST))
     picture.save(file, "JPEG", quality=_QUALITY, subsampling=0)
@@ -38,6 +39,14 @@ def shown(image: gr.Image) -> gr.Image:
 def uploaded(image: gr.Image) -> gr.Image:
     """An image component that hands on where an upload lies: Gradio itself would open it, and die on a bad one silently."""
     image.preprocess = _path  # type: ignore[method-assign]
+    move = image.async_move_resource_to_block_cache
+
+    async def own(path: str | Path | None) -> str | None:
+        if path is not None and "://" in str(path):  # Gradio would fetch it
+            raise gr.Error("upload the picture itself, not an address", print_exception=False)
+        return await move(path)
+
+    image.async_move_resource_to_block_cache = own  # type: ignore[method-assign,assignment]
     return image
 
 

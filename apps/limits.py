@@ -1,12 +1,12 @@
 """How often one address may ask: the page stays free for others."""
 
+import ipaddress
 import json
 import math
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,7 +16,7 @@ A_MINUTE = 120
 _AT_ONCE = 0.5
 # Addresses that are remembered; those that have waited long enough are forgotten first.
 _MOST = 10_000
-_ASKING = ("/upload", "/queue/join", "/call/", "/api/", "/run/", "/component_server")
+_ASKING = ("/upload", "/queue/join", "/call/", "/run/", "/login")
 
 
 @dataclass
@@ -83,6 +83,12 @@ def _asks(scope: Scope) -> bool:
     return scope["type"] == "http" and scope["method"] == "POST" and any(part in scope["path"] for part in _ASKING)
 
 
-def _address(scope: dict[str, Any] | Scope) -> str:
+def _address(scope: Scope) -> str:
+    """The asker's address; of the sixth version its first half, since a visitor has all of the other."""
     client = scope.get("client")
-    return str(client[0]) if client else ""
+    address = str(client[0]) if client else ""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network(f"{found}/64", strict=False)) if found.version == 6 else address

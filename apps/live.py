@@ -10,14 +10,17 @@ from PIL import Image
 
 from analysis.figures.scene import shown
 from analysis.live import drawn
-from apps.offered import predictor
+from apps.offered import turn
 from fer.errors import ConfigError
-from fer.images import read
+from fer.images import decode
+from fer.predict import Predictor
 from fer.video import Recogniser, Seen
 from fer.words import counted
 
 #: Frames of more bytes are refused: those of a camera have 50,000.
 MAX_FRAME = 2_000_000
+#: And of more pixels: those of a camera have 300,000 to 2,100,000.
+MAX_PIXELS = 2_500_000
 _QUALITY = 80
 # weight of the last frame in the rate that is shown
 _RATE = 0.15
@@ -54,23 +57,24 @@ class Visit:
 
         Raises:
             ImageError: no picture.
-            ConfigError: a frame of more than 2 MB, or the checkpoint gives no maps.
+            ConfigError: a frame of more than 2 MB or 2.5 megapixels, or the checkpoint gives no maps.
         """
         if len(frame) > MAX_FRAME:
             raise ConfigError(f"a frame of {len(frame):,} bytes; a camera's has at most {MAX_FRAME:,}")
-        image = read(frame)
-        with self._one_at_a_time:
-            now, recogniser = self._clock(), self._ready(checkpoint)
+        image = decode(frame, "the picture", MAX_PIXELS)
+        with self._one_at_a_time, turn(checkpoint) as asked:
+            now, recogniser = self._clock(), self._ready(checkpoint, asked)
             scene, rate = recogniser.see(image, now), self._pace(now)
+            shown_image = drawn(image, scene, recogniser.model, maps=maps)
         picture = io.BytesIO()
-        Image.fromarray(drawn(image, scene, recogniser.model, maps=maps)).save(picture, "JPEG", quality=_QUALITY)
+        Image.fromarray(shown_image).save(picture, "JPEG", quality=_QUALITY)
         return Update(picture.getvalue(), f"{_words(shown(scene))} · {rate:.0f} updates a second")
 
-    def _ready(self, checkpoint: str) -> Recogniser:
+    def _ready(self, checkpoint: str, asked: Predictor) -> Recogniser:
         if self._recogniser is None:
-            self._recogniser = Recogniser(predictor(checkpoint))
+            self._recogniser = Recogniser(asked)
         elif checkpoint != self._checkpoint:
-            self._recogniser.use(predictor(checkpoint))
+            self._recogniser.use(asked)
         self._checkpoint = checkpoint
         return self._recogniser
 

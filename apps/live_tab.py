@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import gradio as gr
 from gradio.data_classes import ImageData
 
+from apps.inline import uploaded
 from apps.live import Visit
 from fer.errors import FerError
 from fer.video.recogniser import SMOOTHING
@@ -25,7 +26,7 @@ def build(choices: Sequence[str]) -> None:
                 sources=["webcam"], streaming=True, label="Camera", height=360, elem_id="camera", alt_text="your camera",
                 webcam_options=gr.WebcamOptions(mirror=False, constraints={"video": {"width": 640, "height": 480}}),
             )  # fmt: skip
-            camera.preprocess = _frame  # type: ignore[method-assign,assignment]
+            uploaded(camera).preprocess = _frame  # type: ignore[method-assign,assignment]
             chosen = gr.Dropdown(list(choices), value=choices[0], label="Model", elem_id="live-model")
             maps = gr.Checkbox(label="Show where the network looks", elem_id="live-maps")
         with gr.Column():

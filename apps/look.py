@@ -16,7 +16,7 @@ from analysis.question import DEFAULT_METHOD, Question, ask
 from analysis.regions.face_template import REGIONS, regions_of
 from analysis.regions.shares import region_shares
 from apps.inline import jpeg
-from apps.offered import predictor
+from apps.offered import predictor, turn
 from fer.clarity import doubt
 from fer.errors import ConfigError
 from fer.images import grey_square, read
@@ -81,9 +81,9 @@ class Look:
     told: dict[str, Any]
 
 
-def methods(checkpoint: str) -> tuple[str, ...]:
-    """Names of the explanation methods that a checkpoint can be asked for, the quickest of each kind first."""
-    if isinstance(predictor(checkpoint).model, Portable):
+def methods(*checkpoints: str) -> tuple[str, ...]:
+    """Names of the explanation methods that one of these can be asked for, the quickest of each kind first."""
+    if all(isinstance(predictor(checkpoint).model, Portable) for checkpoint in checkpoints):
         return (DEFAULT_METHOD,)
     from analysis.explain import METHODS
 
@@ -98,15 +98,15 @@ def look(path: str | Path, wish: Wish) -> Look:
         CheckpointError: the checkpoint cannot.
         ConfigError: the wish does not fit the checkpoint, as a class set against itself.
     """
-    model = predictor(wish.checkpoint)
     image = read(path)
-    predictions = model.predict(image)
-    target = wish.target or [prediction.label for prediction in predictions]
-    if wish.against and wish.against in target and not wish.target:
-        raise ConfigError(
-            f"a face is taken for {wish.against} itself; choose the class to explain, or another to set it against"
-        )
-    heatmaps = ask(model.model, [p.face for p in predictions], Question(target, wish.method, wish.against or None))
+    with turn(wish.checkpoint) as model:
+        predictions = model.predict(image)
+        target = wish.target or [prediction.label for prediction in predictions]
+        if wish.against and wish.against in target and not wish.target:
+            raise ConfigError(
+                f"a face is taken for {wish.against} itself; choose the class to explain, or another to set it against"
+            )
+        heatmaps = ask(model.model, [p.face for p in predictions], Question(target, wish.method, wish.against or None))
     pairs = list(zip(predictions, heatmaps, strict=True))
     cards = tuple(_card(number, *pair, wish.threshold) for number, pair in enumerate(pairs, 1))
     records = [record(*pair) for pair in pairs]

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from analysis.question import DEFAULT_METHOD
+from apps.asking import ASKING, LATEST
 from apps.cards import SCRIPT, face_cards
 from apps.inline import shown, uploaded
 from apps.look import UNSURE, Look, Wish, look, methods
@@ -38,23 +39,25 @@ def build(choices: Sequence[str]) -> None:
             note = gr.Markdown(_ASK, elem_id="note")
             download = gr.HTML(elem_id="download", padding=False)
             with gr.Accordion("Ask more: why not sad? By another method?", open=False, elem_id="questions"):
-                method, target, against = _questions(choices[0])
+                method, target, against = _questions(choices)
                 threshold = gr.Slider(0, 1, UNSURE, step=0.05, label="Say “unsure” below this confidence", elem_id="threshold")
     cards = gr.HTML(js_on_load=SCRIPT, elem_id="cards")
     inputs, outputs = [picture, chosen, method, target, against, threshold], [boxed, note, cards, download]
     # the input event of a list comes twice for a choice
     asked = [picture.change, method.select, target.select, against.select, threshold.release]
-    gr.on(asked, _look, inputs, outputs, api_visibility="private")
-    changed = chosen.select(_method_of, [chosen, method], method, api_visibility="private")
-    changed.then(_look, inputs, outputs, api_visibility="private")
+    gr.on(asked, _look, inputs, outputs, api_visibility="private", **LATEST)
+    changed = chosen.select(_method_of, [chosen, method], method, api_visibility="private", **LATEST)
+    changed.then(_look, inputs, outputs, api_visibility="private", **LATEST)
     # what programs get: the same figures, without pictures
     answer = gr.JSON(visible=False, label="answer")
-    gr.Button(visible=False).click(_tell, inputs[:-1], answer, api_name="look", api_description=_tell.__doc__)
+    gr.Button(visible=False).click(
+        _tell, inputs[:-1], answer, concurrency_id=ASKING, concurrency_limit=2, api_name="look", api_description=_tell.__doc__
+    )
 
 
-def _questions(first: str) -> tuple[gr.Dropdown, ...]:
+def _questions(choices: Sequence[str]) -> tuple[gr.Dropdown, ...]:
     """Pickers of method, class, and the class that it is set against."""
-    method = gr.Dropdown(list(methods(first)), value=DEFAULT_METHOD, label="Method of the heatmap", elem_id="method")
+    method = gr.Dropdown(list(methods(*choices)), value=DEFAULT_METHOD, label="Method of the heatmap", elem_id="method")
     with gr.Row():
         target = gr.Dropdown([("what it sees", ""), *EMOTIONS], value="", label="Why", elem_id="target")
         against = gr.Dropdown([("anything else", ""), *EMOTIONS], value="", label="and not", elem_id="against")

@@ -1,12 +1,18 @@
-"""What visitors may choose from: by name, so that they learn nothing of this machine's folders."""
+"""What visitors may choose from: by name, so that they learn nothing of this machine's folders; and whose turn it is."""
 
-from collections.abc import Iterable
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from fer.errors import CheckpointError
+from fer.portable import Portable
 from fer.predict import Predictor
 
 _PATHS: dict[str, str] = {}
+_TURNS: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
 
 def offer(checkpoints: Iterable[str]) -> list[str]:
@@ -14,14 +20,33 @@ def offer(checkpoints: Iterable[str]) -> list[str]:
     return [_offered(checkpoint) for checkpoint in dict.fromkeys(checkpoints)]
 
 
-@cache
-def predictor(name: str) -> Predictor:
-    """The predictor behind a name, loaded once and shared by all visitors; what is not on offer is taken for itself.
+@contextmanager
+def turn(name: str) -> Iterator[Predictor]:
+    """The predictor behind a name, for one visitor at a time: an explanation hooks into the very network that answers.
 
     Raises:
-        CheckpointError: there is no such checkpoint.
+        CheckpointError: there is no such checkpoint, or it is damaged.
     """
-    return Predictor(_PATHS.get(name, name))
+    found = predictor(name)
+    if isinstance(found.model, Portable):  # exported: it has no hooks
+        yield found
+        return
+    with _TURNS[name]:
+        yield found
+
+
+@cache
+def predictor(name: str) -> Predictor:
+    """The predictor behind a name, loaded once and shared by all; what is not on offer is taken for itself.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it is damaged; said by its name.
+    """
+    path = _PATHS.get(name, name)
+    try:
+        return Predictor(path)
+    except CheckpointError as error:
+        raise CheckpointError(str(error).replace(path, Path(path).name)) from error
 
 
 def _offered(checkpoint: str) -> str:

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import errno
 import io
+import ipaddress
 import os
 import secrets
 import signal
@@ -16,6 +17,7 @@ from typing import NoReturn
 import gradio as gr
 from starlette.middleware import Middleware
 
+from apps.gate import Gate
 from apps.limits import Budget, RateLimit
 from apps.style import CSS, WORDS, theme
 from fer.errors import ServingError
@@ -26,12 +28,14 @@ MAX_FILE_SIZE = "5mb"
 FIRST_PORT = 7860
 # Visitors whose last answer is remembered, to be drawn; Gradio's own limit of 10,000 is gigabytes of pictures.
 _VISITORS = 64
+# Visitors whose answers may lie unread; the longest are forgotten first.
+_UNREAD = 128
 # Questions that wait, and that are answered at once.
 _WAITING, _AT_ONCE = 32, 2
 
 
 def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
-    """Launch, with a guarded link where one is wanted and can be made, else locally.
+    """Launch, with a guarded link where one is wanted and can be made, else locally; guarded, too, where others see it.
 
     Raises:
         ServingError: the wanted port and those after it are taken.
@@ -48,9 +52,13 @@ def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
                 print(f"user {auth[0]}, password {auth[1]}", flush=True)
             return
         demo.close(verbose=False)
-        print("no share link could be made (no network?): the demo runs on this machine only", flush=True)
-    _launch(demo, options, share=False, auth=_credentials(options.auth) if options.auth else None)
+        where = "can be reached from the network" if is_seen(options.host) else "runs on this machine only"
+        print(f"no share link could be made (no network?): the demo {where}", flush=True)
+    auth = None if options.public or not (options.auth or is_seen(options.host)) else _credentials(options.auth)
+    _launch(demo, options, share=False, auth=auth)
     print(f"open {demo.local_url}", flush=True)
+    if auth and not options.auth:
+        print(f"user {auth[0]}, password {auth[1]}", flush=True)
 
 
 def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: tuple[str, str] | None) -> bool:
@@ -64,11 +72,14 @@ def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: 
             strict_cors=True, enable_monitoring=False, run_history=False, ssr_mode=False,
             theme=theme(), css_paths=CSS, js=WORDS,
         )  # fmt: skip
+    # answers that nobody fetches
+    demo._queue.pending_messages_per_session.max_size = _UNREAD
     return not share or demo.share_url is not None
 
 
 def _limits(a_minute: int) -> list[Middleware]:
-    return [Middleware(RateLimit, budget=Budget(a_minute))] if a_minute else []
+    gate = Middleware(Gate)
+    return [gate, Middleware(RateLimit, budget=Budget(a_minute))] if a_minute else [gate]
 
 
 def free_port(host: str, first: int) -> int:
@@ -78,18 +89,30 @@ def free_port(host: str, first: int) -> int:
         ServingError: there is none, or no such host.
     """
     for port in range(first, min(first + 100, 65_536)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                    raise ServingError(
-                        f"cannot listen on {host}: {error}; give an address of this machine by --host"
-                    ) from error
-            else:
-                return port
+        if _is_free(host, port) and _is_free("127.0.0.1", port):  # where Gradio looks itself
+            return port
     raise ServingError(f"no free port from {first} on; give another by --port")
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise ServingError(f"cannot listen on {host}: {error}; give an address of this machine by --host") from error
+            return False
+    return True
+
+
+def is_seen(host: str) -> bool:
+    """Whether a page that listens there can be reached from other machines."""
+    try:
+        return not ipaddress.ip_address(socket.gethostbyname(host)).is_loopback
+    except (OSError, ValueError):
+        return True
 
 
 def _has_screen() -> bool:

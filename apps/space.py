@@ -27,7 +27,7 @@ from apps.gradio_app import main
 
 if __name__ == "__main__":
     model = Path(__file__).resolve().parent / {model!r}
-    sys.exit(main(["--checkpoint", str(model), "--no-share", "--host", "0.0.0.0", *sys.argv[1:]]))
+    sys.exit(main(["--checkpoint", str(model), "--no-share", "--public", "--host", "0.0.0.0", *sys.argv[1:]]))
 '''
 
 _README = """---

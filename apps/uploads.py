@@ -5,11 +5,12 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import gradio as gr
-from gradio.route_utils import delete_files_created_by_app
 
 from fer.errors import OutputError
 
@@ -22,7 +23,9 @@ except ImportError:  # Windows: there an open file cannot be deleted, which says
 EVERY, AGE = 10.0, 45
 #: Gradio's name for the folder of uploads.
 VARIABLE = "GRADIO_TEMP_DIR"
-_PREFIX = "fer-page-"
+_PREFIX, _LOCK = "fer-page-", ".lock"
+#: Seconds after which a visitor who asks nothing is forgotten, though the page is still open.
+IDLE = 600.0
 
 
 @contextlib.contextmanager
@@ -37,65 +40,80 @@ def own_folder() -> Iterator[Path]:
         base = Path(given or tempfile.gettempdir())
         base.mkdir(parents=True, exist_ok=True)
         sweep(base)
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))  # readable for its owner alone
-        lock = _lock(folder).open("w")
+        # the lock comes first: a folder without one is nobody's
+        handle, lock = tempfile.mkstemp(prefix=_PREFIX, suffix=_LOCK, dir=base)
+        folder = Path(lock.removesuffix(_LOCK))
+        if fcntl:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        folder.mkdir(mode=0o700)  # readable for its owner alone
     except OSError as error:
         raise OutputError(f"no folder for uploads can be made: {error}; name another by {VARIABLE}") from error
-    with lock:
-        if fcntl:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        os.environ[VARIABLE] = str(folder)
-        try:
-            yield folder
-        finally:
-            os.environ.pop(VARIABLE)
-            if given:
-                os.environ[VARIABLE] = given
-            shutil.rmtree(folder, ignore_errors=True)
-            if fcntl:
-                _lock(folder).unlink(missing_ok=True)
-    _lock(folder).unlink(missing_ok=True)
+    os.environ[VARIABLE] = str(folder)
+    try:
+        yield folder
+    finally:
+        os.environ.pop(VARIABLE)
+        if given:
+            os.environ[VARIABLE] = given
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+        Path(lock).unlink(missing_ok=True)
 
 
 def sweep(base: Path) -> None:
-    """Delete the folders of processes that have ended without doing so."""
+    """Delete the folders of processes that have ended without doing so, each while its lock is held."""
+    for lock in base.glob(f"{_PREFIX}*{_LOCK}"):
+        with contextlib.suppress(OSError), lock.open() as file:  # in use, or gone meanwhile
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:
+                lock.rename(lock)  # refused while it is open elsewhere
+            shutil.rmtree(lock.with_name(lock.name.removesuffix(_LOCK)), ignore_errors=True)
+            if fcntl:
+                lock.unlink()
     for folder in base.glob(f"{_PREFIX}*/"):
-        if not _in_use(_lock(folder)):
+        if not folder.with_name(folder.name + _LOCK).exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _lock(folder).unlink(missing_ok=True)
 
 
-def keep_clean(demo: gr.Blocks, every: float = EVERY, age: int = AGE) -> threading.Event:
-    """Delete old files of a page for as long as it runs; set the event to end that.
+def keep_clean(demo: gr.Blocks, folder: Path, every: float = EVERY, age: float = AGE) -> threading.Event:
+    """Forget visitors of a page for as long as it runs: their files and what is remembered of them; set the event to end that.
 
-    Gradio's own task (``delete_cache``, not used here) goes through sets to which visitors add meanwhile: the first time that
-    happens it ends for good (Gradio 6.31). Here the next round comes.
+    Gradio's own task (``delete_cache``, not used here) knows only whole uploads, and goes through sets to which visitors add
+    meanwhile: the first time that happens it ends for good (Gradio 6.31).
     """
     ended = threading.Event()
 
     def clean() -> None:
         while not ended.wait(every):
-            with contextlib.suppress(RuntimeError):  # a set changed while it was gone through
-                delete_files_created_by_app(demo, age)
+            delete_old(folder, age, kept_by(demo))
+            forget(demo, age)
 
     threading.Thread(target=clean, name="cleaning", daemon=True).start()
     return ended
 
 
-def _lock(folder: Path) -> Path:
-    """Beside the folder: what lies in it can be asked for."""
-    return folder.with_name(f"{folder.name}.lock")
+def kept_by(demo: gr.Blocks) -> set[str]:
+    """The page's own files, as its examples."""
+    return {str(path) for block in list(demo.blocks.values()) for path in block.keep_in_cache}
 
 
-def _in_use(lock: Path) -> bool:
-    try:
-        if not fcntl:
-            lock.unlink(missing_ok=True)
-            return False
-        with lock.open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
+def delete_old(folder: Path, age: float, kept: Collection[str] = ()) -> None:
+    """Delete what has lain in a folder for so many seconds, and the folders that are empty then."""
+    now = time.time()
+    for path in sorted(folder.rglob("*"), reverse=True):  # what lies in a folder comes before it
+        with contextlib.suppress(OSError):  # gone meanwhile, not empty, or being read on Windows
+            if now - path.lstat().st_ctime < age or str(path) in kept:
+                continue
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def forget(demo: gr.Blocks, age: float, idle: float = IDLE) -> None:
+    """Drop what is remembered of visitors who have gone for so many seconds, or asked nothing for longer."""
+    holder, now = demo.state_holder, datetime.now()
+    for session, used in list(holder.time_last_used.items()):
+        known, quiet = holder.session_data.get(session), (now - used).total_seconds()
+        if known is None or quiet > (age if known.is_closed else idle):
+            with holder.lock:
+                holder.session_data.pop(session, None)
+                holder.time_last_used.pop(session, None)

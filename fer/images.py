@@ -54,15 +54,15 @@ def read(source: ImageInput) -> ByteArray:
     return decode(_file_bytes(Path(source)), str(source))
 
 
-def decode(data: bytes, name: str) -> ByteArray:
-    """Encoded bytes → uint8 (H, W, 3), RGB; ``name`` stands for the picture in errors.
+def decode(data: bytes, name: str, most: int = MAX_PIXELS) -> ByteArray:
+    """Encoded bytes → uint8 (H, W, 3), RGB; ``name`` stands for the picture in errors, ``most`` is how many pixels it may have.
 
     Raises:
         ImageError: no picture, damaged, or too large.
     """
     if not data:
         raise ImageError(f"{name}: the file is empty; give a {_FORMAT_TEXT} picture")
-    with _open(data, name) as picture:
+    with _open(data, name, most) as picture:
         return _to_rgb(picture, name)
 
 
@@ -130,16 +130,16 @@ def _file_bytes(path: Path) -> bytes:
         raise ImageError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
 
 
-def _open(data: bytes, name: str) -> Image.Image:
+def _open(data: bytes, name: str, most: int = MAX_PIXELS) -> Image.Image:
     try:
         with _quiet():
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise _too_large(name, "more pixels than any decoder here accepts") from error
+        raise _too_large(name, "more pixels than any decoder here accepts", most) from error
     except _DECODER_ERRORS as error:
         raise ImageError(f"{name}: not a picture this program reads; give a {_FORMAT_TEXT} file") from error
-    if picture.width * picture.height > MAX_PIXELS:
-        raise _too_large(name, f"{picture.width}×{picture.height} pixels")
+    if picture.width * picture.height > most:
+        raise _too_large(name, f"{picture.width}×{picture.height} pixels", most)
     return picture
 
 
@@ -200,8 +200,8 @@ def _from_array(array: npt.NDArray[np.generic]) -> ByteArray:
     return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3))).astype(np.uint8)
 
 
-def _too_large(name: str, what: str) -> ImageError:
-    return ImageError(f"{name}: {what}, at most {MAX_PIXELS // 1_000_000} megapixels are read; reduce the picture first")
+def _too_large(name: str, what: str, most: int = MAX_PIXELS) -> ImageError:
+    return ImageError(f"{name}: {what}, at most {most / 1e6:g} megapixels are read; reduce the picture first")
 
 
 def _damaged(name: str, error: Exception) -> ImageError:

@@ -1,5 +1,6 @@
 """What an explanation method is, what it is asked, and the care every one is run with."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,12 +108,21 @@ def finished(raw: Sequence[torch.Tensor], size: int, logits: torch.Tensor) -> Ma
     return Maps(unit(torch.stack(large).mean(0)), peaks, logits)
 
 
+_ONE_AT_A_TIME = threading.RLock()
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; modes, gradients, their flags and hooks as before afterwards, also after an error."""
+    """Evaluation mode inside; modes, gradients, their flags and hooks as before afterwards, also after an error.
+
+    One at a time: what is put back would else be what another thread has just set.
+    """
+    with _ONE_AT_A_TIME:
+        yield from _untouched(model)
+
+
+def _untouched(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
     hooks = [(getattr(module, kind), set(getattr(module, kind))) for module in model.modules() for kind in _HOOKS]

@@ -146,13 +146,18 @@ def spoil(folder, how):
         page.write_text(text.replace('"predicted"', '"prediction"'), encoding="utf-8")
     elif how == "class":
         page.write_text(text.replace('"label":"angry"', '"label":"bored"'), encoding="utf-8")
+    elif how == "classes":
+        page.write_text(
+            text.replace('"happy"', '"<b>happy</b>"').replace("<b>", "\\u003cb>").replace("</b>", "\\u003c/b>"),
+            encoding="utf-8",
+        )
     elif how == "sheet":
         page.write_text(text.replace('"sheets":["', '"sheets":["AAAA'), encoding="utf-8")
     elif how == "no page":
         page.write_bytes(bytes(range(256)))
 
 
-@pytest.mark.parametrize("how", ["cut", "numbers", "class", "sheet", "no page"])
+@pytest.mark.parametrize("how", ["cut", "numbers", "class", "classes", "sheet", "no page"])
 def test_what_is_damaged_is_an_expected_error(tmp_path, how):
     report_of(30, first_name="a.png").write(tmp_path)
     spoil(tmp_path, how)

@@ -7,7 +7,8 @@ from PIL import Image
 from apps.about import describe
 from apps.compare import compare
 from apps.look import SIDE
-from fer.errors import ConfigError, ImageError
+from apps.offered import offer
+from fer.errors import CheckpointError, ConfigError, ImageError
 from fer.images import read
 from fer.predict import Predictor, open_model
 from fer.samples import sample_path
@@ -71,3 +72,17 @@ def test_the_page_says_what_the_card_says():
 
 def test_a_card_without_figures_says_so(tmp_path):
     assert "holds no figures" in describe(open_model(save_random(tmp_path / "random.pth")))
+
+
+def test_names_with_dots_stay_whole(tmp_path):
+    names = offer([str(save_random(tmp_path / f"run.v{n}.pth", seed=n)) for n in (1, 2)])
+    assert names == ["run.v1", "run.v2"]
+    assert [opinion.checkpoint for opinion in compare(sample_path(), names, ["gradcam"]).opinions] == names
+
+
+def test_a_damaged_checkpoint_is_said_by_its_name_alone(tmp_path):
+    (tmp_path / "damaged.pth").write_bytes(b"nothing")
+    (name,) = offer([str(tmp_path / "damaged.pth")])
+    with pytest.raises(CheckpointError) as said:
+        compare(sample_path(), [name], ["gradcam"])
+    assert str(tmp_path) not in str(said.value) and name in str(said.value)

@@ -114,16 +114,18 @@ def test_pages_answers_and_frames_are_free(clock, free):
     assert answers(RateLimit(app, Budget(2, clock)), *[free] * 5) == ["let through"] * 5
 
 
-ASKING = [
-    "/gradio_api/upload",
-    "/gradio_api/queue/join",
-    "/gradio_api/call/look",
-    "/gradio_api/run/look",
-    "/gradio_api/api/look",
-]
+ASKING = ["/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api/call/look", "/gradio_api/run/predict", "/login"]
 
 
 @pytest.mark.parametrize("path", ASKING)
 def test_every_way_to_ask_counts(clock, path):
     limit = RateLimit(app, Budget(2, clock))
     assert len(answers(limit, scope(path), scope(path), scope(path, client=("10.0.0.2", 5)))) == 4  # 1, refusal of 2, 1
+
+
+def test_a_visitor_has_one_budget_however_many_addresses_of_the_sixth_version(clock):
+    limit = RateLimit(app, Budget(2, clock))
+    same = [scope("/gradio_api/queue/join", client=(f"2001:db8:1:2::{n}", 5)) for n in (1, 2)]
+    other = scope("/gradio_api/queue/join", client=("2001:db8:1:3::1", 5))
+    first, start, _, last = answers(limit, *same, other)
+    assert (first, start["status"], last) == ("let through", 429, "let through")

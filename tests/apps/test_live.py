@@ -73,3 +73,10 @@ def test_what_is_no_picture_is_an_expected_error(frame):
 def test_a_frame_that_is_too_large_is_refused_unread():
     with pytest.raises(ConfigError, match="at most 2,000,000"):
         Visit().see(bytes(MAX_FRAME + 1), MODEL, maps=False)
+
+
+def test_a_frame_of_too_many_pixels_is_refused_from_its_header():
+    picture = io.BytesIO()
+    Image.new("L", (4000, 4000)).save(picture, "PNG")
+    with pytest.raises(ImageError, match=r"4000×4000 pixels, at most 2.5 megapixels are read"):
+        Visit().see(picture.getvalue(), "fast_cnn-int8", maps=False)

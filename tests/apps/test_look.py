@@ -2,6 +2,7 @@
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -182,3 +183,21 @@ def test_the_json_holds_all_figures_and_maps():
     (face,) = told["faces"]
     assert face["probabilities"] == pytest.approx(shown.cards[0].probabilities)
     assert np.array(face["heatmap"]).shape == (48, 48)
+
+
+@pytest.mark.parametrize("name", ["fast_cnn", "fast_cnn-int8"])
+def test_several_visitors_at_once_get_what_each_alone_would(name):
+    """An explanation hooks into the network that answers the others."""
+    targets = ["angry", "happy", "sad", "fear"] * 6
+    alone = {target: look(sample_path(), Wish(name, target=target)).told["faces"] for target in set(targets)}
+    with ThreadPoolExecutor(4) as visitors:
+        told = list(visitors.map(lambda target: look(sample_path(), Wish(name, target=target)).told["faces"], targets))
+    for target, faces in zip(targets, told, strict=True):
+        assert faces[0]["target"] == target
+        np.testing.assert_allclose(faces[0]["heatmap"], alone[target][0]["heatmap"], atol=2e-4)
+        assert faces[0]["probabilities"] == pytest.approx(alone[target][0]["probabilities"], abs=1e-6)
+
+
+def test_methods_are_those_that_any_checkpoint_knows():
+    assert methods("fast_cnn-int8") == ("gradcam",)
+    assert "layercam" in methods("fast_cnn-int8", "fast_cnn")

@@ -1,10 +1,12 @@
 """What strangers try on a page that is shared: refused or harmless, and nothing of the machine is told."""
 
 import http.client
+import http.server
 import io
 import json
 import re
 import struct
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -106,8 +108,25 @@ def test_a_file_that_was_not_uploaded_is_not_judged(url, checkpoint, tmp_path):
 
 
 def test_an_address_instead_of_a_file_is_not_fetched(url, checkpoint):
-    answer = look(url, "http://169.254.169.254/latest/meta-data/", checkpoint.stem)
-    assert "event: complete" not in answer.text and tells_nothing(answer.text)
+    """Not even one of this machine: a server that is asked would count it."""
+    asked = []
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for address in ("http://169.254.169.254/latest/meta-data/", f"http://127.0.0.1:{server.server_port}/face.jpg"):
+        answer = look(url, address, checkpoint.stem)
+        assert "upload the picture itself, not an address" in answer.text
+    server.shutdown()
+    server.server_close()
+    assert asked == []
 
 
 def test_too_large_an_upload_is_refused(url):
@@ -225,3 +244,38 @@ def test_what_the_page_asks_itself_is_not_offered_to_programs(url, name):
         "event_id" not in answer.text
         or "event: complete" not in ask(f"{url}gradio_api/call/{name}/{json.loads(answer.text)['event_id']}").text
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "gradio_api/deep_link?session_hash=abc"),
+        ("POST", "gradio_api/process_recording"),
+        ("POST", "gradio_api/vibe-edit"),
+    ],
+)
+def test_nothing_is_written_by_ways_that_the_page_does_not_use(url, uploads, method, path):
+    before = set(uploads.rglob("*"))
+    answer = ask(f"{url}{path}", b"x" * 1000 if method == "POST" else None, method=method)
+    assert answer.status == 404
+    assert set(uploads.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "path", ["gradio_api/upload", "gradio_api/queue/join", "gradio_api/stream/abc", "gradio_api/cancel", "login"]
+)
+def test_no_request_may_be_larger_than_an_upload(url, path):
+    """Refused from its head, before anything is kept."""
+    host, port = urllib.parse.urlsplit(url).netloc.split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    connection.putrequest("POST", f"/{path}")
+    connection.putheader("Content-Length", "100000000")
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_an_upload_just_over_the_bound_is_refused_and_one_below_it_is_not(url):
+    refused, taken = upload(url, bytes(5_300_000)), upload(url, bytes(4_900_000))
+    assert isinstance(refused, Answer) and refused.status == 413
+    assert isinstance(taken, str)

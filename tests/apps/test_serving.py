@@ -169,6 +169,19 @@ def test_no_link_is_asked_for_where_none_is_wanted(serve):
     assert len(served.lines) == 1 and served.lines[0].startswith("open http://127.0.0.1:")
 
 
+def test_a_page_that_the_network_sees_is_guarded_unless_told_otherwise(serve):
+    guarded = serve("--no-share", "--host", "0.0.0.0", visit=config_status)
+    assert guarded.seen == 401 and re.search(r"user guest, password \S{12}", guarded.out)
+    assert serve("--no-share", "--host", "0.0.0.0", "--public", visit=config_status).seen == 200
+    assert "can be reached from the network" in serve("--host", "0.0.0.0", link=NO_NETWORK).out
+
+
+def test_data_that_are_not_there_are_refused_in_one_line(capsys, checkpoint_file):
+    code, message = refusal(capsys, "--no-share", "--checkpoint", str(checkpoint_file), "--data", "nowhere.zip")
+    assert code == 2 and "no data at nowhere.zip" in message
+    assert len(message.splitlines()) == 1
+
+
 def test_a_page_listens_on_this_machine_alone_unless_told_otherwise(serve):
     served = serve()
     assert served.tunnels[0].startswith("127.0.0.1:")

@@ -5,30 +5,21 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
+from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from apps import uploads
-from apps.uploads import VARIABLE, keep_clean, own_folder, sweep
+from apps.uploads import VARIABLE, delete_old, forget, keep_clean, own_folder, sweep
 from fer.errors import OutputError
 from fer.samples import sample_path
 from tests.apps.conftest import running
 from tests.apps.test_probes import upload
 from tests.conftest import ROOT
-
-
-class Changing(set):
-    """A set of files that changes while it is gone through, the first time."""
-
-    rounds = 0
-
-    def __iter__(self):
-        self.rounds += 1
-        if self.rounds == 1:
-            raise RuntimeError("Set changed size during iteration")
-        return super().__iter__()
 
 
 def wait(ready, seconds=10.0):
@@ -38,32 +29,51 @@ def wait(ready, seconds=10.0):
     return ready()
 
 
-def test_a_set_that_changes_does_not_end_the_cleaning(tmp_path):
-    old = tmp_path / "old.jpg"
-    old.touch()
-    files = Changing([str(old)])
-    page = SimpleNamespace(blocks={}, temp_file_sets=[files])
-    ended = keep_clean(page, every=0.02, age=0)
+class Page(SimpleNamespace):
+    """What cleaning knows of Gradio's page."""
+
+    def __init__(self, kept=(), sessions=()):
+        holder = SimpleNamespace(session_data={}, time_last_used={}, lock=threading.Lock())
+        for name, closed, seconds in sessions:
+            holder.session_data[name] = SimpleNamespace(is_closed=closed)
+            holder.time_last_used[name] = datetime.now() - timedelta(seconds=seconds)
+        super().__init__(blocks={1: SimpleNamespace(keep_in_cache=set(kept))}, state_holder=holder)
+
+
+def test_old_files_and_their_folders_go_round_by_round_and_the_pages_own_stay(tmp_path):
+    own = tmp_path / "example" / "own.jpg"
+    for name in ("a/old.jpg", "b/c/old.jpg", "half-sent", "example/own.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    ended = keep_clean(Page([str(own)]), tmp_path, every=0.02, age=0)
     try:
-        assert wait(lambda: not old.exists())
-        assert files.rounds >= 2
-        young = tmp_path / "young.jpg"
-        young.touch()
-        files.add(str(young))
-        assert wait(lambda: not young.exists())
+        assert wait(lambda: {path.name for path in tmp_path.rglob("*")} == {"example", "own.jpg"})
+        (tmp_path / "later.jpg").touch()
+        assert wait(lambda: not (tmp_path / "later.jpg").exists())
+        assert own.exists()
     finally:
         ended.set()
 
 
-def test_young_files_and_those_of_the_page_stay(tmp_path):
-    young, own = tmp_path / "young.jpg", tmp_path / "own.jpg"
-    young.touch()
-    own.touch()
-    page = SimpleNamespace(blocks={1: SimpleNamespace(keep_in_cache={str(own)})}, temp_file_sets=[{str(young)}, {str(own)}])
-    ended = keep_clean(page, every=0.02, age=3600)
-    time.sleep(0.2)
-    ended.set()
-    assert young.exists() and own.exists()
+def test_young_files_stay(tmp_path):
+    (tmp_path / "young.jpg").touch()
+    delete_old(tmp_path, 3600)
+    assert (tmp_path / "young.jpg").exists()
+
+
+def test_what_a_link_points_to_is_left_alone(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "file").touch()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "link").symlink_to(tmp_path / "outside")
+    delete_old(tmp_path / "own", 0)
+    assert (tmp_path / "outside" / "file").exists() and not (tmp_path / "own" / "link").is_symlink()
+
+
+def test_visitors_are_forgotten_soon_after_they_go_or_when_they_ask_nothing(tmp_path):
+    page = Page(sessions=[("gone", True, 61), ("just gone", True, 30), ("reading", False, 61), ("asleep", False, 601)])
+    forget(page, 60, 600)
+    assert set(page.state_holder.session_data) == set(page.state_holder.time_last_used) == {"just gone", "reading"}
 
 
 def test_files_are_gone_within_a_minute():
@@ -93,6 +103,21 @@ def test_two_pages_leave_each_others_files_alone(base):
             (first / "a.jpg").touch()
             sweep(base)
             assert (first / "a.jpg").exists() and second.is_dir() and first != second
+
+
+def test_a_page_that_is_just_starting_is_left_alone(base, monkeypatch):
+    """Another one sweeps between any two of its steps."""
+    make = Path.mkdir
+
+    def watched(self, *args, **kwargs):
+        sweep(base)
+        make(self, *args, **kwargs)
+        sweep(base)
+
+    monkeypatch.setattr(Path, "mkdir", watched)
+    with own_folder() as folder:
+        sweep(base)
+        assert folder.is_dir()
 
 
 def test_other_folders_are_left_alone(base):
