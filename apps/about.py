@@ -12,9 +12,10 @@ NOTICE = (
 
 _KEPT = """## What is kept
 
-Nothing for longer than a minute. An uploaded picture lies in a folder of this page alone, and is deleted within a minute,
+No file for longer than a minute. An uploaded picture lies in a folder of this page alone, and is deleted within a minute,
 at the end of the page, and, where it was killed, at its next start. What is made of it, and frames of the live camera, never
-reach the disk. There is no flagging, no analytics, no log of what was seen, and nothing is fetched from other servers.
+reach the disk; in memory they stay until a minute after you have gone, or ten minutes without a question. There is no
+flagging, no analytics, no log of what was seen, and nothing is fetched from other servers.
 """
 
 _LIMITS = """## Known limits

@@ -5,8 +5,8 @@
 Starts the page as a person would, without a link, and sends it visitors that do what the browser does, each from an address of
 its own: upload a picture, ask for its faces, think for a moment, begin again. An answer counts as busy where
 the page says that its queue is full; anything else that is no answer is a failure. Prints a Markdown table: answers, busy,
-failures, seconds (median, 95 %), memory of the page at twelve times, and visitors' files left a minute after the last
-visitor.
+failures, seconds (median, 95 %), memory of the page at twelve times, and what is left of visitors' files a minute after
+the last one.
 """
 
 import argparse
@@ -200,7 +200,7 @@ def main() -> None:
         for thread in threads:
             thread.join()
         time.sleep(CLEAN)
-        left = sum(path.is_file() and path.name != sample_path().name for path in Path(folder).rglob("fer-page-*/**/*"))
+        left = sum(not (path / sample_path().name).exists() for path in Path(folder).glob("fer-page-*/*"))
         page.terminate()
         page.wait()
     seconds = sorted(tally.seconds)
@@ -209,7 +209,9 @@ def main() -> None:
     if seconds:
         slow = seconds[int(0.95 * len(seconds))]
         print(f"| seconds, median | {statistics.median(seconds):.2f} |\n| seconds, 95 % | {slow:.2f} |")
-    print(f"| memory over time, MB | {' '.join(f'{m:.0f}' for m in memory)} |\n| files left after {CLEAN} s | {left} |")
+    print(
+        f"| memory over time, MB | {' '.join(f'{m:.0f}' for m in memory)} |\n| files and folders left after {CLEAN} s | {left} |"
+    )
     for text in sorted(set(tally.failures))[:5]:
         print(f"failure: {text}", file=sys.stderr)
 
