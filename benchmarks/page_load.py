@@ -209,9 +209,7 @@ def main() -> None:
     if seconds:
         slow = seconds[int(0.95 * len(seconds))]
         print(f"| seconds, median | {statistics.median(seconds):.2f} |\n| seconds, 95 % | {slow:.2f} |")
-    print(
-        f"| memory over time, MB | {' '.join(f'{m:.0f}' for m in memory)} |\n| files and folders left after {CLEAN} s | {left} |"
-    )
+    print(f"| memory over time, MB | {' '.join(f'{m:.0f}' for m in memory)} |\n| left after {CLEAN} s | {left} |")
     for text in sorted(set(tally.failures))[:5]:
         print(f"failure: {text}", file=sys.stderr)
 

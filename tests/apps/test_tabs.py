@@ -164,3 +164,23 @@ def test_who_asks_too_often_is_told_to_wait(browser, uploads, checkpoint):
                 break
             page.get_by_label("Remove Image").click()
         expect(page.get_by_text("too many questions at once; wait ").first).to_be_visible()
+
+
+_SHIFTS = """() => new Promise(done => {
+  let sum = 0;
+  new PerformanceObserver(list => list.getEntries().forEach(entry => { if (!entry.hadRecentInput) sum += entry.value; }))
+    .observe({type: 'layout-shift', buffered: true});
+  setTimeout(() => done(sum), 500);
+})"""
+
+
+@pytest.mark.parametrize("width", [1180, 390])
+def test_the_page_does_not_jump_while_it_appears(browser, url, width):
+    """Cumulative layout shift: up to 0.1 is called good (web.dev/cls)."""
+    context = browser.new_context(viewport={"width": width, "height": 844})
+    page = context.new_page()
+    page.goto(url, wait_until="domcontentloaded")
+    page.locator("#picture input[type=file]").wait_for(state="attached", timeout=ANSWERS)
+    page.wait_for_timeout(2000)
+    assert page.evaluate(_SHIFTS) < 0.1
+    context.close()
