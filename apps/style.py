@@ -19,5 +19,6 @@ WORDS = """
 
 
 def theme() -> gr.Theme:
-    """Gradio's soft one."""
-    return gr.themes.Soft()
+    """Gradio's soft one with the reader's own fonts: a font that comes later makes the page jump."""
+    fonts, mono = ("ui-sans-serif", "system-ui", "sans-serif"), ("ui-monospace", "Consolas", "monospace")
+    return gr.themes.Soft(font=fonts, font_mono=mono)
