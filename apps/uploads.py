@@ -105,7 +105,12 @@ def delete_old(folder: Path, age: float, kept: Collection[str] = ()) -> None:
         with contextlib.suppress(OSError):  # gone meanwhile, not empty, or being read on Windows
             if now - path.lstat().st_ctime < age or str(path) in kept:
                 continue
-            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+                continue
+            path.unlink()
+            if path.parent != folder:  # its age begins anew with what is taken from it
+                path.parent.rmdir()
 
 
 def forget(demo: gr.Blocks, age: float, idle: float = IDLE) -> None:

@@ -55,6 +55,14 @@ def test_old_files_and_their_folders_go_round_by_round_and_the_pages_own_stay(tm
         ended.set()
 
 
+def test_a_folder_goes_with_the_last_file_in_it(tmp_path):
+    (tmp_path / "hash").mkdir()
+    (tmp_path / "hash" / "face.jpg").touch()
+    time.sleep(0.3)
+    delete_old(tmp_path, 0.2)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_young_files_stay(tmp_path):
     (tmp_path / "young.jpg").touch()
     delete_old(tmp_path, 3600)
