@@ -3,6 +3,6 @@
 from typing import Any
 
 #: Everything that computes shares two places, the camera apart.
-ASKING = "asking"
+SHARED: dict[str, Any] = {"concurrency_id": "asking", "concurrency_limit": 2}
 #: For an event whose last wish counts: one that comes while another is answered is asked afterwards, none is dropped.
-LATEST: dict[str, Any] = {"trigger_mode": "always_last", "concurrency_id": ASKING, "concurrency_limit": 2}
+LATEST: dict[str, Any] = SHARED | {"trigger_mode": "always_last"}

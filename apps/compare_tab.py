@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from analysis.question import DEFAULT_METHOD
-from apps.asking import ASKING, LATEST
+from apps.asking import LATEST, SHARED
 from apps.cards import SCRIPT, comparison
 from apps.compare import MOST, Comparison, compare
 from apps.inline import uploaded
@@ -51,10 +51,9 @@ def build(choices: Sequence[str]) -> None:
         _tell,
         [picture, names, asked],
         answer,
-        concurrency_id=ASKING,
-        concurrency_limit=2,
         api_name="compare",
         api_description=_tell.__doc__,
+        **SHARED,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from analysis.question import DEFAULT_METHOD
-from apps.asking import ASKING, LATEST
+from apps.asking import LATEST, SHARED
 from apps.cards import SCRIPT, face_cards
 from apps.inline import shown, uploaded
 from apps.look import UNSURE, Look, Wish, look, methods
@@ -50,9 +50,7 @@ def build(choices: Sequence[str]) -> None:
     changed.then(_look, inputs, outputs, api_visibility="private", **LATEST)
     # what programs get: the same figures, without pictures
     answer = gr.JSON(visible=False, label="answer")
-    gr.Button(visible=False).click(
-        _tell, inputs[:-1], answer, concurrency_id=ASKING, concurrency_limit=2, api_name="look", api_description=_tell.__doc__
-    )
+    gr.Button(visible=False).click(_tell, inputs[:-1], answer, api_name="look", api_description=_tell.__doc__, **SHARED)
 
 
 def _questions(choices: Sequence[str]) -> tuple[gr.Dropdown, ...]:
