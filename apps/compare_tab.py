@@ -48,12 +48,7 @@ def build(choices: Sequence[str]) -> None:
     )  # fmt: skip
     answer = gr.JSON(visible=False, label="answer")
     gr.Button(visible=False).click(
-        _tell,
-        [picture, names, asked],
-        answer,
-        api_name="compare",
-        api_description=_tell.__doc__,
-        **SHARED,
+        _tell, [picture, names, asked], answer, api_name="compare", api_description=_tell.__doc__, **SHARED
     )
 
 

@@ -1,6 +1,5 @@
 """The tab that opens finished results: a confusion matrix to click on, confidence, and the faces behind every cell."""
 
-import base64
 import html
 from dataclasses import replace
 from typing import Any
@@ -9,6 +8,7 @@ import gradio as gr
 
 from apps.asking import LATEST
 from apps.explore import PAGE, Cell, Overview, Shelf, faces, matrix, overview
+from apps.inline import data_url
 from fer.errors import FerError
 
 _NOTHING = """Nothing to open. Results of these commands can be explored; name their folders with `--explore`:
@@ -104,6 +104,6 @@ class _Tab:
 
 
 def _picture(found: Overview) -> str:
-    data = base64.b64encode(found.histograms).decode()
     words = "Histograms of confidence, a panel a class: right answers coloured, wrong ones hatched upon them"
-    return f'<img class="paper" src="data:image/png;base64,{data}" alt="{words}">'
+    address = data_url(found.histograms, "image/png")
+    return f'<img class="paper" src="{address}" alt="{words}">'

@@ -19,6 +19,7 @@ from apps import compare_tab, explore_tab, live_tab, look_tab
 from apps.about import NOTICE, describe
 from apps.explore import Shelf
 from apps.limits import A_MINUTE
+from apps.memory import share_arenas
 from apps.offered import offer, predictor
 from apps.serving import FIRST_PORT, serve, stopped_like_ctrl_c
 from apps.uploads import keep_clean, own_folder
@@ -62,6 +63,7 @@ def build_demo(checkpoint: str | None = None, shelf: Shelf | None = None) -> gr.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the page until it is stopped; returns the exit code."""
     options = _parser().parse_args(arguments)
+    share_arenas()
     try:
         with contextlib.suppress(KeyboardInterrupt), stopped_like_ctrl_c(), own_folder() as uploads:
             if options.data:

@@ -25,9 +25,9 @@ def jpeg(image: ByteArray) -> bytes:
     return file.getvalue()
 
 
-def data_url(picture: bytes) -> str:
-    """A JPEG as an address that holds it."""
-    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+def data_url(content: bytes, kind: str = "image/jpeg") -> str:
+    """A picture, or content of another kind, as an address that holds it."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def shown(image: gr.Image) -> gr.Image:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import gradio as gr
 from gradio.data_classes import ImageData
 
-from apps.inline import uploaded
+from apps.inline import data_url, uploaded
 from apps.live import Visit
 from fer.errors import FerError
 from fer.video.recogniser import SMOOTHING
@@ -67,5 +67,4 @@ def _see(frame: bytes | None, model: str, maps: bool, visit: Visit | None) -> tu
 def _page(jpeg: bytes | None) -> str:
     if jpeg is None:
         return '<div class="screen"></div>'
-    data = base64.b64encode(jpeg).decode()
-    return f'<div class="screen"><img alt="your camera with numbered faces" src="data:image/jpeg;base64,{data}"></div>'
+    return f'<div class="screen"><img alt="your camera with numbered faces" src="{data_url(jpeg)}"></div>'

@@ -1,6 +1,5 @@
 """The tab for one picture: upload, snapshot, clipboard or example; verdict, heatmap and reasons for every face."""
 
-import base64
 import html
 import json
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import gradio as gr
 from analysis.question import DEFAULT_METHOD
 from apps.asking import LATEST, SHARED
 from apps.cards import SCRIPT, face_cards
-from apps.inline import shown, uploaded
+from apps.inline import data_url, shown, uploaded
 from apps.look import UNSURE, Look, Wish, look, methods
 from fer.emotions import EMOTIONS
 from fer.errors import FerError
@@ -112,5 +111,5 @@ def _asked(path: str | None, *wish: Any) -> Look | None:
 
 def _link(told: dict[str, Any]) -> str:
     """The figures inside the link itself: nothing is stored for them."""
-    data = base64.b64encode(json.dumps(told, indent=1).encode()).decode()
-    return f'<a download="faces.json" href="data:application/json;base64,{data}">Download all figures and maps as JSON</a>'
+    address = data_url(json.dumps(told, indent=1).encode(), "application/json")
+    return f'<a download="faces.json" href="{address}">Download all figures and maps as JSON</a>'

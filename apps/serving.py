@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -65,7 +65,7 @@ def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: 
     """True where the wanted link was made."""
     with contextlib.redirect_stdout(io.StringIO()):  # Gradio's paragraphs; ours are one line each
         demo.queue(max_size=_WAITING, default_concurrency_limit=_AT_ONCE).launch(
-            share=share, auth=auth, server_name=options.host, server_port=options.port,
+            share=share, auth=auth, server_name=_in_address(options.host), server_port=options.port,
             inbrowser=options.browser and _has_screen(),
             prevent_thread_lock=True, quiet=True, max_file_size=MAX_FILE_SIZE, footer_links=["api"],
             app_kwargs={"middleware": _limits(options.limit)}, state_session_capacity=_VISITORS,
@@ -75,6 +75,11 @@ def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: 
     # answers that nobody fetches
     demo._queue.pending_messages_per_session.max_size = _UNREAD
     return not share or demo.share_url is not None
+
+
+def _in_address(host: str) -> str:
+    """A host as it stands in the address of a page: one of the sixth version in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _limits(a_minute: int) -> list[Middleware]:
@@ -95,24 +100,31 @@ def free_port(host: str, first: int) -> int:
 
 
 def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        if os.name == "posix":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise ServingError(f"cannot listen on {host}: {error}; give an address of this machine by --host") from error
-            return False
+    try:
+        for family, address in _addresses(host, port):
+            with socket.socket(family) as probe:
+                if os.name == "posix":
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+                probe.bind(address)
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise ServingError(f"cannot listen on {host}: {error}; give an address of this machine by --host") from error
+        return False
     return True
 
 
 def is_seen(host: str) -> bool:
     """Whether a page that listens there can be reached from other machines."""
     try:
-        return not ipaddress.ip_address(socket.gethostbyname(host)).is_loopback
+        return not all(ipaddress.ip_address(address[0]).is_loopback for _, address in _addresses(host, 0))
     except (OSError, ValueError):
         return True
+
+
+def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+    """All that a host's name stands for, of both versions of the protocol."""
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    return [(family, address) for family, _, _, _, address in found]
 
 
 def _has_screen() -> bool:

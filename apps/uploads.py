@@ -40,11 +40,8 @@ def own_folder() -> Iterator[Path]:
         base = Path(given or tempfile.gettempdir())
         base.mkdir(parents=True, exist_ok=True)
         sweep(base)
-        # the lock comes first: a folder without one is nobody's
-        handle, lock = tempfile.mkstemp(prefix=_PREFIX, suffix=_LOCK, dir=base)
-        folder = Path(lock.removesuffix(_LOCK))
-        if fcntl:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        handle, lock = _own_lock(base)
+        folder = lock.with_name(lock.name.removesuffix(_LOCK))
         folder.mkdir(mode=0o700)  # readable for its owner alone
     except OSError as error:
         raise OutputError(f"no folder for uploads can be made: {error}; name another by {VARIABLE}") from error
@@ -57,7 +54,18 @@ def own_folder() -> Iterator[Path]:
             os.environ[VARIABLE] = given
         shutil.rmtree(folder, ignore_errors=True)
         os.close(handle)
-        Path(lock).unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
+
+
+def _own_lock(base: Path) -> tuple[int, Path]:
+    """A lock that this process holds: it comes before its folder, since a folder without one is nobody's."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_LOCK, dir=base)
+        if fcntl:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if Path(name).exists():
+            return handle, Path(name)
+        os.close(handle)  # another page swept it away before it was held
 
 
 def sweep(base: Path) -> None:
@@ -101,16 +109,18 @@ def kept_by(demo: gr.Blocks) -> set[str]:
 def delete_old(folder: Path, age: float, kept: Collection[str] = ()) -> None:
     """Delete what has lain in a folder for so many seconds, and the folders that are empty then."""
     now = time.time()
-    for path in sorted(folder.rglob("*"), reverse=True):  # what lies in a folder comes before it
-        with contextlib.suppress(OSError):  # gone meanwhile, not empty, or being read on Windows
-            if now - path.lstat().st_ctime < age or str(path) in kept:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                path.rmdir()
-                continue
-            path.unlink()
-            if path.parent != folder:  # its age begins anew with what is taken from it
-                path.parent.rmdir()
+    # what lies in a folder comes before it; a folder that goes meanwhile is passed over
+    for parent, folders, files in os.walk(folder, topdown=False):
+        for path in (Path(parent, name) for name in (*files, *folders)):
+            with contextlib.suppress(OSError):  # gone meanwhile, not empty, or being read on Windows
+                if now - path.lstat().st_ctime < age or str(path) in kept:
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    path.rmdir()
+                    continue
+                path.unlink()
+                if path.parent != folder:  # its age begins anew with what is taken from it
+                    path.parent.rmdir()
 
 
 def forget(demo: gr.Blocks, age: float, idle: float = IDLE) -> None:

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from fer.released import default_name
 from fer.samples import sample_path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -181,7 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=300)
-    parser.add_argument("--checkpoint", default="fast_cnn-int8")
+    parser.add_argument("--checkpoint", default=default_name())
     arguments = parser.parse_args()
     tally, port = Tally(), free_port()
     with tempfile.TemporaryDirectory() as folder:

@@ -18,6 +18,7 @@ from fer.faces import Search
 from fer.predict import Predictor, open_model
 from fer.types import ByteArray
 from fer.video import Frame, Recogniser, Scene, Source, Tracking, open_source
+from fer.video.source import is_camera
 from fer.words import counted
 
 _FROZEN_WAIT = 0.05
@@ -98,7 +99,7 @@ def play(name: str, wishes: Wishes, player: Player) -> None:
     with open_source(name) as source:
         has_window = _decide_window(wishes)
         if not has_window and wishes.is_empty:
-            stem = f"camera-{name}" if name.isdecimal() else Path(name).stem or "stream"
+            stem = f"camera-{name}" if is_camera(name) else Path(name).stem or "stream"
             wishes = replace(wishes, film=Path(f"{stem}-faces.mp4"), table=Path(f"{stem}-faces.csv"))
             console.say(f"nothing is shown; writing {wishes.film} and {wishes.table}")
         player.is_paced = not source.is_live

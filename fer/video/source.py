@@ -124,13 +124,13 @@ def open_source(name: str) -> Source:
     >>> with open_source("film.mp4") as source:  # doctest: +SKIP
     ...     times = [frame.seconds for frame in source]
     """
-    is_live = _is_camera(name) or "://" in name
+    is_live = is_camera(name) or "://" in name
     if not name:
         raise VideoError("an empty name; give a camera's number, the path of a film, or an address")
     if not is_live and not Path(name).is_file():
         what = "this is a folder; use fer predict for pictures" if Path(name).is_dir() else "no such file; check the path"
         raise VideoError(f"{name}: {what}, or give a camera's number or an address")
-    shown = f"camera {name}" if _is_camera(name) else name
+    shown = f"camera {name}" if is_camera(name) else name
     capture = _capture(name)
     if not capture.isOpened():
         capture.release()
@@ -138,12 +138,17 @@ def open_source(name: str) -> Source:
     return Source(capture, shown, is_live)
 
 
-def _is_camera(name: str) -> bool:
+def is_camera(name: str) -> bool:
+    """Whether a source's name is the number of a camera.
+
+    >>> is_camera("0"), is_camera("0.mp4")
+    (True, False)
+    """
     return name.isdecimal() and len(name) <= _DIGITS
 
 
 def _capture(name: str) -> cv2.VideoCapture:
-    if _is_camera(name):
+    if is_camera(name):
         return open_capture(int(name))
     if "://" in name:
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _STREAM_TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _STREAM_TIMEOUT]

@@ -1,6 +1,7 @@
 """Starting the page: wrong options, the shared link and who may see it."""
 
 import asyncio
+import contextlib
 import json
 import re
 import socket
@@ -15,6 +16,7 @@ import gradio
 import pytest
 
 from apps.gradio_app import main
+from apps.serving import is_seen
 from tests.apps.conftest import free_port
 
 LINK = "https://0123456789abcdef.gradio.live"
@@ -37,6 +39,13 @@ def logged_in(url: str, user: str, password: str) -> urllib.request.OpenerDirect
     status_of_login = opener.open(f"{url}login", form, timeout=20)
     status_of_login.close()
     return opener
+
+
+def has_ipv6() -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
 
 
 @dataclass
@@ -174,6 +183,33 @@ def test_a_page_that_the_network_sees_is_guarded_unless_told_otherwise(serve):
     assert guarded.seen == 401 and re.search(r"user guest, password \S{12}", guarded.out)
     assert serve("--no-share", "--host", "0.0.0.0", "--public", visit=config_status).seen == 200
     assert "can be reached from the network" in serve("--host", "0.0.0.0", link=NO_NETWORK).out
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_addresses_of_the_sixth_version_are_served_too(serve, host):
+    served = serve("--no-share", "--host", host, visit=config_status)
+    assert (served.code, served.seen) == (0, 200)
+    assert len(served.lines) == 1 and re.fullmatch(r"open http://\[::1\]:\d+/", served.lines[0])  # nobody else can reach it
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+def test_a_port_that_another_listens_on_by_the_sixth_version_counts_as_taken(serve):
+    with socket.socket(socket.AF_INET6) as taken:
+        taken.bind(("::1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        served = serve("--no-share", "--host", "::1", "--port", str(port), visit=config_status)
+    assert f"port {port} is taken" in served.err and served.seen == 200
+
+
+SEEN = {"127.0.0.1": False, "127.8.8.8": False, "::1": False, "[::1]": False, "localhost": False,
+        "0.0.0.0": True, "::": True, "192.0.2.1": True, "no such host": True}  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "seen"), SEEN.items(), ids=SEEN.keys())
+def test_what_the_network_sees_is_told_from_what_this_machine_sees(host, seen):
+    assert is_seen(host) is seen
 
 
 def test_data_that_are_not_there_are_refused_in_one_line(capsys, checkpoint_file):

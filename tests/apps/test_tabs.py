@@ -18,6 +18,11 @@ from tests.apps.visitor import ANSWERS, choose, go_live, open_tab, opened, shown
 pytestmark = pytest.mark.browser
 
 
+def grey_pixels(picture):
+    """Without colour to speak of, as a face is under a heatmap where the network does not look."""
+    return ((picture.max(axis=2) - picture.min(axis=2)) < 12).sum()
+
+
 def test_a_camera_streams_and_its_face_is_followed(page, url):
     go_live(page)
     expect(page.locator("#live-note")).to_contain_text("1 face: ")
@@ -28,6 +33,8 @@ def test_a_camera_streams_and_its_face_is_followed(page, url):
     page.locator("#live-maps input").check()
     page.wait_for_timeout(1500)
     expect(page.locator("#live-note")).to_contain_text("1 face: ")
+    overlaid = shown_picture(page, "#live")
+    assert grey_pixels(overlaid) > grey_pixels(plain) + 3000  # of the face's 9,000: the network looks at the others
     page.locator("#camera").get_by_text("Stop").click()
 
 
