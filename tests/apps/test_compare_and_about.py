@@ -66,6 +66,8 @@ def test_the_page_says_what_the_card_says():
     text, metrics = describe(model), model.card.metrics["validation"]
     assert f"{100 * metrics['accuracy']:.2f} %" in text
     assert f"n = {metrics['n']:,}" in text
+    unseen = model.card.metrics["validation/held-out"]
+    assert f"calibration error {unseen['ece']:.3f} on the {unseen['n']:,} of these faces" in text
     for label, own in metrics["per_class"].items():
         assert f"| {label} | {100 * own['recall']:.2f} % | {100 * own['precision']:.2f} % | {own['n']:,} |" in text
 
