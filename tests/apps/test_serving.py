@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import re
 import socket
 import urllib.error
@@ -77,6 +78,12 @@ def _event_loops(monkeypatch) -> Iterator[None]:
     asyncio.set_event_loop(None)
     for loop in loops:
         loop.close()
+
+
+@pytest.fixture(autouse=True)
+def _handlers_of_others(monkeypatch) -> None:
+    """Uvicorn closes all log handlers of its process, and absl's (TensorBoard brings it) would close pytest's own stderr."""
+    monkeypatch.setattr(logging, "_handlerList", [])
 
 
 @pytest.fixture
