@@ -56,14 +56,14 @@ def _ask(model: Model, predictions: Sequence[Prediction], question: Question) ->
     return ask(model, faces, replace(q, target=target))
 
 
-def record(prediction: Prediction, heatmap: Heatmap, layers: Sequence[str] = ()) -> dict[str, Any]:
-    """One face's prediction and map as plain values."""
+def record(prediction: Prediction, heatmap: Heatmap | None, layers: Sequence[str] = ()) -> dict[str, Any]:
+    """One face's prediction and, where there is one, its map as plain values."""
     return {
         "box": prediction.face.box.as_list(),
         "label": prediction.label,
         "confidence": prediction.confidence,
         "probabilities": prediction.probabilities,
-        **heatmap_record(heatmap),
+        **(heatmap_record(heatmap) if heatmap else {}),
         **({"layers": list(layers)} if layers else {}),
     }
 

@@ -50,7 +50,7 @@ def ask(model: Model, faces: Sequence[Face], question: Question) -> tuple[Heatma
     if isinstance(model, Portable):
         if question.method != DEFAULT_METHOD or question.layers:
             raise ConfigError(
-                f"{model.name} is exported and knows {DEFAULT_METHOD} only; leave out --method and --layer or explain its .pth"
+                f"{model.name} is exported and knows {DEFAULT_METHOD} only, at its last layer; its .pth knows the others"
             )
         return model.explain(faces, question.target, question.against)
     from analysis.explain import explain

@@ -29,10 +29,11 @@ element.addEventListener('click', event => {
 
 def face_cards(cards: Sequence[FaceCard]) -> str:
     """A card a face: verdict, heatmap on a slider, the most probable classes, the regions it looks at."""
-    return "".join(_face_card(number, card) for number, card in enumerate(cards, 1))
+    return "".join(map(_face_card, cards))
 
 
-def _face_card(number: int, card: FaceCard) -> str:
+def _face_card(card: FaceCard) -> str:
+    number = card.number
     regions = (
         bars("Where it looks", card.regions, "regions")
         if card.regions

@@ -73,12 +73,12 @@ def compare(path: str | Path, checkpoints: Sequence[str], methods: Sequence[str]
 
     Raises:
         ImageError: the picture cannot be read.
-        ConfigError: nothing is chosen, or more than six.
+        ConfigError: nothing is chosen, more than six, or one twice.
         CheckpointError: a checkpoint cannot be used.
     """
     for chosen, what in ((checkpoints, "checkpoints"), (methods, "methods")):
-        if not 0 < len(chosen) <= MOST:
-            raise ConfigError(f"{len(chosen)} {what} chosen; choose between one and {MOST}")
+        if not 0 < len(set(chosen)) == len(chosen) <= MOST:
+            raise ConfigError(f"{len(chosen)} {what} chosen; choose between one and {MOST}, each once")
     image = read(path)
     with turn(checkpoints[0]) as first:
         faces = first.faces(image)

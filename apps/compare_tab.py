@@ -1,14 +1,12 @@
 """The tab that sets checkpoints and methods side by side."""
 
-import html
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from analysis.question import DEFAULT_METHOD
-from apps.asking import LATEST, SHARED
+from apps.asking import LATEST, SHARED, refused
 from apps.cards import SCRIPT, comparison
 from apps.compare import MOST, Comparison, compare
 from apps.inline import uploaded
@@ -80,4 +78,4 @@ def _asked(path: str | None, checkpoints: list[str], methods: list[str]) -> Comp
     try:
         return compare(path, checkpoints, methods)
     except FerError as error:
-        raise gr.Error(html.escape(str(error).replace(path, Path(path).name)), print_exception=False) from error
+        raise refused(error, path) from error

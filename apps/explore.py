@@ -58,11 +58,12 @@ class Overview:
 
 @dataclass(frozen=True)
 class Shown:
-    """Faces of a cell: a line of words, how many there are in all, and the faces as HTML."""
+    """Faces of a cell: a line of words, how many there are in all, the faces as HTML, and the place of the first of them."""
 
     words: str
     n: int
     faces: str
+    first: int
 
 
 class Shelf:
@@ -155,9 +156,9 @@ def faces(result: Finished, cell: Cell, *, maps: bool) -> Shown:
     shown = rows[first : first + PAGE]
     words = _which(cell, len(rows), int((table.labels == label).sum()), first, len(shown))
     if result.images is None or not rows:
-        return Shown(words, len(rows), "")
+        return Shown(words, len(rows), "", first)
     items = "".join(_item(result, row, float(confidence[row]), maps=maps) for row in shown)
-    return Shown(words, len(rows), f'<ul class="faces">{items}</ul>')
+    return Shown(words, len(rows), f'<ul class="faces">{items}</ul>', first)
 
 
 def _which(cell: Cell, count: int, of_label: int, first: int, shown: int) -> str:

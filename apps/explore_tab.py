@@ -1,12 +1,11 @@
 """The tab that opens finished results: a confusion matrix to click on, confidence, and the faces behind every cell."""
 
-import html
 from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from apps.asking import LATEST
+from apps.asking import LATEST, refused
 from apps.explore import PAGE, Cell, Overview, Shelf, faces, matrix, overview
 from apps.inline import data_url
 from fer.errors import FerError
@@ -92,15 +91,16 @@ class _Tab:
         try:
             found = faces(self._result(name), cell, maps=maps)
         except FerError as error:
-            raise gr.Error(html.escape(str(error)), print_exception=False) from error
-        more = bool(found.faces) and cell.first + PAGE < found.n
-        return found.words, found.faces, gr.Button(visible=cell.first > 0), gr.Button(visible=more), cell
+            raise refused(error) from error
+        more = bool(found.faces) and found.first + PAGE < found.n
+        there = replace(cell, first=found.first)  # who leafs too fast stays on the last page
+        return found.words, found.faces, gr.Button(visible=found.first > 0), gr.Button(visible=more), there
 
     def _result(self, name: str) -> Any:
         try:
             return self._shelf.open(name)
         except FerError as error:
-            raise gr.Error(html.escape(str(error)), print_exception=False) from error
+            raise refused(error) from error
 
 
 def _picture(found: Overview) -> str:

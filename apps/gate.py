@@ -7,11 +7,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Bytes of a request; the largest is an upload with its form.
 LARGEST = 6_000_000
-# Not among them: recording, deep links and edits, which write files of their own, and what only other pages need.
+# Of the endpoints only those for programs. Not open: recording, deep links and edits, which write files of their own, and what
+# only other pages need.
 _OPEN = re.compile(
     r"(/gradio_api)?/(|config|info|openapi\.json|theme\.css|favicon\.ico|manifest\.json|robots\.txt|app_id|startup-events"
     r"|login|logout|login_check|token|user|upload|upload_progress|queue/(join|data|status)|reset|cancel"
-    r"|run/predict|(assets|static|svelte)/.+|heartbeat/[^/]+|file=.+|call/(v2/)?[^/]+(/[^/]+)?|stream/[^/]+(/close)?)/?"
+    r"|run/predict|(assets|static|svelte)/.+|heartbeat/[^/]+|file=.+|call/(v2/)?(look|compare)(/[^/]+)?|stream/[^/]+(/close)?)/?"
 )
 
 

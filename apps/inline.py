@@ -37,22 +37,34 @@ def shown(image: gr.Image) -> gr.Image:
 
 
 def uploaded(image: gr.Image) -> gr.Image:
-    """An image component that hands on where an upload lies: Gradio itself would open it, and die on a bad one silently."""
-    image.preprocess = _path  # type: ignore[method-assign]
-    move = image.async_move_resource_to_block_cache
+    """An image component that hands on where an upload lies, and takes nothing else.
 
-    async def own(path: str | Path | None) -> str | None:
-        if path is not None and "://" in str(path):  # Gradio would fetch it
-            raise gr.Error("upload the picture itself, not an address", print_exception=False)
-        return await move(path)
+    Gradio itself would open it, and die on a bad one silently; would fetch an address; and looks where a file lies only where
+    the question marks it as one (Gradio 6.31): without the mark any picture of this machine would be judged.
+    """
 
-    image.async_move_resource_to_block_cache = own  # type: ignore[method-assign,assignment]
+    def own(path: str | Path | None) -> str | None:
+        return _uploaded(str(path), Path(image.GRADIO_CACHE)) if path else None
+
+    async def moved(path: str | Path | None) -> str | None:
+        return own(path)
+
+    def given(payload: Any) -> str | None:
+        return own(payload.path) if payload else None
+
+    image.preprocess = given  # type: ignore[method-assign]
+    image.async_move_resource_to_block_cache = moved  # type: ignore[method-assign,assignment]
     return image
+
+
+def _uploaded(path: str, uploads: Path) -> str:
+    """The same path, where it is an upload that is still there; whether other files are there is not told."""
+    if "://" in path or not Path(path).resolve().is_relative_to(uploads.resolve()):
+        raise gr.Error("upload the picture itself, not an address or a path", print_exception=False)
+    if not Path(path).is_file():
+        raise gr.Error("pictures are deleted after a minute, this one, too: give it again", print_exception=False)
+    return path
 
 
 def _given(picture: bytes | None) -> ImageData | None:
     return None if picture is None else ImageData(url=data_url(picture), mime_type="image/jpeg")
-
-
-def _path(payload: Any) -> str | None:
-    return payload.path if payload else None

@@ -26,6 +26,8 @@ from fer.words import counted
 
 #: Calibrated confidence below which an answer is more likely wrong than right.
 UNSURE = 0.5
+#: So many faces of a picture are explained, the largest; fewer by methods that need many passes. All are judged.
+MOST, MOST_SLOWLY = 12, 3
 #: Side in pixels of the square in which a face and its overlay are shown.
 SIDE = 320
 # A face of fewer pixels is enlarged to what the network reads.
@@ -56,6 +58,7 @@ class FaceCard:
     """One face for display.
 
     Attributes:
+        number: of the face, as it is boxed.
         title: verdict in words.
         probabilities: of all classes.
         face, overlay: JPEG of 320×320, the face and the heatmap over it.
@@ -63,6 +66,7 @@ class FaceCard:
         regions: region of the face → share of the heatmap; empty where the map is.
     """
 
+    number: int
     title: str
     probabilities: dict[str, float]
     face: bytes
@@ -82,16 +86,23 @@ class Look:
 
 
 def methods(*checkpoints: str) -> tuple[str, ...]:
-    """Names of the explanation methods that one of these can be asked for, the quickest of each kind first."""
-    if all(isinstance(predictor(checkpoint).model, Portable) for checkpoint in checkpoints):
+    """Names of the explanation methods that one of these can be asked for, the quickest of each kind first.
+
+    Raises:
+        CheckpointError: one of them cannot be used.
+    """
+    networks = [model.model for name in checkpoints if not isinstance(model := predictor(name).model, Portable)]
+    if not networks:
         return (DEFAULT_METHOD,)
     from analysis.explain import METHODS
+    from analysis.explain.rollout import has_attention
 
-    return tuple(METHODS)
+    attentive = any(map(has_attention, networks))
+    return tuple(name for name in METHODS if attentive or name != "rollout")
 
 
 def look(path: str | Path, wish: Wish) -> Look:
-    """Detect, judge and explain every face of a picture file.
+    """Detect and judge every face of a picture file, and explain the largest.
 
     Raises:
         ImageError: the picture cannot be read.
@@ -101,16 +112,17 @@ def look(path: str | Path, wish: Wish) -> Look:
     image = read(path)
     with turn(wish.checkpoint) as model:
         predictions = model.predict(image)
-        target = wish.target or [prediction.label for prediction in predictions]
+        places = _largest(predictions, _most(wish.method))
+        target = wish.target or [predictions[place].label for place in places]
         if wish.against and wish.against in target and not wish.target:
             raise ConfigError(
                 f"a face is taken for {wish.against} itself; choose the class to explain, or another to set it against"
             )
-        heatmaps = ask(model.model, [p.face for p in predictions], Question(target, wish.method, wish.against or None))
-    pairs = list(zip(predictions, heatmaps, strict=True))
-    cards = tuple(_card(number, *pair, wish.threshold) for number, pair in enumerate(pairs, 1))
-    records = [record(*pair) for pair in pairs]
-    note = _note(predictions)
+        faces = [predictions[place].face for place in places]
+        maps = dict(zip(places, ask(model.model, faces, Question(target, wish.method, wish.against or None)), strict=True))
+    cards = tuple(_card(place + 1, predictions[place], heatmap, wish.threshold) for place, heatmap in maps.items())
+    records = [record(prediction, maps.get(place)) for place, prediction in enumerate(predictions)]
+    note = _note(predictions, len(places))
     told = {"checkpoint": model.model.name, "weights_sha256": model.model.card.weights_sha256, "note": note, "faces": records}
     return Look(jpeg(draw_boxes(image, predictions)), note, cards, told)
 
@@ -120,7 +132,7 @@ def _card(number: int, prediction: Prediction, heatmap: Heatmap, threshold: floa
     unsure = "unsure, perhaps " if prediction.confidence < threshold else ""
     title = f"{number}. {unsure}{prediction.label}, {prediction.confidence:.0%}{_doubt(face)}"
     pictures = jpeg(square(face.image)), jpeg(square(overlay(face.image, heatmap)))
-    return FaceCard(title, prediction.probabilities, *pictures, caption(heatmap), _regions(face, heatmap))
+    return FaceCard(number, title, prediction.probabilities, *pictures, caption(heatmap), _regions(face, heatmap))
 
 
 def _regions(face: Face, heatmap: Heatmap) -> dict[str, float]:
@@ -136,11 +148,26 @@ def _doubt(face: Face) -> str:
     return f" (too {why} to be sure)" if why else ""
 
 
-def _note(predictions: Sequence[Prediction]) -> str:
+def _most(method: str) -> int:
+    if method == DEFAULT_METHOD:
+        return MOST
+    from analysis.explain import METHODS
+
+    return MOST if METHODS[method].passes == "1" else MOST_SLOWLY
+
+
+def _largest(predictions: Sequence[Prediction], most: int) -> list[int]:
+    """Places of the largest faces, in the order of the faces."""
+    sizes = [prediction.face.box.width * prediction.face.box.height for prediction in predictions]
+    return sorted(sorted(range(len(sizes)), key=lambda place: -sizes[place])[:most])
+
+
+def _note(predictions: Sequence[Prediction], explained: int) -> str:
     if predictions[0].face.is_whole_image:
         return "No face found: the whole image is used."
     several = ", numbered from the left" if len(predictions) > 1 else ""
-    return f"{counted(len(predictions), 'face')} found{several}."
+    part = f"; the {explained} largest are explained" if explained < len(predictions) else ""
+    return f"{counted(len(predictions), 'face')} found{several}{part}."
 
 
 def square(image: ByteArray) -> ByteArray:

@@ -1,15 +1,13 @@
 """The tab for one picture: upload, snapshot, clipboard or example; verdict, heatmap and reasons for every face."""
 
-import html
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from analysis.question import DEFAULT_METHOD
-from apps.asking import LATEST, SHARED
+from apps.asking import LATEST, SHARED, in_words, refused
 from apps.cards import SCRIPT, face_cards
 from apps.inline import data_url, shown, uploaded
 from apps.look import UNSURE, Look, Wish, look, methods
@@ -41,12 +39,10 @@ def build(choices: Sequence[str]) -> None:
                 method, target, against = _questions(choices)
                 threshold = gr.Slider(0, 1, UNSURE, step=0.05, label="Say “unsure” below this confidence", elem_id="threshold")
     cards = gr.HTML(js_on_load=SCRIPT, elem_id="cards")
-    inputs, outputs = [picture, chosen, method, target, against, threshold], [boxed, note, cards, download]
-    # the input event of a list comes twice for a choice
-    asked = [picture.change, method.select, target.select, against.select, threshold.release]
+    inputs, outputs = [picture, chosen, method, target, against, threshold], [boxed, note, cards, download, method]
+    # the input event of a list comes twice for a choice; one listener for all, so that no older answer follows a newer one
+    asked = [picture.change, chosen.select, method.select, target.select, against.select, threshold.change]
     gr.on(asked, _look, inputs, outputs, api_visibility="private", **LATEST)
-    changed = chosen.select(_method_of, [chosen, method], method, api_visibility="private", **LATEST)
-    changed.then(_look, inputs, outputs, api_visibility="private", **LATEST)
     # what programs get: the same figures, without pictures
     answer = gr.JSON(visible=False, label="answer")
     gr.Button(visible=False).click(_tell, inputs[:-1], answer, api_name="look", api_description=_tell.__doc__, **SHARED)
@@ -61,19 +57,22 @@ def _questions(choices: Sequence[str]) -> tuple[gr.Dropdown, ...]:
     return method, target, against
 
 
-def _method_of(checkpoint: str, method: str) -> Any:
-    """The methods that a checkpoint knows; the one that was chosen stays where it can."""
+def _look(path: str | None, checkpoint: str, method: str, *wish: Any) -> tuple[bytes | None, str, str, str, Any]:
+    """Picture with boxes, note, cards, a link that holds all figures, and the methods that the checkpoint knows."""
+    picker: Any = gr.skip()
     try:
         known = methods(checkpoint)
-    except FerError as error:
-        raise gr.Error(html.escape(str(error)), print_exception=False) from error
-    return gr.Dropdown(list(known), value=method if method in known else DEFAULT_METHOD)
-
-
-def _look(path: str | None, *wish: Any) -> tuple[bytes | None, str, str, str]:
-    """Picture with boxes, note, cards, and a link that holds all figures."""
-    result = _asked(path, *wish)
-    return (result.boxed, result.note, face_cards(result.cards), _link(result.told)) if result else (None, _ASK, "", "")
+        if method not in known:
+            method = DEFAULT_METHOD
+            picker = gr.Dropdown(list(known), value=method)
+        else:  # without a value: the visitor may have chosen anew meanwhile
+            picker = gr.Dropdown(list(known))
+        result = _asked(path, checkpoint, method, *wish)
+    except FerError as error:  # what was seen before answered another question
+        return None, in_words(error, path or ""), "", "", picker
+    if result is None:
+        return None, _ASK, "", "", picker
+    return result.boxed, result.note, face_cards(result.cards), _link(result.told), picker
 
 
 def _tell(
@@ -91,22 +90,18 @@ def _tell(
         target: class that is explained; empty for what each face is taken for.
         against: class that it is set against; empty for none.
     """
-    result = _asked(picture, checkpoint, method, target, against)
+    try:
+        result = _asked(picture, checkpoint, method, target, against)
+    except FerError as error:
+        raise refused(error, picture or "") from error
     if result is None:
         raise gr.Error("no picture; give one", print_exception=False)
     return result.told
 
 
 def _asked(path: str | None, *wish: Any) -> Look | None:
-    """The answer to a wish; None without a picture, and what cannot be done as a message to the visitor."""
-    if not path:
-        return None
-    try:
-        return look(path, Wish(*wish))
-    except FerError as error:
-        # visitors learn nothing of this machine's folders, and a file's name must not act as HTML
-        message = html.escape(str(error).replace(path, Path(path).name))
-        raise gr.Error(message, print_exception=False) from error
+    """The answer to a wish; None without a picture."""
+    return look(path, Wish(*wish)) if path else None
 
 
 def _link(told: dict[str, Any]) -> str:

@@ -93,9 +93,11 @@ def keep_clean(demo: gr.Blocks, folder: Path, every: float = EVERY, age: float =
     ended = threading.Event()
 
     def clean() -> None:
+        gone: frozenset[str] = frozenset()
         while not ended.wait(every):
             delete_old(folder, age, kept_by(demo))
             forget(demo, age)
+            gone = forget_unread(demo, gone)
 
     threading.Thread(target=clean, name="cleaning", daemon=True).start()
     return ended
@@ -132,3 +134,26 @@ def forget(demo: gr.Blocks, age: float, idle: float = IDLE) -> None:
             with holder.lock:
                 holder.session_data.pop(session, None)
                 holder.time_last_used.pop(session, None)
+
+
+def forget_unread(demo: gr.Blocks, before: frozenset[str]) -> frozenset[str]:
+    """Drop the answers that nobody fetched, of visitors that are forgotten and were so in the round before.
+
+    Args:
+        demo: the page.
+        before: what the last round returned; a visitor who has just asked is not known yet, either.
+
+    Returns:
+        The visitors that are forgotten now.
+    """
+    queue, known = demo._queue, demo.state_holder.session_data
+    unread, asked = queue.pending_messages_per_session, queue.pending_event_ids_session
+    gone = frozenset(
+        session
+        for session in (*list(unread), *list(asked))
+        if session not in known and not any(one in queue.event_ids_to_events for one in list(asked.get(session, ())))
+    )
+    for session in gone & before:
+        unread.pop(session, None)
+        asked.pop(session, None)
+    return gone

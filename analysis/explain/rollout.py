@@ -23,9 +23,9 @@ def rollout(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) ->
     Raises:
         ConfigError: the network has no attention layers of torch.
     """
-    blocks = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
-    if not blocks:
-        raise ConfigError("rollout follows attention, and this network has none; use it with vit, or another --method")
+    if not has_attention(model):
+        raise ConfigError("rollout follows attention, and this network has none; use it with vit, or choose another method")
+    blocks = _attention_of(model)
     attention: list[torch.Tensor] = []
     handles = [hook for block in blocks for hook in _watch(block, attention)]
     try:
@@ -41,6 +41,15 @@ def rollout(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) ->
     # the class token's row, as if it were one channel of tokens
     raw = reshape(flow[:, 0, :, None])[:, 0]
     return finished([raw], inputs.shape[-1], logits)
+
+
+def has_attention(model: nn.Module) -> bool:
+    """Whether a network has attention layers of torch, which this method needs."""
+    return bool(_attention_of(model))
+
+
+def _attention_of(model: nn.Module) -> list[nn.MultiheadAttention]:
+    return [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
 
 
 def _watch(block: nn.MultiheadAttention, attention: list[torch.Tensor]) -> list[Any]:

@@ -14,21 +14,22 @@ from tests.apps.test_explore import Elements
 EVIL = '"><img src=x onerror=alert(1)>'
 
 
-def card(title="1. happy, 96%", regions=None, caption="gradcam: happy"):
+def card(title="1. happy, 96%", regions=None, caption="gradcam: happy", number=1):
     probabilities = {"angry": 0.02, "happy": 0.9, "sad": 0.05, "fear": 0.03}
-    return FaceCard(title, probabilities, b"face", b"overlay", caption, {"mouth": 0.7} if regions is None else regions)
+    shares = {"mouth": 0.7} if regions is None else regions
+    return FaceCard(number, title, probabilities, b"face", b"overlay", caption, shares)
 
 
 def test_every_face_has_its_two_pictures_with_words_and_a_border_for_the_keyboard():
-    elements = Elements(face_cards([card(), card("2. sad, 40%")]))
+    elements = Elements(face_cards([card(), card("3. sad, 40%", number=3)]))
     words = [one["alt"] for one in elements.of("img")]
     assert words == ["face 1", "face 1 with the heatmap over it: gradcam: happy"] + [
-        word.replace("face 1", "face 2") for word in ("face 1", "face 1 with the heatmap over it: gradcam: happy")
+        word.replace("face 1", "face 3") for word in ("face 1", "face 1 with the heatmap over it: gradcam: happy")
     ]
     assert [one["aria-label"] for one in elements.of("input")] == [
-        f"Border between face {number} and its heatmap" for number in (1, 2)
+        f"Border between face {number} and its heatmap" for number in (1, 3)
     ]
-    assert [one["data-name"] for one in elements.of("button")] == ["heatmap-1.jpg", "heatmap-2.jpg"]
+    assert [one["data-name"] for one in elements.of("button")] == ["heatmap-1.jpg", "heatmap-3.jpg"]
 
 
 def test_bars_are_the_three_largest_in_order_and_as_long_as_their_shares():

@@ -102,7 +102,9 @@ def test_a_page_that_is_not_there_is_the_nearest_one(first):
     one = result(250, EMOTIONS[:2])
     cell = Cell(EMOTIONS[0], EMOTIONS[1], first)
     last = (faces(one, cell, maps=False).n - 1) // PAGE * PAGE
-    assert f"shown are {1 if first < 0 else last + 1} to" in faces(one, cell, maps=False).words
+    shown = faces(one, cell, maps=False)
+    assert f"shown are {1 if first < 0 else last + 1} to" in shown.words
+    assert shown.first == (0 if first < 0 else last)  # from where the visitor leafs on
 
 
 def test_words_tell_hits_from_confusions_and_share_of_the_label():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor, ImageFilter
 
+import apps.look
 from analysis.regions.face_template import REGIONS, regions_of
 from apps.look import SIDE, Wish, look, methods
 from fer.emotions import COLOURS, EMOTIONS
@@ -15,6 +16,7 @@ from fer.errors import CheckpointError, ConfigError, ImageError
 from fer.images import read
 from fer.predict import Predictor
 from fer.samples import sample_path
+from tests.conftest import save_random
 
 
 def pixels(picture):
@@ -196,6 +198,40 @@ def test_several_visitors_at_once_get_what_each_alone_would(name):
         assert faces[0]["target"] == target
         np.testing.assert_allclose(faces[0]["heatmap"], alone[target][0]["heatmap"], atol=2e-4)
         assert faces[0]["probabilities"] == pytest.approx(alone[target][0]["probabilities"], abs=1e-6)
+
+
+@pytest.fixture
+def crowd(tmp_path):
+    """Three faces, each larger than the one before."""
+    picture = Image.new("RGB", (1372, 512), "gray")
+    with Image.open(sample_path()) as sample:
+        for left, side in ((0, 400), (400, 460), (860, 512)):
+            picture.paste(sample.resize((side, side)), (left, 0))
+    picture.save(tmp_path / "crowd.png")
+    return tmp_path / "crowd.png"
+
+
+def test_of_a_crowd_all_are_judged_and_the_largest_explained(crowd, monkeypatch):
+    monkeypatch.setattr(apps.look, "MOST", 2)
+    shown = look(crowd, Wish("fast_cnn-int8"))
+    assert shown.note == "3 faces found, numbered from the left; the 2 largest are explained."
+    assert [(card.number, card.title[0]) for card in shown.cards] == [(2, "2"), (3, "3")]
+    predictions = Predictor("fast_cnn-int8").predict(crowd)
+    assert [face["label"] for face in shown.told["faces"]] == [prediction.label for prediction in predictions]
+    assert ["heatmap" in face for face in shown.told["faces"]] == [False, True, True]
+    (large,) = Predictor("fast_cnn-int8").model.explain([predictions[2].face], predictions[2].label)
+    np.testing.assert_allclose(shown.told["faces"][2]["heatmap"], large.values, atol=1e-3)
+
+
+def test_methods_of_many_passes_explain_fewer(crowd, checkpoint, monkeypatch):
+    monkeypatch.setattr(apps.look, "MOST_SLOWLY", 1)
+    assert [card.number for card in look(crowd, Wish(checkpoint, "occlusion")).cards] == [3]
+    assert [card.number for card in look(crowd, Wish(checkpoint, "layercam")).cards] == [1, 2, 3]
+
+
+def test_rollout_is_offered_where_there_is_attention(tmp_path):
+    assert "rollout" not in methods("fast_cnn")
+    assert "rollout" in methods("fast_cnn", str(save_random(tmp_path / "vit.pth", "vit")))
 
 
 def test_methods_are_those_that_any_checkpoint_knows():

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import socket
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,6 +20,7 @@ import pytest
 from apps.gradio_app import main
 from apps.serving import is_seen
 from tests.apps.conftest import free_port
+from tests.apps.test_uploads import wait
 
 LINK = "https://0123456789abcdef.gradio.live"
 
@@ -58,6 +60,7 @@ class Served:
     err: str = ""
     tunnels: list[str] = field(default_factory=list)
     seen: object = None
+    demo: gradio.Blocks | None = None
 
     @property
     def lines(self) -> list[str]:
@@ -101,6 +104,7 @@ def serve(monkeypatch, capsys, checkpoint_file, tmp_path) -> Callable[..., Serve
             return link
 
         def block(demo):
+            served.demo = demo
             try:
                 served.seen = visit(demo.local_url)
             finally:
@@ -177,6 +181,20 @@ def test_whatever_keeps_a_link_from_being_made_the_page_goes_on(serve, link):
 def test_a_password_of_ones_own_guards_the_page_without_a_link_too(serve):
     assert serve("--auth", "ada:lovelace", link=NO_NETWORK, visit=config_status).seen == 401
     assert serve("--auth", "ada:lovelace", "--no-share", visit=config_status).seen == 401
+
+
+def test_the_limits_are_those_that_are_promised(serve):
+    """docs/page.md, Limits."""
+    served = serve("--no-share", visit=lambda _: [one.name for one in threading.enumerate()])
+    demo = served.demo
+    assert demo._queue.max_size == 32 and demo.max_file_size == 5 * 1024**2
+    asking = {one.concurrency_id for one in demo.fns.values() if one.concurrency_limit == 2 and one.queue}
+    limits = {one.api_name: (one.concurrency_limit, one.time_limit) for one in demo.fns.values()}
+    assert limits["_see"] == (2, 120)
+    assert {limits[name][0] for name in ("look", "compare", "_look", "_compare")} == {2} and "asking" in asking
+    assert not demo.analytics_enabled and not demo.enable_monitoring
+    assert "cleaning" in served.seen  # while it runs, and no longer
+    assert wait(lambda: "cleaning" not in [one.name for one in threading.enumerate()])
 
 
 def test_no_link_is_asked_for_where_none_is_wanted(serve):

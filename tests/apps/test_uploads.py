@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from apps import uploads
-from apps.uploads import VARIABLE, delete_old, forget, keep_clean, own_folder, sweep
+from apps.uploads import VARIABLE, delete_old, forget, forget_unread, keep_clean, own_folder, sweep
 from fer.errors import OutputError
 from fer.samples import sample_path
 from tests.apps.conftest import running
@@ -43,7 +43,8 @@ class Page(SimpleNamespace):
         for name, closed, seconds in sessions:
             holder.session_data[name] = SimpleNamespace(is_closed=closed)
             holder.time_last_used[name] = datetime.now() - timedelta(seconds=seconds)
-        super().__init__(blocks={1: SimpleNamespace(keep_in_cache=set(kept))}, state_holder=holder)
+        queue = SimpleNamespace(pending_messages_per_session={}, pending_event_ids_session={}, event_ids_to_events={})
+        super().__init__(_queue=queue, blocks={1: SimpleNamespace(keep_in_cache=set(kept))}, state_holder=holder)
 
 
 def test_old_files_and_their_folders_go_round_by_round_and_the_pages_own_stay(tmp_path):
@@ -88,6 +89,20 @@ def test_visitors_are_forgotten_soon_after_they_go_or_when_they_ask_nothing(tmp_
     page = Page(sessions=[("gone", True, 61), ("just gone", True, 30), ("reading", False, 61), ("asleep", False, 601)])
     forget(page, 60, 600)
     assert set(page.state_holder.session_data) == set(page.state_holder.time_last_used) == {"just gone", "reading"}
+
+
+def test_answers_that_nobody_fetches_go_a_round_after_their_visitor():
+    page = Page(sessions=[("reading", False, 1)])
+    page._queue.pending_messages_per_session |= {"reading": "a", "gone": "b", "just asked": "c"}
+    page._queue.pending_event_ids_session |= {"reading": set(), "gone": {"1"}, "just asked": {"2"}, "fetched": set()}
+    page._queue.event_ids_to_events["2"] = "in the queue"
+    first = forget_unread(page, frozenset())
+    assert first == {"gone", "fetched"}
+    assert set(page._queue.pending_messages_per_session) == {"reading", "gone", "just asked"}
+    assert forget_unread(page, first) == {"gone", "fetched"}
+    assert set(page._queue.pending_messages_per_session) == {"reading", "just asked"}
+    assert set(page._queue.pending_event_ids_session) == {"reading", "just asked"}
+    assert forget_unread(page, first) == frozenset()
 
 
 def test_files_are_gone_within_a_minute():
