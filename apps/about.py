@@ -6,8 +6,9 @@ from fer.words import percent, with_interval
 
 #: What a visitor reads above every tab, before anything is judged.
 NOTICE = (
-    "A network estimates the **expression** a face shows, not what a person feels. Pictures are judged on this machine "
-    "and not kept. Do not use it to judge people: the European Union bans emotion inference at work and in education."
+    "A network estimates the **expression** a face shows, not what a person feels. Pictures are judged on the machine that "
+    "serves this page and not kept. Do not use it to judge people: the European Union bans emotion inference at work and in "
+    "education."
 )
 
 _KEPT = """## What is kept
@@ -15,7 +16,8 @@ _KEPT = """## What is kept
 No file for longer than a minute. An uploaded picture lies in a folder of this page alone, and is deleted within a minute,
 at the end of the page, and, where it was killed, at its next start. What is made of it, and frames of the live camera, never
 reach the disk; in memory they stay until a minute after you have gone, or ten minutes without a question. There is no
-flagging, no analytics, no log of what was seen, and nothing is fetched from other servers.
+flagging, no analytics, no log of what was seen, and nothing is fetched from other servers. Behind a shared link
+(gradio.live) pictures pass through Gradio's tunnel on their way.
 """
 
 _LIMITS = """## Known limits

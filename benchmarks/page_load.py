@@ -2,11 +2,11 @@
 
     python benchmarks/page_load.py [--clients 50] [--seconds 300] [--checkpoint NAME]
 
-Starts the page as a person would, without a link, and sends it visitors that do what the browser does, each from an address of
-its own: upload a picture, ask for its faces, think for a moment, begin again. An answer counts as busy where
-the page says that its queue is full; anything else that is no answer is a failure. Prints a Markdown table: answers, busy,
-failures, seconds (median, 95 %), memory of the page at twelve times, and what is left of visitors' files a minute after
-the last one.
+Starts the page as a person would, without a link, and sends it visitors that do what the browser does, each from an address
+of its own: upload a picture, ask for its faces, think for a moment, begin again. An answer counts as busy where the page says
+that its queue is full or that too much was asked; anything else that is no answer is a failure. Prints a Markdown table:
+answers, busy, failures, seconds (median, 95 %), memory of the page at twelve times, and what is left of visitors' files a
+minute after the last one.
 """
 
 import argparse
@@ -84,7 +84,7 @@ class Visitor:
         answer = self._ask(self._look["id"], [file, self.checkpoint, "gradcam", "", "", 0.5], self._picture)
         if isinstance(answer, str):
             return answer
-        boxed, note, cards, _ = answer["data"]
+        boxed, note, cards, *_ = answer["data"]
         whole = len(boxed["url"]) > 10_000 and "1 face found" in note and cards.count("data:image/jpeg") == 2
         return "" if whole else f"no whole answer: {note[:200]}"
 

@@ -12,12 +12,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from fer.samples import sample_path
+from tests.apps.conftest import running
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.browser  # the page is started as for the browser's tests
@@ -288,6 +290,20 @@ def test_nothing_is_told_of_visitors_or_of_the_machine(url, path):
 def test_what_is_not_there_tells_nothing(url, path):
     for method in ("GET", "POST", "PUT", "DELETE"):
         assert tells_nothing(ask(f"{url}{path}", b"{}" if method in ("POST", "PUT") else None, method=method).text)
+
+
+def test_more_questions_than_may_wait_are_turned_away_and_the_others_answered(tmp_path, checkpoint):
+    with running(tmp_path, "--checkpoint", str(checkpoint), "--limit", "0") as (url, _):
+        picture = {"path": upload(url, sample_path().read_bytes()), "meta": {"_type": "gradio.FileData"}}
+        asked = json.dumps({"data": [picture, checkpoint.stem, "occlusion", "", ""]}).encode()
+        with ThreadPoolExecutor(50) as visitors:
+            kind = {"Content-Type": "application/json"}
+            answers = list(visitors.map(lambda _: ask(f"{url}gradio_api/call/look", asked, kind), range(50)))
+        assert {answer.status for answer in answers} == {200, 503}
+        assert all("Queue is full" in answer.text for answer in answers if answer.status == 503)
+        taken = [json.loads(answer.text)["event_id"] for answer in answers if answer.status == 200]
+        assert 32 <= len(taken) < 50
+        assert "event: complete" in ask(f"{url}gradio_api/call/look/{taken[0]}").text
 
 
 def test_the_page_goes_on_after_all_of_this(url, checkpoint):

@@ -1,5 +1,7 @@
 """The tabs beside the first one, in a real headless Chromium."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import ImageColor
@@ -171,6 +173,43 @@ def test_who_asks_too_often_is_told_to_wait(browser, uploads, checkpoint):
                 break
             page.get_by_label("Remove Image").click()
         expect(page.get_by_text("too many questions at once; wait ").first).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_by_day_and_by_night(browser, url, scheme):
+    """Contrast of at least 4.5 (WCAG 2.2, 1.4.3) between text and what lies behind it."""
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.set_default_timeout(ANSWERS)
+    page.goto(url, wait_until="domcontentloaded")
+    page.locator("#picture input[type=file]").wait_for(state="attached")
+    upload(page, sample_path())
+    expect(page.locator(".heatmap img")).to_have_count(2)
+    behind = page.evaluate(_BEHIND, "body")
+    assert (luminance(behind) > 0.5) == (scheme == "light")
+    for selector in ("#notice p", "#note p", ".face-title", ".top3 li span", "figcaption"):
+        words = page.locator(selector).first
+        light, dark = sorted(map(luminance, (words.evaluate(_COLOUR), words.evaluate(_BEHIND_IT))), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, selector
+    context.close()
+
+
+_COLOUR = "one => getComputedStyle(one).color"
+_BEHIND_IT = """one => {
+  for (let at = one; at; at = at.parentElement) {
+    const colour = getComputedStyle(at).backgroundColor;
+    if (colour !== 'rgba(0, 0, 0, 0)' && colour !== 'transparent') return colour;
+  }
+  return 'rgb(255, 255, 255)';
+}"""
+_BEHIND = f"selector => ({_BEHIND_IT})(document.querySelector(selector))"
+
+
+def luminance(colour):
+    """Relative luminance (WCAG 2.2) of a colour as the browser names it."""
+    shades = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]
+    linear = [shade / 12.92 if shade <= 0.04045 else ((shade + 0.055) / 1.055) ** 2.4 for shade in shades]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
 _SHIFTS = """() => new Promise(done => {
