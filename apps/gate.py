@@ -1,6 +1,7 @@
 """Which requests come through to Gradio, and how large they may be: it offers more than this page needs."""
 
 import re
+from collections.abc import Collection
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,14 +18,23 @@ _OPEN = re.compile(
 
 
 class Gate:
-    """Answers 404 to what the page does not need and 413 to what is too large, before either is read."""
+    """Answers 404 to what the page does not need, 413 to what is too large, 400 to a foreign name, before any is read.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    Args:
+        app: what is behind it.
+        names: that the page answers to, empty for any. Else another site could, by a name of its own that comes to stand for
+            this machine (DNS rebinding), ask an unguarded page from within its visitors' browsers.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str] = ()) -> None:
+        self._app, self._names = app, names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
         if scope["type"] == "http":
+            if self._names and _name(scope) not in self._names:
+                await _answer(send, 400, b"this page answers on its own machine only, unless it is started with --public")
+                return
             if not _OPEN.fullmatch(scope["path"]):
                 await _answer(send, 404, b"not found")
                 return
@@ -32,6 +42,12 @@ class Gate:
                 await _answer(send, 413, b"too large")
                 return
         await self._app(scope, _counted(receive), send)
+
+
+def _name(scope: Scope) -> str:
+    """What a request calls this machine, without the port."""
+    host = next((value for name, value in scope["headers"] if name.lower() == b"host"), b"").decode("latin-1").lower()
+    return re.sub(r":\d*$", "", host).strip("[]")
 
 
 def _announced(scope: Scope) -> int:

@@ -26,6 +26,8 @@ from fer.errors import ServingError
 MAX_FILE_SIZE = "5mb"
 #: Where free ports are looked for first.
 FIRST_PORT = 7860
+# What this machine calls itself.
+_OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 # Visitors whose last answer is remembered, to be drawn; Gradio's own limit of 10,000 is gigabytes of pictures.
 _VISITORS = 64
 # Visitors whose answers may lie unread; the longest are forgotten first.
@@ -68,7 +70,7 @@ def _launch(demo: gr.Blocks, options: argparse.Namespace, *, share: bool, auth: 
             share=share, auth=auth, server_name=_in_address(options.host), server_port=options.port,
             inbrowser=options.browser and _has_screen(),
             prevent_thread_lock=True, quiet=True, max_file_size=MAX_FILE_SIZE, footer_links=["api"],
-            app_kwargs={"middleware": _limits(options.limit)}, state_session_capacity=_VISITORS,
+            app_kwargs={"middleware": _limits(options, guarded=share or auth is not None)}, state_session_capacity=_VISITORS,
             strict_cors=True, enable_monitoring=False, run_history=False, ssr_mode=False,
             theme=theme(), css_paths=CSS, js=WORDS,
         )  # fmt: skip
@@ -82,9 +84,10 @@ def _in_address(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
-def _limits(a_minute: int) -> list[Middleware]:
-    gate = Middleware(Gate)
-    return [gate, Middleware(RateLimit, budget=Budget(a_minute))] if a_minute else [gate]
+def _limits(options: argparse.Namespace, *, guarded: bool) -> list[Middleware]:
+    local = not (guarded or options.public or is_seen(options.host))
+    gate = Middleware(Gate, names=(*_OWN_NAMES, options.host.strip("[]")) if local else ())
+    return [gate, Middleware(RateLimit, budget=Budget(options.limit))] if options.limit else [gate]
 
 
 def free_port(host: str, first: int) -> int:

@@ -16,7 +16,7 @@ async def app(scope, receive, send):
     await send({"status": 200})
 
 
-def asked(path, length=None, bodies=(b"",), kind="http"):
+def asked(path, length=None, bodies=(b"",), kind="http", host=None, names=()):
     """Status of the answer."""
     got, parts = [], list(bodies)
 
@@ -28,7 +28,8 @@ def asked(path, length=None, bodies=(b"",), kind="http"):
         got.append(message)
 
     headers = [] if length is None else [(b"Content-Length", length)]
-    asyncio.run(Gate(app)({"type": kind, "path": path, "headers": headers}, receive, send))
+    headers += [] if host is None else [(b"host", host)]
+    asyncio.run(Gate(app, names)({"type": kind, "path": path, "headers": headers}, receive, send))
     return got[0]["status"]
 
 
@@ -106,3 +107,17 @@ def test_what_does_not_say_so_is_read_no_further_than_it_may():
     with pytest.raises(HTTPException) as said:
         asked("/gradio_api/upload", None, [bytes(LARGEST), b"1", b"never read"])
     assert said.value.status_code == 413
+
+
+OWN = ("localhost", "127.0.0.1", "::1")
+HOSTS = {
+    b"localhost": 200, b"localhost:7860": 200, b"LOCALHOST:1": 200, b"127.0.0.1:7860": 200, b"[::1]:7860": 200, b"[::1]": 200,
+    b"evil.example": 400, b"evil.example:7860": 400, b"localhost.evil.example": 400, b"127.0.0.1.evil.example:7860": 400,
+    b"": 400, None: 400,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "status"), HOSTS.items(), ids=map(str, HOSTS))
+def test_a_page_for_this_machine_answers_to_its_own_names_only(host, status):
+    assert asked("/config", host=host, names=OWN) == status
+    assert asked("/config", host=host) == 200  # one that others may see answers to any

@@ -25,7 +25,7 @@ from tests.apps.test_uploads import wait
 LINK = "https://0123456789abcdef.gradio.live"
 
 
-def status(url: str, opener: urllib.request.OpenerDirector | None = None) -> int:
+def status(url: str | urllib.request.Request, opener: urllib.request.OpenerDirector | None = None) -> int:
     """HTTP status of a page."""
     try:
         with (opener or urllib.request.build_opener()).open(url, timeout=20) as response:
@@ -235,6 +235,18 @@ SEEN = {"127.0.0.1": False, "127.8.8.8": False, "::1": False, "[::1]": False, "l
 @pytest.mark.parametrize(("host", "seen"), SEEN.items(), ids=SEEN.keys())
 def test_what_the_network_sees_is_told_from_what_this_machine_sees(host, seen):
     assert is_seen(host) is seen
+
+
+@pytest.mark.parametrize(
+    ("options", "seen"), [((), 400), (("--public",), 200), (("--auth", "a:b"), 401), (("--public", "--host", "0.0.0.0"), 200)]
+)
+def test_a_foreign_name_is_answered_where_a_password_or_a_wish_allows_it(serve, options, seen):
+    def visit(url):
+        request = urllib.request.Request(f"{url.replace('localhost', '127.0.0.1')}config", headers={"Host": "evil.example"})
+        return status(request), status(f"{url}config")
+
+    foreign, own = serve("--no-share", *options, visit=visit).seen
+    assert foreign == seen and own == (401 if seen == 401 else 200)
 
 
 def test_data_that_are_not_there_are_refused_in_one_line(capsys, checkpoint_file):
