@@ -244,7 +244,7 @@ def test_the_command_writes_what_it_prints(fer, checkpoint_file, fake_folder, tm
 
 REFUSED = {
     "unknown method": (["-m", "lime"], "unknown explanation method 'lime'"),
-    "method for another network": (["-m", "rollout"], "another --method"),
+    "method for another network": (["-m", "rollout"], "choose another method"),
     "one face": (["--faces", 1], "--faces"),
     "unknown split": (["--split", "holdout"], "unknown split 'holdout'"),
     "unknown checkpoint": (["nobody"], "nobody"),

@@ -135,7 +135,7 @@ REFUSED = {
     "the prediction against itself": (["--against", "top1"], "two different classes"),
     "an unknown contrast": (["--against", "bored"], "unknown class 'bored'"),
     "no such layer": (["--layer", "block9"], "no layer block9"),
-    "rollout without attention": (["-m", "rollout"], "another --method"),
+    "rollout without attention": (["-m", "rollout"], "choose another method"),
     "an unknown method beside a known one": (["-m", "gradcam", "-m", "lime"], "unknown explanation method 'lime'"),
 }
 
