@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-# So many enlarged faces stay in a core's cache until their channels are written (8 is the fastest of 2, 4, 8 and 128).
-_CHUNK = 8
+# So many faces are enlarged before their channels are written, in one call a channel (16 and 32 are the fastest of 1 to 32).
+_CHUNK = 16
 
 
 def enlarge_standardised(pixels: torch.Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:

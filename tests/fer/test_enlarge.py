@@ -21,7 +21,7 @@ def oracle(pixels: torch.Tensor, size: int) -> torch.Tensor:
     return torch.cat([(large - m) / s for m, s in zip(MEAN, STD, strict=True)], dim=1).float()
 
 
-@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 20])
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 40])
 @pytest.mark.parametrize("size", [48, 49, 64, 224, 240])
 def test_pixels_are_those_of_bilinear_enlarging_for_any_number_of_faces(n, size):
     torch.testing.assert_close(enlarge_standardised(noise(n), size, MEAN, STD), oracle(noise(n), size), atol=3e-6, rtol=0)
