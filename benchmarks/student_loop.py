@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -33,6 +33,8 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.models import resnet18
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fer.config import RunConfig
 from fer.data import FaceSet, load
@@ -47,15 +49,18 @@ from fer.models.blocks import double_conv
 from fer.models.entry import IMAGENET
 from fer.models.resnet import build_small
 from fer.overrides import read_recipe, with_values
+from fer.released import default_name
 from fer.training.ema import Average
 from fer.types import Preprocess
+from tests import fakes
 
 BATCH, ROUNDS = 128, 5  # of five rounds one or two may fall into a slow phase of the machine
 STOCK_BATCH = BATCH if best_device() == "cuda" else 32  # the stock net takes 10 s for 128 faces on two cores
 TRAINING_FACES = 28_709
 FACES = Preprocess()
 Answer = TypeVar("Answer")
-CONFIG = with_values(RunConfig(), read_recipe(RunConfig().model), "the default recipe")
+CONFIG = with_values(RunConfig(), read_recipe(RunConfig().model), "the recipe of the default architecture")
+SHIPPED = with_values(RunConfig(), read_recipe(default_name()), "the recipe of the default checkpoint")
 
 
 class StudentLoop:
@@ -242,7 +247,7 @@ class Contest:
 
 def augmentation_share(repeats: int) -> tuple[float, float]:
     """Share of a step that augmentation takes, and images a second with it; with and without alternate step by step."""
-    loop = _ours(FACES, default_net())
+    loop = _ours(FACES, net_of(CONFIG))
     pairs = [(seconds(lambda: loop.step(False), 1), seconds(loop.step, 1)) for _ in range(repeats + 2)][2:]
     full = statistics.median(both for _, both in pairs)
     return statistics.median(both - net for net, both in pairs) / full, BATCH / full
@@ -250,7 +255,7 @@ def augmentation_share(repeats: int) -> tuple[float, float]:
 
 def peak_gigabytes(data: Path) -> float:
     """Largest memory of a process that reads the set and trains the default recipe a few steps."""
-    loop = OurLoop(load(data).split("train"), FACES, default_net())
+    loop = OurLoop(load(data).split("train"), FACES, net_of(CONFIG))
     seconds(loop.step, 5)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
@@ -275,9 +280,9 @@ train(resolve(sys.argv[3], None, [], {}), load(sys.argv[1]), Path(sys.argv[2]), 
     return statistics.median(times)
 
 
-def default_net() -> nn.Module:
-    """The default recipe's architecture."""
-    return MODELS[CONFIG.model].variants["small"].build(len(EMOTIONS), CONFIG.dropout)
+def net_of(config: RunConfig) -> nn.Module:
+    """The architecture of a recipe."""
+    return MODELS[config.model].variants["small"].build(len(EMOTIONS), config.dropout)
 
 
 def deep_net() -> nn.Module:
@@ -288,7 +293,7 @@ def deep_net() -> nn.Module:
 
 
 NETS: dict[str, Callable[[], nn.Module]] = {
-    "default": default_net,
+    **{config.model: partial(net_of, config) for config in (CONFIG, SHIPPED)},
     "32-64-128-256": deep_net,
     "resnet18 for 48 px": lambda: build_small(len(EMOTIONS)),
     "stock resnet18": lambda: resnet18(num_classes=len(EMOTIONS)),
@@ -326,17 +331,20 @@ def compare_steps(contest: Contest, steps: int) -> str:
     """Whole training steps: the same net on both sides, then each side's usual set-up; what an epoch of it takes."""
     both = [Side(loop, FACES, "resnet18 for 48 px", calls=steps) for loop in ("student", "ours")]
     print_ratio("training step, ResNet-18 with 3×3 stem, 48 px", *contest.rates(*both), 2.5)
-    stock, large_rate, small_rate = contest.rates(
-        Side("student", IMAGENET, "stock resnet18", images=STOCK_BATCH, calls=steps),
-        Side("ours", FACES, "default", calls=4 * steps, warm=2),
-        Side("ours", replace(FACES, size=CONFIG.small_size), "default", calls=8 * steps, warm=2),
-    )
-    large_epochs = CONFIG.epochs - CONFIG.small_epochs
-    default = CONFIG.epochs / (CONFIG.small_epochs / small_rate + large_epochs / large_rate)
-    what = f"{CONFIG.model}, {CONFIG.small_epochs} epochs at {CONFIG.small_size} px and {large_epochs} at 48 px"
-    print_ratio(f"epoch: stock ResNet-18, 224 px, fp32 / {what}", stock, default, 25)
-    epochs = f"stock set-up {TRAINING_FACES / stock:,.0f} s, default recipe {TRAINING_FACES / default:,.0f} s"
-    return f"An epoch of {TRAINING_FACES:,} images, extrapolated from the images/s of this run: {epochs}."
+    epochs: dict[str, float] = {}
+    for config in (SHIPPED, CONFIG):
+        stock, large_rate, small_rate = contest.rates(
+            Side("student", IMAGENET, "stock resnet18", images=STOCK_BATCH, calls=steps),
+            Side("ours", FACES, config.model, calls=4 * steps, warm=2),
+            Side("ours", replace(FACES, size=config.small_size), config.model, calls=8 * steps, warm=2),
+        )
+        small, large = config.small_epochs, config.epochs - config.small_epochs
+        rate = config.epochs / (small / small_rate + large / large_rate)
+        what = f"{config.model}, {small} epochs at {config.small_size} px and {large} at 48 px"
+        print_ratio(f"epoch: stock ResNet-18, 224 px, fp32 / {what}", stock, rate, 25)
+        epochs |= {"stock set-up": TRAINING_FACES / stock, config.model: TRAINING_FACES / rate}
+    listed = ", ".join(f"{name} {seconds:,.0f} s" for name, seconds in epochs.items())
+    return f"An epoch of {TRAINING_FACES:,} images, extrapolated from the images/s of this run: {listed}."
 
 
 def measure_ours(contest: Contest, steps: int) -> None:
@@ -345,17 +353,6 @@ def measure_ours(contest: Contest, steps: int) -> None:
     print_own(f"augmentation's share of a step, {CONFIG.model}, 48 px", f"{rate:,.0f}", f"{share:.1%}", "≤ 10 %", share <= 0.1)
     (rate,) = contest.rates(Side("ours", FACES, "32-64-128-256", calls=2 * steps, warm=2))
     print_own("training step, 32-64-128-256, 48 px", f"{rate:,.0f}", "–", "≥ 600 images/s", rate >= 600)
-
-
-def write_fakes(root: Path, count: int) -> Path:
-    """Generated 48×48 JPEGs in the layout of Kaggle's archive."""
-    draw = np.random.default_rng(0)
-    for number in range(count):
-        folder = root / "train" / EMOTIONS[number % len(EMOTIONS)]
-        folder.mkdir(parents=True, exist_ok=True)
-        image = Image.fromarray(draw.integers(0, 256, (12, 12), np.uint8))
-        image.resize((48, 48), Image.Resampling.BICUBIC).save(folder / f"Training_{number:08}.jpg")
-    return root
 
 
 def write_files(data: Path, faces: FaceSet, folder: Path, count: int) -> Path:
@@ -381,7 +378,7 @@ def main() -> None:
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as temporary:
         os.environ.setdefault("FER_CACHE", f"{temporary}/cache")
-        data = locate(options.data or write_fakes(Path(temporary, "fakes"), options.faces))
+        data = locate(options.data or fakes.write_folder(Path(temporary, "fakes"), train=options.faces // len(EMOTIONS)))
         with Contest(data, Path()) as contest:  # a process of its own, whose peak is its own
             memory = contest.ask("ours", peak_gigabytes, data)
         folder = write_files(data, load(data).split("train"), Path(temporary, "files"), options.faces)
