@@ -1,4 +1,4 @@
-"""How the page's events wait for one another."""
+"""What the page's tabs have in common: how their questions wait for one another, and how what cannot be done is said."""
 
 import html
 from pathlib import Path

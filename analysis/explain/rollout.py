@@ -23,9 +23,9 @@ def rollout(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) ->
     Raises:
         ConfigError: the network has no attention layers of torch.
     """
-    if not has_attention(model):
-        raise ConfigError("rollout follows attention, and this network has none; use it with vit, or choose another method")
     blocks = _attention_of(model)
+    if not blocks:
+        raise ConfigError("rollout follows attention, and this network has none; use it with vit, or choose another method")
     attention: list[torch.Tensor] = []
     handles = [hook for block in blocks for hook in _watch(block, attention)]
     try:
