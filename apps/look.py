@@ -95,10 +95,8 @@ def methods(*checkpoints: str) -> tuple[str, ...]:
     if not networks:
         return (DEFAULT_METHOD,)
     from analysis.explain import METHODS
-    from analysis.explain.rollout import has_attention
 
-    attentive = any(map(has_attention, networks))
-    return tuple(name for name in METHODS if attentive or name != "rollout")
+    return tuple(name for name in METHODS if any(map(METHODS[name].fits, networks)))
 
 
 def look(path: str | Path, wish: Wish) -> Look:

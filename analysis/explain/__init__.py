@@ -111,7 +111,11 @@ def explain_set(
 def check(checkpoint: Checkpoint, question: Question) -> None:
     """Say what is unknown or impossible in a question before anything is done for it; the errors of :func:`explain`."""
     method = METHODS[question.method]
-    if question.layers and not method.reads_layers:
+    if not method.fits(checkpoint.model):
+        raise ConfigError(
+            f"{question.method} follows {method.reads}, and this network has none; use it with vit, or choose another method"
+        )
+    if question.layers and method.reads != "layers":
         raise ConfigError(f"{question.method} reads no single layer; leave --layer out, or choose another --method")
     if question.against is not None and not method.follows_target:
         raise ConfigError(

@@ -22,7 +22,7 @@ _SQUARE, _STRIDE = 9 / 48, 3 / 48
     "gradients summed up on the way from a grey face",
     "Sundararajan et al. 2017 (arXiv:1703.01365)",
     passes=str(_STEPS),
-    reads_layers=False,
+    reads="pixels",
 )
 def integrated_gradients(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -> Maps:
     """Pixel by pixel: (pixel − mean grey) times the mean gradient on the straight way there; evidence against dropped."""
@@ -42,7 +42,7 @@ def integrated_gradients(model: nn.Module, inputs: torch.Tensor, layers: Layers,
     "score lost where a grey square covers the face",
     "Zeiler & Fergus 2014 (arXiv:1311.2901)",
     passes="196",
-    reads_layers=False,
+    reads="pixels",
 )
 def occlusion(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -> Maps:
     """Mean loss of the score over all places of a grey square that cover a pixel; gains dropped."""

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +45,9 @@ def score_weights(aim: Aim, logits: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(aim.weights(logits.detach().float().cpu().numpy())).to(logits.device)
 
 
+#: What a method looks at beside the answers: layers that can be named, nothing (or all layers at once), or attention.
+Reads = Literal["layers", "pixels", "attention"]
+
 #: model, standardised input (N, C, S, S), layers to read, what to explain → maps
 Run = Callable[[nn.Module, torch.Tensor, Layers, Aim], Maps]
 
@@ -59,7 +62,7 @@ class Method:
         reference: the paper.
         follows_target: False where the map is the same for every class.
         passes: forward passes a face, roughly; what makes a method fast or slow.
-        reads_layers: False where it looks at pixels or at all layers, so that none can be named.
+        reads: what it looks at in a network, and what the network must therefore have.
     """
 
     run: Run
@@ -67,22 +70,31 @@ class Method:
     reference: str
     follows_target: bool = True
     passes: str = "1"
-    reads_layers: bool = True
+    reads: Reads = "layers"
+
+    def fits(self, model: nn.Module) -> bool:
+        """Whether a network has what this method reads."""
+        return self.reads != "attention" or bool(attention_of(model))
 
 
 METHODS: Registry[Method] = Registry("explanation method")
 
 
 def register_method(
-    name: str, summary: str, reference: str, *, follows_target: bool = True, passes: str = "1", reads_layers: bool = True
+    name: str, summary: str, reference: str, *, follows_target: bool = True, passes: str = "1", reads: Reads = "layers"
 ) -> Callable[[Run], Run]:
     """Enter a function as a method; ValueError where the name is taken."""
 
     def enter(run: Run) -> Run:
-        METHODS.add(name, Method(run, summary, reference, follows_target, passes, reads_layers))
+        METHODS.add(name, Method(run, summary, reference, follows_target, passes, reads))
         return run
 
     return enter
+
+
+def attention_of(model: nn.Module) -> list[nn.MultiheadAttention]:
+    """The attention layers of torch in a network, from the first to the last."""
+    return [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
 
 
 def unit(raw: torch.Tensor) -> torch.Tensor:

@@ -5,9 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from analysis.explain.method import Layers, Maps, finished, register_method
+from analysis.explain.method import Layers, Maps, attention_of, finished, register_method
 from fer.aim import Aim
-from fer.errors import ConfigError
 
 
 @register_method(
@@ -15,19 +14,12 @@ from fer.errors import ConfigError
     "attention followed through all layers of a transformer",
     "Abnar & Zuidema 2020 (arXiv:2005.00928)",
     follows_target=False,
-    reads_layers=False,
+    reads="attention",
 )
 def rollout(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -> Maps:
-    """How much of every place reaches the class token when attention and skip connections are multiplied through.
-
-    Raises:
-        ConfigError: the network has no attention layers of torch.
-    """
-    blocks = _attention_of(model)
-    if not blocks:
-        raise ConfigError("rollout follows attention, and this network has none; use it with vit, or choose another method")
+    """How much of every place reaches the class token when attention and skip connections are multiplied through."""
     attention: list[torch.Tensor] = []
-    handles = [hook for block in blocks for hook in _watch(block, attention)]
+    handles = [hook for block in attention_of(model) for hook in _watch(block, attention)]
     try:
         with torch.no_grad():
             logits = model(inputs)
@@ -41,15 +33,6 @@ def rollout(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) ->
     # the class token's row, as if it were one channel of tokens
     raw = reshape(flow[:, 0, :, None])[:, 0]
     return finished([raw], inputs.shape[-1], logits)
-
-
-def has_attention(model: nn.Module) -> bool:
-    """Whether a network has attention layers of torch, which this method needs."""
-    return bool(_attention_of(model))
-
-
-def _attention_of(model: nn.Module) -> list[nn.MultiheadAttention]:
-    return [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
 
 
 def _watch(block: nn.MultiheadAttention, attention: list[torch.Tensor]) -> list[Any]:

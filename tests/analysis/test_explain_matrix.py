@@ -187,7 +187,7 @@ def test_a_flat_map_stays_flat_and_keeps_its_raw_peak(architecture, method):
             return  # no activation decides on its map, see below
         layers = layers_for(checkpoint, method) or checkpoint.card.spec.cam_layers
         made_flat(checkpoint, layers, method)
-        named = layers if METHODS[method].reads_layers else ()
+        named = layers if METHODS[method].reads == "layers" else ()
         (heatmap,) = explain(checkpoint, random_faces(1), TARGETS[0], method, layers=named)
         expected = expected_peak(checkpoint, layers, method)
     assert np.ptp(heatmap.values) == 0

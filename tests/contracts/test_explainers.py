@@ -319,14 +319,14 @@ def test_a_saved_table_tells_what_was_asked(against, layers, tmp_path):
 def test_a_layer_is_named_for_methods_that_read_one(method):
     checkpoint = random_checkpoint(method)
     layer = checkpoint.card.spec.cam_layers[0]
-    if METHODS[method].reads_layers:
+    if METHODS[method].reads == "layers":
         assert len(explain(checkpoint, random_faces(1), "happy", method, layers=[layer])) == 1
     else:
         with pytest.raises(ConfigError, match=f"{method} reads no single layer"):
             explain(checkpoint, random_faces(1), "happy", method, layers=[layer])
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].reads_layers])
+@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].reads == "layers"])
 @pytest.mark.parametrize("architecture, layer", [("baseline", "head"), ("custom_cnn", "head")])
 def test_a_layer_without_places_is_refused(method, architecture, layer):
     checkpoint = unpacked(random_checkpoint(method, architecture))
