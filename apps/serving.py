@@ -45,7 +45,7 @@ def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
     port = free_port(options.host, options.port)
     if port != options.port:
         print(f"port {options.port} is taken; the next free one is {port}", file=sys.stderr, flush=True)
-    options = argparse.Namespace(**{**vars(options), "port": port})
+    options = argparse.Namespace(**{**vars(options), "port": port, "seen": is_seen(options.host)})
     if options.share:
         auth = None if options.public else _credentials(options.auth)
         if _launch(demo, options, share=True, auth=auth):
@@ -54,9 +54,9 @@ def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
                 print(f"user {auth[0]}, password {auth[1]}", flush=True)
             return
         demo.close(verbose=False)
-        where = "can be reached from the network" if is_seen(options.host) else "runs on this machine only"
+        where = "can be reached from the network" if options.seen else "runs on this machine only"
         print(f"no share link could be made (no network?): the demo {where}", flush=True)
-    auth = None if options.public or not (options.auth or is_seen(options.host)) else _credentials(options.auth)
+    auth = None if options.public or not (options.auth or options.seen) else _credentials(options.auth)
     _launch(demo, options, share=False, auth=auth)
     print(f"open {demo.local_url}", flush=True)
     if auth and not options.auth:
@@ -85,7 +85,7 @@ def _in_address(host: str) -> str:
 
 
 def _limits(options: argparse.Namespace, *, guarded: bool) -> list[Middleware]:
-    local = not (guarded or options.public or is_seen(options.host))
+    local = not (guarded or options.public or options.seen)
     gate = Middleware(Gate, names=(*_OWN_NAMES, options.host.strip("[]")) if local else ())
     return [gate, Middleware(RateLimit, budget=Budget(options.limit))] if options.limit else [gate]
 

@@ -1,14 +1,7 @@
 """The page as a person would start it, for tests of the browser and of programs."""
 
 import io
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,29 +9,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from fer.samples import sample_path
+from tests.apps.started import running
 from tests.apps.visitor import opened
-from tests.conftest import CHROMIUM, ROOT, save_random
-
-#: Generous: a busy machine takes a minute to start the program.
-STARTS = 240
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until_it_answers(url: str, program: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + STARTS
-    while time.monotonic() < deadline and program.poll() is None:
-        try:
-            urllib.request.urlopen(f"{url}config", timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    program.kill()
-    pytest.fail(f"the page did not start: {program.communicate()[0]}")
+from tests.conftest import CHROMIUM, save_random
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +23,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where Gradio keeps what visitors send."""
     return tmp_path_factory.mktemp("uploads")
-
-
-@contextmanager
-def running(uploads: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Address and process of ``python apps/gradio_app.py`` without a link, running as a person would start it."""
-    port = free_port()
-    command = [sys.executable, "apps/gradio_app.py", "--no-share", "--port", str(port), *options]
-    env = {**os.environ, "GRADIO_TEMP_DIR": str(uploads)}
-    with subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as program:
-        try:
-            wait_until_it_answers(f"http://127.0.0.1:{port}/", program)
-            yield f"http://127.0.0.1:{port}/", program
-        finally:
-            program.terminate()
-            program.communicate(timeout=30)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from apps.compare import Comparison, Map, Opinion
 from apps.look import FaceCard
 from fer.predict import Predictor
 from fer.samples import sample_path
-from tests.apps.test_explore import Elements
+from tests.apps.shown import Elements
 
 EVIL = '"><img src=x onerror=alert(1)>'
 

@@ -12,7 +12,7 @@ from fer.errors import CheckpointError, ConfigError, ImageError
 from fer.images import read
 from fer.predict import Predictor, open_model
 from fer.samples import sample_path
-from tests.apps.test_look import pixels
+from tests.apps.shown import pixels
 from tests.conftest import save_random
 
 BOTH = ("fast_cnn-int8", "fast_cnn-four")

@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -15,21 +14,7 @@ from fer.emotions import EMOTIONS
 from fer.errors import DataError
 from fer.types import Heatmap, PredictionTable
 from tests.analysis.test_mistakes_page import EVIL, report_of
-
-
-class Elements(HTMLParser):
-    """Tags with their attributes, in order."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.found = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-
-    def of(self, name):
-        return [attributes for tag, attributes in self.found if tag == name]
+from tests.apps.shown import Elements
 
 
 def result(n=200, classes=EMOTIONS, images=True):

@@ -1,6 +1,5 @@
 """What the page shows of a picture, without a browser."""
 
-import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,13 +15,8 @@ from fer.errors import CheckpointError, ConfigError, ImageError
 from fer.images import read
 from fer.predict import Predictor
 from fer.samples import sample_path
+from tests.apps.shown import pixels
 from tests.conftest import save_random
-
-
-def pixels(picture):
-    """A JPEG as uint8 (H, W, 3)."""
-    with Image.open(io.BytesIO(picture)) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 @pytest.fixture
@@ -90,8 +84,6 @@ def test_another_checkpoint_says_something_else(save_two):
 
 @pytest.fixture
 def save_two(tmp_path):
-    from tests.conftest import save_random
-
     return [str(save_random(tmp_path / f"{seed}.pth", seed=seed)) for seed in (1, 2)]
 
 

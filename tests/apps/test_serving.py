@@ -19,8 +19,7 @@ import pytest
 
 from apps.gradio_app import main
 from apps.serving import is_seen
-from tests.apps.conftest import free_port
-from tests.apps.test_uploads import wait
+from tests.apps.started import free_port, wait
 
 LINK = "https://0123456789abcdef.gradio.live"
 

@@ -14,7 +14,7 @@ from fer.predict import Predictor
 from fer.released import default_name
 from fer.samples import sample_path
 from tests.analysis.test_mistakes_page import report_of
-from tests.apps.conftest import running
+from tests.apps.started import running
 from tests.apps.visitor import ANSWERS, choose, go_live, open_tab, opened, shown_picture, upload
 
 pytestmark = pytest.mark.browser

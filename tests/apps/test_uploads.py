@@ -18,16 +18,9 @@ from apps import uploads
 from apps.uploads import VARIABLE, delete_old, forget, forget_unread, keep_clean, own_folder, sweep
 from fer.errors import OutputError
 from fer.samples import sample_path
-from tests.apps.conftest import running
-from tests.apps.test_probes import upload
+from tests.apps.program import upload
+from tests.apps.started import running, wait
 from tests.conftest import ROOT
-
-
-def wait(ready, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not ready() and time.monotonic() < end:
-        time.sleep(0.02)
-    return ready()
 
 
 def names_in(folder):
