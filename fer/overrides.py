@@ -162,5 +162,5 @@ def recipe_names() -> list[str]:
 def _yaml(text: str, source: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: impossible dates, endless digits
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: impossible dates, endless digits
         raise ConfigError(f"{source}: no valid YAML ({' '.join(str(error).split())})") from error

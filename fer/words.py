@@ -24,6 +24,16 @@ def number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
+def shortened(text: str, most: int) -> str:
+    r"""The beginning of a text, in one line.
+
+    >>> shortened("one\n  two three", 8)
+    'one two…'
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
+
+
 def counted(count: int, noun: str) -> str:
     """A number with its noun, in the plural where it is not 1.
 

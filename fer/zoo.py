@@ -23,6 +23,7 @@ from fer.release import MEASURED_TTA, release
 from fer.released import RELEASED
 from fer.training.run import Continuation, train
 from fer.training.series import Watched
+from fer.training.store import has_state
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def train_release(name: str, config: RunConfig, corpus: Corpus, runs: Path, watc
     """
     folder = runs / name
     if not (folder / run_files.METRICS).exists():
-        going_on = Continuation(resume=(folder / run_files.LAST).exists())
+        going_on = Continuation(resume=has_state(folder))
         with watched(config, corpus, folder) as watch:
             train(config, corpus, folder, watch, continuation=going_on)
     return folder / run_files.BEST

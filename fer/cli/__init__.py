@@ -86,7 +86,10 @@ def main(arguments: list[str] | None = None) -> int:
         code = int(typer.main.get_command(app).main(arguments, prog_name="fer", standalone_mode=False) or 0)
         return _complain("stopped", code) if code == _STOPPED else code  # typer's answer to Ctrl-C
     except InterruptedRunError as error:
-        return _complain(str(error), error.code)
+        from fer.cli.console import is_first_process
+
+        # several processes stop together, and one says so; errors may be one process's own
+        return _complain(str(error), error.code) if is_first_process() else error.code
     except FerError as error:
         return _complain(str(error))
     except (typer.Abort, KeyboardInterrupt):

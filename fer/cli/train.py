@@ -78,7 +78,11 @@ def train(
         "unfreeze_every": unfreeze_every,
     }
     hardware = Hardware(accelerator, devices, num_nodes)
+    if resume or config:
+        given = [value for value in (architecture, recipe, assignments, resume and config, *shorthand.values()) if value]
+        refuse_changes("--resume" if resume else "--config", bool(given))
     if resume:
+        refuse_series(resume, folds or seeds, changed_data)
         resolved, folder = read_config(resume), resume
     else:
         resolved = repeat(config) if config else resolve(architecture, recipe, assignments or [], shorthand)
@@ -105,6 +109,29 @@ def train(
         report_run(run)
 
 
+def refuse_changes(option: str, changed: bool) -> None:
+    """ConfigError where what is to be repeated or continued is also to be another run."""
+    from fer.errors import ConfigError
+
+    if changed:
+        raise ConfigError(
+            f"{option} takes the whole configuration of its run; leave out the architecture, --set and the options that stand "
+            "for it, or start a changed run with --recipe runs/.../config.yaml"
+        )
+
+
+def refuse_series(folder: Path, runs: int, changed_data: bool) -> None:
+    """ConfigError where a series is resumed as a single run, or on other data."""
+    from fer.errors import ConfigError
+    from fer.training.series import KINDS, kind_of
+
+    if runs and changed_data:
+        raise ConfigError("a series is of one data set; --changed-data is for single runs, so name the data it began with")
+    kind = kind_of(folder)
+    if kind and not runs:
+        raise ConfigError(f"{folder} is a series over {kind}s; resume it with {KINDS[kind]} and the number it began with")
+
+
 def resolve(architecture: str | None, recipe: str | None, assignments: list[str], shorthand: dict[str, Any]) -> RunConfig:
     """Defaults < recipe < ``--set`` < the options that are short for it.
 
@@ -121,14 +148,15 @@ def resolve(architecture: str | None, recipe: str | None, assignments: list[str]
     if not architecture:
         raise ConfigError(f"name an architecture: fer train NAME; known: {', '.join(MODELS)}, timm:NAME")
     entry = MODELS[architecture]
-    mode = shorthand.get("mode") or "scratch"
+    assigned = parse_assignments(assignments)
+    mode = shorthand.get("mode") or assigned.get("mode") or "scratch"
     config = with_values(RunConfig(), {"model": entry.name, "mode": mode}, "command line")
     own = architecture if mode == "scratch" else f"{architecture}-{mode}"
     name = recipe or (own if own in recipe_names() else None)
     if name:
         config = with_values(config, read_recipe(name), f"recipe {name}")
     given = {key: value for key, value in shorthand.items() if value is not None} | {"model": entry.name}
-    settings = {key: value for key, value in parse_assignments(assignments).items() if key not in given}
+    settings = {key: value for key, value in assigned.items() if key not in given}
     # in one step, since some values are only possible together
     config = with_values(config, with_epochs(config, settings | given), "command line")
     entry.variant_for(config.mode, bool(config.init))  # an impossible mode is said before the data is read
@@ -146,9 +174,15 @@ def with_epochs(recipe: RunConfig, values: dict[str, Any]) -> dict[str, Any]:
 def repeat(path: Path) -> RunConfig:
     """Exactly the configuration of a file such as a run's config.yaml; ConfigError where it is none."""
     from fer.config import RunConfig
+    from fer.errors import ConfigError
     from fer.overrides import read_recipe, with_values
 
-    return with_values(RunConfig(), read_recipe(str(path)), f"--config {path}")
+    if not path.is_file():
+        raise ConfigError(f"--config {path}: no such file; give a run's config.yaml, or name a shipped recipe with --recipe")
+    values = read_recipe(str(path))
+    if "model" not in values:
+        raise ConfigError(f"--config {path} names no model; give a run's config.yaml, or fer train NAME --recipe {path}")
+    return with_values(RunConfig(), values, f"--config {path}")
 
 
 def train_series(config: RunConfig, corpus: Any, folder: Path, hardware: Any, *, folds: int = 0, seeds: int = 0) -> None:
@@ -160,11 +194,12 @@ def train_series(config: RunConfig, corpus: Any, folder: Path, hardware: Any, *,
     """
     from fer.cli.live import watched
     from fer.errors import ConfigError, InterruptedRunError
+    from fer.training.run import resume_command
     from fer.training.series import cross_validate, repeat_seeds
 
     if folds and seeds:
         raise ConfigError("--folds and --seeds are two different questions; ask one of them")
-    if hardware.devices * hardware.nodes > 1:
+    if hardware.processes > 1:
         raise ConfigError("--folds and --seeds train one run after the other on one device; use --devices 1")
     try:
         series = (
@@ -172,10 +207,11 @@ def train_series(config: RunConfig, corpus: Any, folder: Path, hardware: Any, *,
             if folds
             else repeat_seeds(config, corpus, folder, seeds, watched, hardware)
         )
-    except InterruptedRunError as error:
-        option = f"--folds {folds}" if folds else f"--seeds {seeds}"
+    except (InterruptedRunError, KeyboardInterrupt) as error:
+        option = ("--folds", str(folds)) if folds else ("--seeds", str(seeds))
         raise InterruptedRunError(
-            f"saved; continue the series with: fer train --resume {folder} {option}", error.code
+            f"saved; continue the series with: {resume_command(folder, corpus, hardware, *option)}",
+            getattr(error, "code", 130),
         ) from error
     if console.is_first_process():
         for line in series.lines():
@@ -201,11 +237,13 @@ def report_run(run: Run) -> None:
 
 
 def draw(run: Run) -> None:
-    """Write training_curves.png and confusion_matrix.png into the run's folder."""
+    """Write training curves and confusion matrix into the run's folder."""
+    from fer.run_files import CONFUSION_PICTURE, CURVES_PICTURE
+
     try:
         from analysis.figures import confusion, curves, save
     except ImportError as error:
         console.say(f"no pictures: {error.name} is not installed")
         return
-    save(curves.figure(run.history), run.folder / "training_curves.png")
-    save(confusion.figure(run.card.metrics["validation"]), run.folder / "confusion_matrix.png")
+    save(curves.figure(run.history), run.folder / CURVES_PICTURE)
+    save(confusion.figure(run.card.metrics["validation"]), run.folder / CONFUSION_PICTURE)

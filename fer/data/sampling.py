@@ -1,7 +1,6 @@
 """Class weights against the imbalance of FER-2013 (436 disgusted, 7,215 happy faces)."""
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,9 @@ import torch
 from fer.config import Loss
 from fer.emotions import canonical
 from fer.errors import ConfigError, DataError, UnknownNameError
+
+#: Weights beyond these are mistakes: in float32 the loss would lose its digits.
+SMALLEST, LARGEST = 1e-6, 1e6
 
 
 def balanced_class_weights(counts: Mapping[str, int]) -> tuple[float, ...]:
@@ -34,7 +36,7 @@ def class_weights(config: Loss, counts: Mapping[str, int]) -> tuple[float, ...]:
     """The weights a configuration means, for the classes of ``counts`` and in their order.
 
     Raises:
-        ConfigError: a file without every class, or weights that are not finite and positive, or too far apart.
+        ConfigError: a file without every class, or weights beyond all measure, or too far apart.
     """
     if config.class_weights == "none":
         return (1.0,) * len(counts)
@@ -42,9 +44,11 @@ def class_weights(config: Loss, counts: Mapping[str, int]) -> tuple[float, ...]:
         weights = dict(zip(counts, balanced_class_weights(counts), strict=True))
     else:
         weights = _read(Path(config.class_weights), counts)
-    bad = [f"{name} {weight}" for name, weight in weights.items() if not (math.isfinite(weight) and weight > 0)]
+    bad = [f"{name} {weight}" for name, weight in weights.items() if not SMALLEST <= weight <= LARGEST]
     if bad:
-        raise ConfigError(f"class weights must be finite and positive, these are not: {', '.join(bad)}")
+        raise ConfigError(
+            f"class weights must be finite and positive, from {SMALLEST:g} to {LARGEST:g}, these are not: {', '.join(bad)}"
+        )
     ratio = max(weights.values()) / min(weights.values())
     if ratio > config.max_weight_ratio:
         raise ConfigError(
@@ -64,7 +68,7 @@ def _read(path: Path, counts: Mapping[str, int]) -> dict[str, float]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         weights = {canonical(name): float(weight) for name, weight in content.items()}
-    except (OSError, ValueError, OverflowError, TypeError, AttributeError, UnknownNameError) as error:
+    except (OSError, ValueError, OverflowError, RecursionError, TypeError, AttributeError, UnknownNameError) as error:
         raise ConfigError(f"class weights {path}: {error}; {advice}") from error
     missing = [name for name in counts if name not in weights]
     if missing:

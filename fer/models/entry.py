@@ -75,7 +75,7 @@ class ModelEntry:
         """
         if self.compose and mode not in ("scratch", "finetune"):
             raise ConfigError(f"{self.name} has a head in every member, --mode {mode} knows one; use scratch or finetune")
-        if mode == "scratch" or self.compose:
+        if mode == "scratch" or (self.compose and has_init):
             return "small"
         if "imagenet" in self.variants:
             return "imagenet"

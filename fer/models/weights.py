@@ -81,7 +81,7 @@ def start_from(model: nn.Module, state: State, head: str, source: str) -> None:
     """Load the trunk, and the head where it has the same shapes.
 
     Raises:
-        WeightsError: the trunk's tensors are of another architecture.
+        WeightsError: the trunk's tensors are of another architecture, or a value is not finite.
     """
     own = model.state_dict()
     trunk = {name for name in own if not name.startswith(f"{head}.")}
@@ -95,6 +95,9 @@ def start_from(model: nn.Module, state: State, head: str, source: str) -> None:
             f"{source}: weights of another architecture, {len(missing)} of {len(trunk)} tensors do not fit: "
             f"{shown}{more}; give weights of this one"
         )
+    spoiled = next((name for name in sorted(fits) if not state[name].float().isfinite().all()), None)
+    if spoiled:
+        raise WeightsError(f"{source}: {spoiled} holds values that are not finite; give other weights")
     head_fits = {name for name in own if name.startswith(f"{head}.")} <= fits
     kept = {name: state[name].float() for name in fits if name in trunk or head_fits}
     model.load_state_dict(kept, strict=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from lightning.fabric import Fabric
 
+from fer.config import RunConfig
 from fer.environment import keep_freed_memory
 from fer.errors import ConfigError
 from fer.training.plan import Plan
@@ -38,13 +39,38 @@ class Hardware:
         """True where the run takes GPUs."""
         return self.accelerator != "cpu" and torch.cuda.is_available()
 
+    @property
+    def processes(self) -> int:
+        """Of all machines together."""
+        return self.devices * self.nodes
+
+
+def check_shares(hardware: Hardware, config: RunConfig, validation: int) -> None:
+    """Say before any process is started that several could not share a run.
+
+    Raises:
+        ConfigError: a process would get fewer than two faces a batch or no validation face, or the mode is gradual.
+    """
+    processes = hardware.processes
+    if processes == 1:
+        return
+    if config.mode == "gradual":
+        raise ConfigError("--mode gradual changes what learns while it runs, which several processes cannot; use --devices 1")
+    if config.batch_size < 2 * processes:
+        raise ConfigError(
+            f"batch_size={config.batch_size} is shared by {processes} processes, and each needs two faces; "
+            f"use --set batch_size={2 * processes} or more"
+        )
+    if validation < processes:
+        raise ConfigError(f"{validation} validation faces cannot be shared by {processes} processes; use fewer --devices")
+
 
 def make_fabric(hardware: Hardware, plan: Plan) -> Fabric:
     """Fabric with all its processes started; each of them runs on from here."""
     for name in ("lightning.fabric", "lightning.pytorch"):  # both announce formats and processes on stderr
         logging.getLogger(name).setLevel(logging.WARNING)
     keep_freed_memory()
-    several = hardware.devices * hardware.nodes > 1
+    several = hardware.processes > 1
     fabric = Fabric(
         accelerator="cuda" if hardware.on_gpu else "cpu",
         devices=hardware.devices,

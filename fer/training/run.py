@@ -27,10 +27,11 @@ from fer.environment import device_name, versions
 from fer.errors import CheckpointError, ConfigError, InterruptedRunError, TrainingError
 from fer.evaluation import evaluate_checkpoint, predict_logits
 from fer.metrics import evaluate_table
+from fer.overrides import with_values
 from fer.training import store
 from fer.training.board import open_board
 from fer.training.fit import Hooks, Job, OnStep, StopTraining, agreed, fit, summed
-from fer.training.hardware import Hardware, make_fabric
+from fer.training.hardware import Hardware, check_shares, make_fabric
 from fer.training.history import Epoch, History
 from fer.training.interrupt import stop_requests
 from fer.training.objective import make_objective
@@ -38,6 +39,7 @@ from fer.training.plan import Plan, make_model, make_plan
 from fer.training.tally import DivergedError
 from fer.training.trainer import Trainer, make_trainer
 from fer.types import PredictionTable, Progress
+from fer.words import shortened
 
 #: A run that diverges is rolled back and its learning rate halved so often, then it stops.
 MOST_ROLLBACKS = 3
@@ -47,12 +49,17 @@ QUICK_SAVE = 0.25
 #: A state that takes longer is saved after so many times its own seconds only, so that a fast GPU does not wait for the disk.
 MOST_SAVING = 10
 
+# How a plain RuntimeError says that memory was lacking: torch on a CPU, cuBLAS, cuDNN.
+_NO_MEMORY = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
 _CURVES = (
     "train_loss",
     "train_accuracy",
     "validation_loss",
     "validation_accuracy",
     "validation_macro_f1",
+    "validation_precision",
+    "validation_recall",
     "lr",
     "faces_per_second",
 )
@@ -126,21 +133,24 @@ def train(
     if corpus.clean_note and not continuation.resume:
         watch.on_note(corpus.clean_note)
     train_faces, validation = corpus.for_training()
+    hardware = hardware or Hardware()
+    check_shares(hardware, config, len(validation))
     plan = make_plan(config, train_faces)
-    with memory_advice(config), stop_requests() as stop:
-        fabric = make_fabric(hardware or Hardware(), plan)
+    with memory_advice(config):
+        fabric = make_fabric(hardware, plan)
         on_device = train_faces.to(fabric.device)
         objective = make_objective(plan, fabric, on_device, watch.on_evaluate)
         job = Job(fabric, plan, objective, on_device, validation.to(fabric.device))
         trainer = make_trainer(fabric, make_model(plan, resumed=continuation.resume), plan)
         card = _card(plan, corpus, train_faces, validation, labels_note)
         folder = fabric.broadcast(folder)
-        keeper = _Keeper(folder, job, trainer, card, watch, _command(folder, corpus, hardware or Hardware()))
+        keeper = _Keeper(folder, job, trainer, card, watch, resume_command(folder, corpus, hardware))
         if continuation.resume:
             keeper.restore(continuation.changed_data)
         watch.on_trainer(trainer)
-        keeper.run(stop)
-        return keeper.finish(train_faces, validation, stop)
+        with stop_requests() as stop:  # before, there is nothing to save, and whoever stops the program need not wait
+            keeper.run(stop)
+            return keeper.finish(train_faces, validation, stop)
 
 
 def new_folder(root: Path, config: RunConfig) -> Path:
@@ -168,12 +178,19 @@ class _Keeper:
     def restore(self, changed_data: bool) -> None:
         """Take over the last good state of the folder."""
         card, state, average, note = store.read_last(self.folder)
+        if with_values(RunConfig(), card.config, str(self.folder)) != self.job.plan.config:
+            raise ConfigError(
+                f"{self.folder / run_files.LAST} is of a run with other settings than these; give a run its own files, "
+                "or start a new one"
+            )
         if card.data.get("fingerprint") != self.card.data["fingerprint"] and not changed_data:
             raise ConfigError(
                 f"{self.folder} was trained on other data; name the same data set with --data, start a new run, "
                 "or go on with --changed-data"
             )
         self._take(state, dict(average))
+        if len(self.trainer.history):
+            store.read_best(self.folder)
         if note:
             self.watch.on_note(note)
             if self.job.fabric.is_global_zero:
@@ -183,7 +200,7 @@ class _Keeper:
         try:
             self.trainer.restore(state, average)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = shortened(str(error), 300)
             raise CheckpointError(
                 f"{self.folder / run_files.LAST}: its state does not fit this run ({reason}); start a new one"
             ) from error
@@ -224,7 +241,7 @@ class _Keeper:
     def _roll_back(self, error: DivergedError) -> None:
         factor = self.trainer.rate_factor / 2
         if factor < 0.5**MOST_ROLLBACKS:
-            raise TrainingError(
+            raise DivergedError(
                 f"{error}, again after {MOST_ROLLBACKS} halvings of the learning rate; lower lr or the class weights"
             ) from error
         self.best = self.behind = None
@@ -315,9 +332,9 @@ class _Keeper:
         return {"validation/clean": evaluate_table(table.rows(index.kept(table.split, table.names)))}
 
 
-def _command(folder: Path, corpus: Corpus, hardware: Hardware) -> str:
-    """What continues the run in a folder."""
-    words = ["fer", "train", "--resume", str(folder), "--data", str(corpus.origin)]
+def resume_command(folder: Path, corpus: Corpus, hardware: Hardware, *options: str) -> str:
+    """What continues the run in a folder, or with more options the series."""
+    words = ["fer", "train", "--resume", str(folder), *options, "--data", str(corpus.origin)]
     for option, value in (("accelerator", hardware.accelerator), ("devices", hardware.devices), ("num-nodes", hardware.nodes)):
         if value not in ("auto", 1):
             words += [f"--{option}", str(value)]
@@ -338,7 +355,7 @@ def memory_advice(config: RunConfig) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "can't allocate memory" not in str(error):
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not any(sign in str(error) for sign in _NO_MEMORY):
             raise
         smaller = f"--set batch_size={max(2, config.batch_size // 2)}, or " if config.batch_size > 2 else ""
         raise TrainingError(

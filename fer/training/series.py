@@ -6,12 +6,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from fer import checkpoint as checkpoints
 from fer import run_files
 from fer.config import RunConfig
 from fer.data import Corpus
 from fer.data.folds import folds as split_folds
 from fer.data.labels import relabel
 from fer.errors import ConfigError
+from fer.files import sweep
 from fer.training import out_of_fold, store
 from fer.training.hardware import Hardware
 from fer.training.run import Continuation, Watch, train
@@ -20,6 +22,8 @@ from fer.training.run import Continuation, Watch, train
 Watched = Callable[[RunConfig, Corpus, Path], AbstractContextManager[Watch]]
 
 SUMMARY = "summary.json"
+#: What begins the names of a series' runs, and the option that asks for it.
+KINDS = {"seed": "--seeds", "fold": "--folds"}
 FIGURES = ("accuracy", "macro_f1", "log_loss", "ece")
 
 
@@ -54,6 +58,11 @@ class Series:
             f"{name}: {s.mean:.4f} ± {s.sd:.4f} over {len(s.values)} runs ({', '.join(f'{v:.4f}' for v in s.values)})"
             for name, s in self.figures.items()
         ]
+
+
+def kind_of(folder: Path) -> str:
+    """What the runs in a folder differ by, a key of :data:`KINDS`; empty where it holds no series."""
+    return next((kind for kind in KINDS if any(folder.glob(f"{kind}-*/{run_files.CONFIG}"))), "")
 
 
 def repeat_seeds(
@@ -109,8 +118,13 @@ def _series(
     watched: Watched,
     hardware: Hardware | None,
 ) -> Series:
-    if (folder / run_files.LAST).exists():
+    if store.has_state(folder):
         raise ConfigError(f"{folder} is a single run, no series; resume it without --folds and --seeds")
+    kind = kind_of(folder)
+    if kind and not next(iter(jobs)).startswith(kind):
+        raise ConfigError(f"{folder} is a series over {kind}s; resume it with {KINDS[kind]}")
+    for name in (SUMMARY, out_of_fold.OUT_OF_FOLD):
+        sweep(folder, name)
 
     @contextmanager
     def opened(own: RunConfig, corpus: Corpus, run: Path) -> Iterator[Watch]:
@@ -131,9 +145,20 @@ def _metrics(config: RunConfig, corpus: Corpus, folder: Path, watched: Watched, 
     """Figures of one run of a series: read where it is finished, continued where it was stopped."""
     finished = folder / run_files.METRICS
     if finished.exists():
+        _check_data(config, corpus, folder)
         figures: dict[str, float] = store.read_json(finished)
+        if not set(FIGURES) <= set(figures):
+            raise ConfigError(f"{finished} lacks figures of a finished run; remove it, and its run goes on")
         return figures
-    going_on = Continuation(resume=(folder / run_files.LAST).exists())
+    going_on = Continuation(resume=store.has_state(folder))
     with watched(config, corpus, folder) as watch:
         run = train(config, corpus, folder, watch, hardware=hardware, continuation=going_on)
     return dict(run.card.metrics["validation"])
+
+
+def _check_data(config: RunConfig, corpus: Corpus, folder: Path) -> None:
+    """ConfigError where a finished run of the series saw other faces or labels than the others will."""
+    path = folder / run_files.BEST
+    trained_on = checkpoints.read_card(checkpoints.read(path), path).data.get("fingerprint")
+    if trained_on != relabel(corpus, config)[0].fingerprint:
+        raise ConfigError(f"{folder} was trained on other data; name the data set of the whole series with --data")

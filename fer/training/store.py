@@ -13,15 +13,18 @@ from fer import checkpoint as checkpoints
 from fer.card import Card
 from fer.config import RunConfig
 from fer.errors import CheckpointError, ConfigError, OutputError
-from fer.files import make_folder, sweep, write_whole
+from fer.files import make_folder, move_whole, sweep, write_whole
 from fer.models.tensorfile import UnreadableTensorsError, read_tensors
 from fer.models.weights import State, state_sha256
 from fer.overrides import with_values
-from fer.run_files import BEST, CONFIG, LAST, METRICS, PREVIOUS, TABLE
+from fer.run_files import BEST, CONFIG, CONFUSION_PICTURE, CURVES_PICTURE, LAST, METRICS, PREVIOUS, TABLE
 from fer.training.trainer import Trainer
 
 _WAITING, _DAMAGED = f".{LAST}.new", "damaged.pth"
-_WRITTEN = (LAST, _WAITING, BEST, CONFIG, METRICS, "history.csv", TABLE, "validation.json")
+_WRITTEN = (
+    *(LAST, _WAITING, BEST, CONFIG, METRICS, "history.csv", TABLE, "validation.json"),
+    *(CURVES_PICTURE, CONFUSION_PICTURE),
+)
 
 
 def prepare(folder: Path, config: RunConfig) -> None:
@@ -54,9 +57,30 @@ def save_last(folder: Path, trainer: Trainer, state: dict[str, Any], card: Card)
     checkpoints.save(waiting, trainer.average.model.state_dict(), card, training=_packed(state))
     # between these two renames a crash leaves only the previous state, from which the run also continues
     if last.exists():
-        last.replace(folder / PREVIOUS)
-    waiting.replace(last)
+        move_whole(last, folder / PREVIOUS)
+    move_whole(waiting, last)
     trainer.history.save(folder / "history.csv")
+
+
+def has_state(folder: Path) -> bool:
+    """Whether a folder holds a state that a run can go on from, or what is left of one."""
+    return any((folder / name).exists() for name in (LAST, PREVIOUS))
+
+
+def read_best(folder: Path) -> Card:
+    """The card of the best epoch so far.
+
+    Raises:
+        CheckpointError: missing or damaged, so that the run could not be finished.
+    """
+    path = folder / BEST
+    try:
+        return checkpoints.read_card(checkpoints.read(path), path)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}; without it the run's best epoch is lost: put it back, or put a copy of {LAST} in its place "
+            "to go on with that as the best"
+        ) from error
 
 
 def set_aside(folder: Path) -> None:

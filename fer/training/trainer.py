@@ -106,7 +106,7 @@ def make_trainer(fabric: Fabric, model: nn.Module, plan: Plan) -> Trainer:
     """Model, optimizer and average on the device, nothing done yet.
 
     Raises:
-        ConfigError: synchronised batch norm without a GPU, or gradual unfreezing over several processes.
+        ConfigError: synchronised batch norm without a GPU.
     """
     config = plan.config
     net = _prepared(fabric, model, config).to(fabric.device)
@@ -131,8 +131,6 @@ def make_trainer(fabric: Fabric, model: nn.Module, plan: Plan) -> Trainer:
 
 
 def _prepared(fabric: Fabric, model: nn.Module, config: RunConfig) -> nn.Module:
-    if fabric.world_size > 1 and config.mode == "gradual":
-        raise ConfigError("--mode gradual changes what learns while it runs, which several processes cannot; use --devices 1")
     if not config.sync_batchnorm:
         return model
     if fabric.device.type != "cuda":
