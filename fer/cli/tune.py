@@ -30,13 +30,19 @@ def tune(
     from fer.cli.live import watched
     from fer.cli.train import resolve
     from fer.data import load
+    from fer.errors import InterruptedRunError
     from fer.training.tune import tune as search
 
     config = resolve(architecture, recipe, assignments or [], {"epochs": epochs})
     folder = study or Path("runs") / f"tune-{architecture.replace(':', '-')}"
     with console.progress("reading faces") as report:
         corpus = load(data, report)
-    best = search(config, corpus, folder, trials, watched)
+    try:
+        best = search(config, corpus, folder, trials, watched)
+    except (InterruptedRunError, KeyboardInterrupt) as error:
+        raise InterruptedRunError(
+            f"saved; the same command goes on with the study in {folder}", getattr(error, "code", 130)
+        ) from error
     console.say(
         f"best of {best.finished} finished trials ({best.pruned} ended early): validation {console.percent(best.accuracy)}"
     )

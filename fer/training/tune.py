@@ -9,14 +9,18 @@ from typing import Any
 
 import yaml
 
+from fer import run_files
 from fer.config import RunConfig
 from fer.data import Corpus
 from fer.errors import ConfigError
 from fer.files import make_folder, write_whole
 from fer.overrides import with_values
 from fer.training.history import Epoch
-from fer.training.run import train
+from fer.training.run import Continuation, train
 from fer.training.series import Watched
+from fer.training.store import has_state
+from fer.training.tally import DivergedError
+from fer.words import shortened
 
 #: Searched ranges: key → lowest, highest, whether in logarithmic steps.
 SPACE: dict[str, tuple[float, float, bool]] = {
@@ -29,6 +33,9 @@ SPACE: dict[str, tuple[float, float, bool]] = {
     "augmentation.erase": (0.0, 0.5, False),
     "augmentation.mixup": (0.0, 1.0, False),
 }
+
+# Attribute of a trial: the name of its run's folder.
+_PLACE = "place"
 
 #: Range of the learning rate by optimizer.
 RATES: dict[str, tuple[float, float]] = {"sgd": (3e-3, 0.3), "adam": (1e-4, 1e-2), "adamw": (1e-4, 1e-2)}
@@ -47,26 +54,23 @@ class Best:
 def tune(config: RunConfig, corpus: Corpus, folder: Path, trials: int, watched: Watched) -> Best:
     """Run trials until the study in ``folder`` has so many, pruning those that lag; write the best as a recipe.
 
-    A folder that holds a study already is continued.
+    A folder that holds a study already is continued, a trial that was stopped at the step where it stood. A trial that
+    diverges counts as pruned.
 
     Raises:
-        ConfigError: Optuna is not installed, or no trial has finished.
+        ConfigError: Optuna is not installed, the study is damaged or one of other data or settings, or no trial has finished.
+        InterruptedRunError: SIGINT or SIGTERM came.
     """
     optuna = _optuna()
     make_folder(folder)
-    study = optuna.create_study(
-        study_name=config.model,
-        storage=f"sqlite:///{folder / 'study.db'}",
-        direction="maximize",
-        load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=config.seed),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=config.epochs // 4),
-    )
+    study = _open_study(optuna, config, corpus, folder)
 
     def judge(trial: Any) -> float:
         values = suggest(trial, config)
         chosen = with_values(config, values, f"trial {trial.number}")
-        place = folder / f"trial-{trial.number:03}"
+        place = folder / trial.user_attrs.get(_PLACE, f"trial-{trial.number:03}")
+        trial.set_user_attr(_PLACE, place.name)
+        going_on = Continuation(resume=has_state(place))
         with watched(chosen, corpus, place) as watch:
 
             def on_epoch(epoch: Epoch, is_best: bool) -> None:
@@ -76,9 +80,15 @@ def tune(config: RunConfig, corpus: Corpus, folder: Path, trials: int, watched: 
                     watch.on_note(f"trial {trial.number} lags behind the others and ends here")
                     raise optuna.TrialPruned
 
-            return float(train(chosen, corpus, place, replace(watch, on_epoch=on_epoch)).card.validation_accuracy)
+            own = replace(watch, on_epoch=on_epoch)
+            try:
+                return float(train(chosen, corpus, place, own, continuation=going_on).card.validation_accuracy)
+            except DivergedError as error:
+                watch.on_note(f"trial {trial.number} ends here: {error}")
+                raise optuna.TrialPruned from error
 
     states = optuna.trial.TrialState
+    _put_back_stopped(optuna, study, folder)
     left = trials - len(study.get_trials(states=(states.COMPLETE, states.PRUNED)))
     if left > 0:
         study.optimize(judge, n_trials=left)
@@ -94,12 +104,48 @@ def tune(config: RunConfig, corpus: Corpus, folder: Path, trials: int, watched: 
     return Best(recipe, float(study.best_value), finished, pruned)
 
 
+def _open_study(optuna: Any, config: RunConfig, corpus: Corpus, folder: Path) -> Any:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    path = folder / "study.db"
+    try:
+        study = optuna.create_study(
+            study_name=config.model,
+            storage=f"sqlite:///{path}",
+            direction="maximize",
+            load_if_exists=True,
+            sampler=optuna.samplers.TPESampler(seed=config.seed),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=config.epochs // 4),
+        )
+        asked = {"data": corpus.fingerprint, "settings": yaml.safe_dump(config.to_dict())}
+        for what, value in asked.items():
+            if study.user_attrs.get(what, value) != value:
+                raise ConfigError(f"the study in {folder} is of other {what}; name those it began with, or another --study")
+            study.set_user_attr(what, value)
+    except SQLAlchemyError as error:
+        raise ConfigError(f"{path} is no study ({shortened(str(error), 120)}); remove it, or name another --study") from error
+    return study
+
+
+def _put_back_stopped(optuna: Any, study: Any, folder: Path) -> None:
+    """Have the trials that were stopped or killed tried first, each in its own folder."""
+    states = optuna.trial.TrialState
+    for trial in study.get_trials(states=(states.RUNNING,)):
+        study.tell(trial.number, state=states.FAIL)
+    stopped = {
+        trial.user_attrs[_PLACE]: trial for trial in study.get_trials(states=(states.FAIL,)) if _PLACE in trial.user_attrs
+    }
+    for place, trial in stopped.items():
+        if has_state(folder / place) and not (folder / place / run_files.METRICS).exists():
+            study.enqueue_trial(trial.params, user_attrs={_PLACE: place})
+
+
 def _optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
         raise ConfigError("fer tune needs Optuna; pip install 'ferscope[tune]'") from error
-    optuna.logging.set_verbosity(logging.WARNING)
+    optuna.logging.set_verbosity(logging.ERROR)  # it warns with a traceback of every trial that is stopped
     return optuna
 
 

@@ -1,15 +1,28 @@
 """The search: a study on disk that goes on where it stopped, and a recipe that trains."""
 
+import itertools
+import signal
+import sqlite3
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
 import yaml
 
 from fer.config import RunConfig
+from fer.data import load
+from fer.errors import InterruptedRunError
 from fer.overrides import TYPES, read_recipe, with_values
-from fer.training.tune import RATES, SPACE, differences, suggest
+from fer.training.history import Epoch
+from fer.training.run import Watch
+from fer.training.tally import DivergedError
+from fer.training.tune import RATES, SPACE, differences, suggest, tune
+from tests import fakes
 
 SMALL = ("--epochs", "1", "--set", "batch_size=21", "--set", "precision=fp32")
 
@@ -66,3 +79,111 @@ def test_modes_are_compared_from_the_same_weights(fer, fake_zip, checkpoint_file
     rows = yaml.safe_load(outcome.out)
     assert [row["mode"] for row in rows] == ["feature-extract", "finetune"]
     assert all(row["n"] == 21 and (Path(row["run"]) / "best.pth").exists() for row in rows)
+
+
+# studies that are stopped, spoilt or asked again
+
+TINY = RunConfig(model="baseline", epochs=2, batch_size=21, precision="fp32", small_epochs=0)
+
+
+@contextmanager
+def unwatched(config, corpus, folder):
+    yield Watch()
+
+
+def states_of(folder):
+    stored = optuna.load_study(study_name="baseline", storage=f"sqlite:///{folder / 'study.db'}")
+    return [trial.state.name for trial in stored.get_trials()]
+
+
+def test_a_stopped_trial_goes_on_where_it_stood(fake_zip, tmp_path):
+    seen = []
+
+    @contextmanager
+    def stopping(config, corpus, folder):
+        def on_step(epoch, step, steps):
+            seen.append((folder.name, epoch, step))
+            if len(seen) == 3:
+                signal.raise_signal(signal.SIGINT)
+
+        yield Watch(on_step=on_step)
+
+    corpus = load(fake_zip)
+    with pytest.raises(InterruptedRunError):
+        tune(TINY, corpus, tmp_path, 2, stopping)
+    assert states_of(tmp_path) == ["FAIL"] and (tmp_path / "trial-000" / "last.pth").exists()
+    best = tune(TINY, corpus, tmp_path, 2, stopping)
+    assert (best.finished, best.pruned) == (2, 0)
+    first = [place for place in seen if place[0] == "trial-000"]
+    assert len(first) == len(set(first)) == 4  # two epochs of two steps, none of them twice
+    assert sorted(path.name for path in tmp_path.glob("trial-*")) == ["trial-000", "trial-002"]
+
+
+def test_a_trial_that_was_killed_goes_on_too(fake_zip, tmp_path):
+    corpus = load(fake_zip)
+    with pytest.raises(InterruptedRunError):
+        tune(TINY, corpus, tmp_path, 1, partial(after_steps, 3))
+    with sqlite3.connect(tmp_path / "study.db") as database:  # what kill -9 leaves
+        database.execute("UPDATE trials SET state = 'RUNNING'")
+    assert tune(TINY, corpus, tmp_path, 1, unwatched).finished == 1
+    assert [path.name for path in tmp_path.glob("trial-*")] == ["trial-000"]
+
+
+@contextmanager
+def after_steps(count, config, corpus, folder):
+    steps = itertools.count(1)
+    yield Watch(on_step=lambda *_: next(steps) == count and signal.raise_signal(signal.SIGINT))
+
+
+def test_a_stopped_search_says_how_it_goes_on(fer, fake_zip, tmp_path, monkeypatch):
+    monkeypatch.setattr("fer.cli.live.watched", partial(after_steps, 1))
+    outcome = fer("tune", "baseline", "--data", fake_zip, "--study", tmp_path / "study", *SMALL)
+    (line,) = outcome.err.strip().splitlines()
+    assert outcome.code == 130 and "the same command" in line and str(tmp_path / "study") in line
+
+
+def told(accuracies):
+    """In place of training: these accuracies, an epoch each."""
+
+    def train(config, corpus, folder, watch, **_):
+        for number, accuracy in enumerate(accuracies.pop(0), 1):
+            if accuracy is None:
+                raise DivergedError("the loss is not finite")
+            watch.on_epoch(Epoch(number, 0.1, 1.0, 0.5, 1.0, accuracy, 1.0), True)
+        return SimpleNamespace(card=SimpleNamespace(validation_accuracy=accuracy))
+
+    return train
+
+
+def test_trials_that_lag_or_diverge_are_ended_and_counted(fake_zip, tmp_path, monkeypatch):
+    usual = [[0.3, 0.4, 0.5, 0.6]] * 4
+    trials = [*usual, [0.3, 0.4, 0.2, "never asked"], [None], [0.3, 0.4, 0.6, 0.7]]
+    monkeypatch.setattr("fer.training.tune.train", told(list(trials)))
+    best = tune(replace(TINY, epochs=4), load(fake_zip), tmp_path, len(trials), unwatched)
+    assert (best.finished, best.pruned, best.accuracy) == (5, 2, 0.7)
+    assert states_of(tmp_path) == [*["COMPLETE"] * 4, "PRUNED", "PRUNED", "COMPLETE"]
+
+
+@pytest.mark.parametrize("other", ["data", "settings"])
+def test_a_study_is_of_one_data_set_and_one_set_of_settings(other, fer, fake_zip, tmp_path):
+    study = tmp_path / "study"
+    assert fer("tune", "baseline", "--trials", 1, "--data", fake_zip, "--study", study, *SMALL).code == 0
+    data = fakes.write_folder(tmp_path / "other", train=6) if other == "data" else fake_zip
+    more = ("--set", "optimizer.momentum=.8") if other == "settings" else ()
+    outcome = fer("tune", "baseline", "--trials", 2, "--data", data, "--study", study, *SMALL, *more)
+    (line,) = outcome.err.strip().splitlines()
+    assert outcome.code == 2 and f"other {other}" in line and "--study" in line
+    assert len(list(study.glob("trial-*"))) == 1
+
+
+@pytest.mark.parametrize("kind", ["no database", "folder"])
+def test_a_damaged_study_is_an_expected_error(kind, fer, fake_zip, tmp_path):
+    path = tmp_path / "study" / "study.db"
+    path.parent.mkdir()
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b"no database" * 1000)
+    outcome = fer("tune", "baseline", "--data", fake_zip, "--study", path.parent, *SMALL)
+    (line,) = outcome.err.strip().splitlines()
+    assert outcome.code == 2 and f"{path} is no study" in line
