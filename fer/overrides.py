@@ -15,6 +15,7 @@ import yaml
 from fer.config import RunConfig
 from fer.emotions import suggestion
 from fer.errors import ConfigError
+from fer.words import shortened
 
 
 def _paths() -> Iterator[tuple[str, Any]]:
@@ -117,7 +118,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"--set {text}: write it as key=value")
-        values[key.strip()] = _yaml(value, f"--set {text}")
+        values[key.strip()] = _yaml(value, f"--set {shortened(text, 100)}")
     return values
 
 

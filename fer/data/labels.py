@@ -25,9 +25,18 @@ def relabel(corpus: Corpus, config: RunConfig) -> tuple[Corpus, str]:
     index = None if corpus.clean_note else clean_index(corpus, config.clean)
     note = corpus.labels_note
     if config.votes and not note:
-        corpus, note = apply_votes(corpus, config.votes, config.labels)
+        voted, note = apply_votes(corpus, config.votes, config.labels)
+        corpus = voted.only(config.classes)
+        note += _of_classes(voted, corpus)
     corpus = corpus.only(config.classes)
     return index.clean_train(corpus) if index else corpus, note
+
+
+def _of_classes(voted: Corpus, chosen: Corpus) -> str:
+    """How many of the faces with FER+ labels have one of the chosen classes; empty where these are all."""
+    if all(len(chosen.splits[name]) == len(faces) for name, faces in voted.splits.items()):
+        return ""
+    return f"; of these classes are {' and '.join(f'{len(faces):,} {name}' for name, faces in chosen.splits.items())}"
 
 
 def clean_index(corpus: Corpus, path: str | Path) -> CleanIndex | None:

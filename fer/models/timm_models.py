@@ -35,8 +35,11 @@ def find(name: str) -> ModelEntry:
     size, fixed = int(wanted["input_size"][-1]), bool(wanted.get("fixed_input_size"))
     layer = _map_layer(net.eval(), size)
     form = partial(Variant, cam_layers=(layer,), head=head, fixed_size=fixed, reshape=tokens_to_map)
-    grey = Preprocess(size=size)
-    colour = Preprocess(size, 3, tuple(wanted["mean"]), tuple(wanted["std"]))
+    try:
+        grey = Preprocess(size=size)
+        colour = Preprocess(size, 3, tuple(wanted["mean"]), tuple(wanted["std"]))
+    except ValueError as error:
+        raise UnknownNameError(f"{name} is not made for faces: {error}; choose another") from error
     return ModelEntry(
         name,
         summary=f"{short} of timm {timm.__version__}",

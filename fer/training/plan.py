@@ -12,13 +12,14 @@ from fer.checkpoint import read, read_card
 from fer.config import Augmentation, RunConfig
 from fer.data import FaceSet
 from fer.data.sampling import class_weights
-from fer.errors import ConfigError
+from fer.errors import CheckpointError, ConfigError
 from fer.models import MODELS, Member, Variant
 from fer.models.trunk import Trunk, read_trunk
 from fer.models.weights import read_state, start_from
 from fer.training.formats import bf16_is_faster
 from fer.training.freezing import free_stages, freeze
 from fer.types import Preprocess
+from fer.words import shortened
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ def make_plan(config: RunConfig, train: FaceSet) -> Plan:
         raise ConfigError(
             f"{config.init} holds weights of {trunk.architecture}, not of {config.model}; give weights of this one"
         )
-    variant = trunk.variant if trunk else entry.variant_for(config.mode, bool(config.init))
+    variant = trunk.variant if trunk else _form_of_init(config) or entry.variant_for(config.mode, bool(config.init))
     members = _members(config) if entry.compose else ()
     spec = entry.form(variant, members)
     size = config.input_size or spec.preprocess.size
@@ -97,6 +98,18 @@ def make_plan(config: RunConfig, train: FaceSet) -> Plan:
     return Plan(config, variant, preprocess, weights, members, trunk)
 
 
+def _form_of_init(config: RunConfig) -> str:
+    """The form of a checkpoint of this architecture that a run starts from; empty for other weights, which do not say."""
+    if not config.init or config.mode == "scratch":
+        return ""
+    path = Path(config.init)
+    try:
+        card = read_card(read(path), path)
+    except CheckpointError:  # a plain state dict, or no file at all, of which reading its weights tells more
+        return ""
+    return card.variant if card.architecture == config.model else ""
+
+
 def _members(config: RunConfig) -> tuple[Member, ...]:
     """An ensemble that starts from a checkpoint has that checkpoint's members."""
     if not config.init:
@@ -111,14 +124,31 @@ def make_model(plan: Plan, *, resumed: bool = False) -> nn.Module:
     A resumed run brings its own weights, so that nothing is fetched for it.
 
     Raises:
+        ConfigError: the network cannot take faces of the configured sizes.
         WeightsError: pretrained weights are out of reach or do not fit.
     """
     config, spec = plan.config, plan.spec
+    _try_sizes(plan)
     torch.manual_seed(config.seed)
     model = spec.build(len(config.classes), config.dropout)
     if not resumed:
         _start(model, plan)
     return model
+
+
+def _try_sizes(plan: Plan) -> None:
+    """Have a network without memory take faces of every size that the run uses and it was not designed for."""
+    config, spec = plan.config, plan.spec
+    sizes = {plan.preprocess.size, config.small_size if config.small_epochs else plan.preprocess.size}
+    for size in sorted(sizes - {spec.preprocess.size}):
+        try:
+            with torch.device("meta"), torch.no_grad():
+                spec.build(len(config.classes), config.dropout)(torch.empty(2, spec.preprocess.channels, size, size))
+        except (RuntimeError, ValueError, AssertionError) as error:
+            key = "input_size" if size == plan.preprocess.size else "small_size"
+            raise ConfigError(
+                f"{config.model} cannot take faces of {size} pixels ({shortened(str(error), 120)}); raise --set {key}"
+            ) from error
 
 
 def _start(model: nn.Module, plan: Plan) -> None:

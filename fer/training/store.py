@@ -73,9 +73,8 @@ def read_best(folder: Path) -> Card:
     Raises:
         CheckpointError: missing or damaged, so that the run could not be finished.
     """
-    path = folder / BEST
     try:
-        return checkpoints.read_card(checkpoints.read(path), path)
+        return _whole(folder / BEST)[1]
     except CheckpointError as error:
         raise CheckpointError(
             f"{error}; without it the run's best epoch is lost: put it back, or put a copy of {LAST} in its place "
@@ -113,11 +112,17 @@ def read_last(folder: Path) -> tuple[Card, dict[str, Any], State, str]:
 
 
 def _read(path: Path) -> tuple[Card, dict[str, Any], State]:
+    content, card = _whole(path)
+    return card, _unpacked(content.get("training"), path), content["state_dict"]
+
+
+def _whole(path: Path) -> tuple[dict[str, Any], Card]:
+    """What a checkpoint holds and its card; CheckpointError where its weights are damaged."""
     content = checkpoints.read(path)
     card = checkpoints.read_card(content, path)
     if state_sha256(content["state_dict"]) != card.weights_sha256:
         raise CheckpointError(f"{path}: the weights do not match their sha256")
-    return card, _unpacked(content.get("training"), path), content["state_dict"]
+    return content, card
 
 
 def _packed(state: dict[str, Any]) -> dict[str, Any]:

@@ -100,6 +100,8 @@ BAD = {
     "unknown class": (json.dumps({**GOOD, "contempt": 1}), ["contempt", "angry"]),
     "misspelt class": (json.dumps({**GOOD, "hapy": 1}), ["did you mean 'happy'"]),
     "zero": (json.dumps({**GOOD, "sad": 0}), ["finite and positive", "sad 0"]),
+    "too small for float32": (json.dumps({name: 1e-300 for name in EMOTIONS}), ["1e-06", "sad 1e-300"]),
+    "too large for float32": (json.dumps({name: 1e300 for name in EMOTIONS}), ["1e+06", "sad 1e+300"]),
     "negative": (json.dumps({**GOOD, "sad": -1, "fear": -0.5}), ["sad -1", "fear -0.5"]),
     "nan": (json.dumps({**GOOD, "sad": math.nan}), ["sad nan"]),
     "infinity": (json.dumps({**GOOD, "sad": math.inf}), ["sad inf"]),

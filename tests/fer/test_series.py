@@ -1,6 +1,7 @@
 """Several runs of one configuration: folds and seeds from the command line, their figures computed anew."""
 
 import json
+import shlex
 import shutil
 import statistics
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from fer.cli import console, main
 from fer.config import RunConfig
 from fer.data import load
 from fer.emotions import EMOTIONS
+from fer.errors import InterruptedRunError
 from fer.overrides import with_values
 from fer.training.run import Watch, train
 from fer.training.series import FIGURES, Series, Spread, cross_validate
@@ -214,6 +216,71 @@ def test_a_stopped_series_goes_on_with_the_runs_that_are_not_finished(fer, seeds
     assert outcome.code == 0 and outcome.out.strip() == str(folder)
     assert {path.name: path.read_bytes() for path in (folder / "seed-7").iterdir()} == finished
     assert read(folder / "summary.json") == read(seeds[0] / "summary.json")
+
+
+def one_line(outcome, *words):
+    (line,) = outcome.err.splitlines()
+    assert (outcome.code, outcome.out) == (2, "")
+    assert [word for word in words if str(word) not in line] == [], line
+
+
+def test_a_run_that_is_left_with_its_previous_state_alone_goes_on(fer, seeds, fake_zip, tmp_path):
+    """As after a kill between the two renames of saving."""
+    folder = Path(shutil.copytree(seeds[0], tmp_path / "series"))
+    run = folder / "seed-8"
+    for path in (folder / "summary.json", run / "metrics.json"):
+        path.unlink()
+    (run / "last.pth").replace(run / "previous.pth")
+    outcome = fer("train", "--resume", folder, "--data", fake_zip, "--seeds", 2)
+    assert outcome.code == 0, outcome.err
+    assert "faces/s" not in outcome.err  # its one epoch is not trained again
+    assert read(folder / "summary.json") == read(seeds[0] / "summary.json")
+
+
+def test_finished_runs_of_other_data_are_not_averaged_in(fer, seeds, tmp_path):
+    folder = Path(shutil.copytree(seeds[0], tmp_path / "series"))
+    other = fakes.write_zip(tmp_path / "other.zip", train=7, validation=3)
+    one_line(fer("train", "--resume", folder, "--data", other, "--seeds", 3), folder / "seed-7", "other data", "--data")
+    assert not (folder / "seed-9").exists()
+
+
+@pytest.mark.parametrize("asked, kind", [("--seeds", "folds"), ("--folds", "seeds")])
+def test_a_series_goes_on_as_what_it_is(asked, kind, fer, folds, seeds, fake_zip, tmp_path):
+    folder = Path(shutil.copytree({"folds": folds, "seeds": seeds}[kind][0], tmp_path / "series"))
+    before = sorted(folder.rglob("*"))
+    for more in ((asked, 2), ()):
+        one_line(fer("train", "--resume", folder, "--data", fake_zip, *more), folder, f"over {kind}", f"--{kind}")
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_figures_that_are_none_are_noticed(fer, seeds, fake_zip, tmp_path):
+    folder = Path(shutil.copytree(seeds[0], tmp_path / "series"))
+    (folder / "seed-7" / "metrics.json").write_text("{}", encoding="utf-8")
+    one_line(fer("train", "--resume", folder, "--data", fake_zip, "--seeds", 2), folder / "seed-7", "remove it")
+
+
+def test_half_written_files_of_a_series_are_swept(fer, seeds, fake_zip, tmp_path):
+    folder = Path(shutil.copytree(seeds[0], tmp_path / "series"))
+    half = [folder / ".summary.json.abc", folder / ".out-of-fold.npz.xyz"]
+    for path in half:
+        path.write_bytes(b"half")
+    assert fer("train", "--resume", folder, "--data", fake_zip, "--seeds", 2).code == 0
+    assert [path for path in half if path.exists()] == []
+
+
+@pytest.mark.parametrize("error", [InterruptedRunError("saved", 143), KeyboardInterrupt()], ids=["in a run", "between two"])
+def test_a_stopped_series_says_the_whole_command(error, fer, fake_zip, tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise error
+
+    monkeypatch.setattr("fer.training.series.train", stopped)
+    runs = tmp_path / "my runs"
+    outcome = fer("train", "baseline", "--data", fake_zip, "--runs", runs, *FAST, "--seeds", 2, "--accelerator", "cpu")
+    line = outcome.err.splitlines()[-1]
+    words = shlex.split(line.partition("with: ")[2])
+    assert outcome.code == getattr(error, "code", 130)
+    assert words[:3] == ["fer", "train", "--resume"] and Path(words[3]).parent == runs
+    assert words[4:] == ["--seeds", "2", "--data", str(fake_zip), "--accelerator", "cpu"]
 
 
 def test_a_single_run_is_not_continued_as_a_series(fer, fake_zip, tmp_path):

@@ -66,6 +66,22 @@ REFUSED: dict[str, tuple[list[object], list[str]]] = {
     "no configuration": (["--config", "none.yaml"], ["none.yaml"]),
     "configuration of another program": (["--config", "VOTES"], ["VOTES"]),
     "no run to resume": (["--resume", "nowhere"], ["nowhere"]),
+    "configuration without a model": (["--config", "LOOSE"], ["LOOSE", "names no model", "--recipe"]),
+    "configuration that is a recipe's name": (["--config", "baseline"], ["no such file", "--recipe"]),
+    "another architecture than the configuration's": (["--config", "LOOSE", "resnet18"], ["takes the whole", "--recipe"]),
+    "other epochs than the configuration's": (["--config", "LOOSE", "--epochs", 2], ["--config takes the whole"]),
+    "other settings than the run's": (["--resume", "nowhere", "--set", "lr=1"], ["--resume takes the whole"]),
+    "another seed than the run's": (["--resume", "nowhere", "--seed", 9], ["--resume takes the whole"]),
+    "a run and a configuration": (["--resume", "nowhere", "--config", "LOOSE"], ["--resume takes the whole"]),
+    "other data for a series": (["--resume", "nowhere", "--seeds", 2, "--changed-data"], ["a series is of one data set"]),
+    "members that nobody names": (["ensemble", "--mode", "finetune"], ["ensemble has no ImageNet weights", "--init"]),
+    "weights that are not finite": (["custom_cnn", "--mode", "finetune", "--init", "SPOILT"], ["SPOILT", "block1.0.weight"]),
+    "nested beyond measure": (["baseline", "--set", "classes=" + 5000 * "["], ["--set classes", "YAML"]),
+    "weights nested beyond measure": (["baseline", "--class-weights", "NESTED"], ["NESTED"]),
+    "faces too small for a net": (["vgg16", "--mode", "finetune", "--set", "input_size=24"], ["faces of 24 pixels", "raise"]),
+    "a batch too small to share": (["baseline", "--devices", 3, "--set", "batch_size=4"], ["3 processes", "batch_size=6"]),
+    "more processes than validation faces": (["baseline", "--devices", 22, "--set", "batch_size=44"], ["21 validation faces"]),
+    "stages freed by several processes": (["net", "--mode", "gradual", "--init", "WEIGHTS", "--devices", 2], ["--devices 1"]),
 }  # fmt: skip
 
 
@@ -75,8 +91,12 @@ def files(tmp_path) -> dict[str, Path]:
     places = {"VOTES": tmp_path / "votes.csv", "WEIGHTS": tmp_path / "weights.pth", "WIDE": tmp_path / "wide.pth"}
     places["VOTES"].write_text(f"file,usage,{COLUMNS}\nelse/1.png,Training,9,0,0,0,0,0,0,0,0,0\n", encoding="utf-8")
     save_random(places["WEIGHTS"])
+    places |= {name: tmp_path / f"{name}.file" for name in ("SPOILT", "NESTED")} | {"LOOSE": tmp_path / "loose.yaml"}
+    places["LOOSE"].write_text("epochs: 2\n", encoding="utf-8")
+    places["NESTED"].write_text(100_000 * "[", encoding="utf-8")
     state = torch.load(places["WEIGHTS"], weights_only=True)["state_dict"]
     torch.save({**state, "block3.0.weight": torch.zeros(64, 128, 3, 3)}, places["WIDE"])
+    torch.save({**state, "block1.0.weight": torch.full_like(state["block1.0.weight"], torch.nan)}, places["SPOILT"])
     return places
 
 

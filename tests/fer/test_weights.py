@@ -314,3 +314,19 @@ def test_the_small_form_does_not_take_weights_of_the_stock_form(train, imagenet_
     (tmp_path / "local.pth").write_bytes(torch_saved(imagenet_state))
     line = train("--mode", "scratch", "--init", tmp_path / "local.pth")
     assert "another architecture" in line and "conv1.weight" in line
+
+
+@pytest.mark.parametrize("form", ["small", "imagenet"])
+def test_a_checkpoint_of_the_same_architecture_brings_its_form(form, fake_zip, tmp_path):
+    """Also where fine-tuning would take the form of ImageNet weights."""
+    path = save_random(tmp_path / "own.pth", "mobilenet_v3_small", variant=form)
+    config = RunConfig(model="mobilenet_v3_small", mode="gradual", init=str(path), batch_size=2, small_epochs=0)
+    plan = make_plan(config, load(fake_zip).split("train"))
+    assert plan.variant == form
+    make_model(plan)
+
+
+def test_other_weights_bring_none(fake_zip, tmp_path):
+    path = save_random(tmp_path / "other.pth", "custom_cnn")
+    config = RunConfig(model="mobilenet_v3_small", mode="finetune", init=str(path), batch_size=2, small_epochs=0)
+    assert make_plan(config, load(fake_zip).split("train")).variant == "imagenet"

@@ -119,8 +119,9 @@ def test_a_finished_run_is_not_resumed(fer, fake_zip, whole):
         {"classes": ("angry", "happy", "sad"), "batch_size": 6},
         {"optimizer": "adamw"},
         {"optimizer": "adamw", "momentum": 0.5, "epochs": 1},
+        {"seed": 99},
     ],
-    ids=["architecture", "classes", "optimizer", "finished"],
+    ids=["architecture", "classes", "optimizer", "finished", "seed"],
 )
 def test_the_state_of_another_run_is_refused_in_one_line(fer, fake_zip, corpus, stopped, tmp_path, other):
     foreign = tmp_path / "foreign"
@@ -133,6 +134,24 @@ def test_the_state_of_another_run_is_refused_in_one_line(fer, fake_zip, corpus, 
     before = contents(stopped)
     one_line(fer("train", "--resume", stopped, "--data", fake_zip), stopped)
     assert contents(stopped) == before
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, Path.unlink])
+def test_a_lost_best_epoch_is_noticed_before_the_run_goes_on(fer, fake_zip, corpus, stopped, damage):
+    damage(stopped / "best.pth")
+    before = contents(stopped)
+    one_line(fer("train", "--resume", stopped, "--data", fake_zip), stopped / "best.pth", "last.pth in its place")
+    assert contents(stopped) == before
+    shutil.copy(stopped / "last.pth", stopped / "best.pth")
+    go_on(stopped, corpus)
+    assert (stopped / "metrics.json").exists()
+
+
+def test_a_folder_in_the_place_of_a_state_is_told_as_what_it_is(fer, fake_zip, stopped):
+    (stopped / "previous.pth").unlink(missing_ok=True)
+    (stopped / "previous.pth").mkdir()
+    outcome = fer("train", "--resume", stopped, "--data", fake_zip)
+    assert outcome.code == 2 and "previous.pth" in outcome.err.splitlines()[-1] and "curves" not in outcome.err
 
 
 def test_weights_alone_are_no_state(fer, fake_zip, stopped):
