@@ -13,6 +13,7 @@ from analysis.explain import head  # noqa: F401
 # isort: split
 from analysis.explain import attribution, package, rollout  # noqa: F401
 from analysis.explain.heatmaps import HeatmapTable
+from analysis.explain.members import maps_of_members
 from analysis.explain.method import METHODS, Layers, Maps, untouched
 from analysis.question import DEFAULT_METHOD, OWN_PREDICTION, Question
 from fer.aim import Aim, Name, make_aim
@@ -21,6 +22,7 @@ from fer.data import FaceSet
 from fer.data.preprocess import face_batch, model_input
 from fer.errors import ConfigError
 from fer.evaluation import make_table
+from fer.models.ensemble import Ensemble
 from fer.types import FACE_SIZE, Face, Heatmap, IntArray, PredictionTable, Progress
 
 __all__ = ["DEFAULT_METHOD", "METHODS", "OWN_PREDICTION", "HeatmapTable", "Maps", "Question", "check", "explain", "explain_set"]
@@ -135,8 +137,10 @@ def _maps(checkpoint: Checkpoint, images: torch.Tensor, aim: Aim, method: str, l
     # the faster form answers the same only at the layers that the architecture declares
     model = checkpoint.model if layers else checkpoint.runner
     inputs = model_input(images.to(next(checkpoint.model.parameters()).device), checkpoint.card.preprocess)
-    read = _layers(checkpoint, model, layers)
     with untouched(model):
+        if isinstance(model, Ensemble) and not layers and METHODS[method].reads != "pixels":
+            return maps_of_members(METHODS[method], model, checkpoint.card, inputs, aim)
+        read = _layers(checkpoint, model, layers)
         return METHODS[method].run(model, inputs, read, aim)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from fer.aim import Aim
 from fer.models import Variant
+from fer.models.ensemble import Ensemble
 from fer.portable.maps import ROUNDING
 from fer.registry import Registry
 
@@ -73,8 +74,9 @@ class Method:
     reads: Reads = "layers"
 
     def fits(self, model: nn.Module) -> bool:
-        """Whether a network has what this method reads."""
-        return self.reads != "attention" or bool(attention_of(model))
+        """Whether a network has what this method reads, an ensemble in every member."""
+        nets = model.members if isinstance(model, Ensemble) else (model,)
+        return self.reads != "attention" or all(map(attention_of, nets))
 
 
 METHODS: Registry[Method] = Registry("explanation method")

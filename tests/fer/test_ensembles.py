@@ -77,6 +77,32 @@ def test_its_map_is_the_mean_over_its_members_layers(members):
     assert len(maps) == 4 and all(m.values.shape == (48, 48) and m.values.max() <= 1 for m in maps)
 
 
+@pytest.mark.parametrize("against", [None, "sad"])
+@pytest.mark.parametrize("weights", [[1.0, 1.0, 1.0], [8.0, 1.0, 3.0]])
+@pytest.mark.parametrize("method", ["gradcam", "layercam", "eigencam"])
+def test_its_map_is_the_mean_of_its_members_maps(method, weights, against, members):
+    if method == "eigencam" and against:
+        pytest.skip("the same for every class")
+    together = combine(members, weights)
+    target = "happy" if method != "eigencam" else None
+    own = [explain(member, FACES, target, method, against=against) for member in members]
+    for place, found in enumerate(explain(together, FACES, target, method, against=against)):
+        mean = sum(w / sum(weights) * maps[place].values for w, maps in zip(weights, own, strict=True))
+        spread = (mean - mean.min()) / np.ptp(mean)
+        np.testing.assert_allclose(found.values, spread, atol=2e-3)
+        peaks = sum(w / sum(weights) * maps[place].peak for w, maps in zip(weights, own, strict=True))
+        assert found.peak == pytest.approx(peaks, rel=1e-2)
+
+
+def test_members_are_asked_about_what_the_ensemble_says(members):
+    """Not each about its own answer."""
+    together = combine(members)
+    said = [together.card.classes[place] for place in probs(together).argmax(1).tolist()]
+    assert [one.target for one in explain(together, FACES)] == said
+    for one, named in zip(explain(together, FACES), explain(together, FACES, said), strict=True):
+        np.testing.assert_array_equal(one.values, named.values)
+
+
 def table_of(probs_of_label, seed=0) -> PredictionTable:
     """A member that gives the true one of three classes these probabilities, and shares out the rest evenly."""
     labels = np.random.default_rng(seed).integers(0, 3, len(probs_of_label))
