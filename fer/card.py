@@ -34,7 +34,7 @@ class Card:
         train_accuracy: 0..1, without augmentation.
         validation_accuracy: 0..1.
         metrics: split → all figures with n and 95 % interval.
-        data: origin, fingerprint, and per split count and fingerprint.
+        data: origin, fingerprint, and per split count and fingerprint; what it was pretrained on and taught by.
         versions: of Python and the packages that matter.
         hardware: device and minutes of the training.
         members: for an ensemble, its networks: architecture, variant, preprocess, weight, and what they were measured at.
@@ -70,6 +70,22 @@ class Card:
         from fer.models import MODELS
 
         return MODELS[self.architecture].form(self.variant, self.members)
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What sets it apart from one trained from scratch on all classes with the data set's own labels.
+
+        What applies to its members or teachers applies to it, too.
+        """
+        own = {
+            f"{len(self.classes)} classes": len(self.classes) < len(EMOTIONS),
+            f"labels {self.config.get('labels')}: another task": self.config.get("labels", "fer") != "fer",
+            f"pretrained on {self.data.get('pretrained', {}).get('data')}": "pretrained" in self.data,
+            "distilled": bool(self.config.get("distillation", {}).get("teachers")),
+        }
+        sources = (*self.members, *self.data.get("teachers", ()))
+        inherited = [mark for source in sources for mark in source.get("marks", ())]
+        return tuple(dict.fromkeys([*(mark for mark, applies in own.items() if applies), *inherited]))
 
     def to_json(self) -> str:
         """Readable JSON, one key a line."""

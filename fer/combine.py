@@ -14,6 +14,8 @@ from fer.errors import CheckpointError
 from fer.models.ensemble import UNIT, Ensemble
 from fer.types import PredictionTable
 
+#: Weights beyond these are mistakes: in float32 the other members would be lost.
+SMALLEST, LARGEST = 1e-4, 1e4
 #: No member gets a smaller share from :func:`fit_weights`.
 LEAST_SHARE = 0.01
 
@@ -26,15 +28,23 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
         weights: one > 0 a member; all alike where None.
 
     Raises:
-        CheckpointError: fewer than two, other classes, an ensemble among them, or weights that do not fit.
+        CheckpointError: fewer than two, one named twice, other classes, an ensemble among them, or weights that do not fit.
     """
     weights = list(weights or [1.0] * len(checkpoints))
     if len(checkpoints) < 2:
         raise CheckpointError("an ensemble has two or more members; name more checkpoints")
-    if len(weights) != len(checkpoints) or min(weights) <= 0:
-        raise CheckpointError(f"{len(weights)} weights for {len(checkpoints)} members; give every member one above 0")
+    if len(weights) != len(checkpoints) or not all(SMALLEST <= weight <= LARGEST for weight in weights):
+        raise CheckpointError(
+            f"{len(weights)} weights for {len(checkpoints)} members: {', '.join(f'{weight:g}' for weight in weights)}; "
+            f"give every member one from {SMALLEST:g} to {LARGEST:g}"
+        )
     first = checkpoints[0].card
+    names: dict[str, str] = {}
     for member in checkpoints:
+        twin = names.get(member.card.weights_sha256)
+        if twin and member.card.weights_sha256:
+            raise CheckpointError(f"{member.name} is the same network as {twin}; name each member once, and give it a weight")
+        names[member.card.weights_sha256] = member.name
         if member.card.classes != first.classes:
             raise CheckpointError(f"{member.name} knows other classes than {checkpoints[0].name}; combine those of one kind")
         if member.card.members:
@@ -60,6 +70,7 @@ def _described(member: Checkpoint, weight: float) -> dict[str, object]:
         "seed": card.seed,
         "validation_accuracy": card.validation_accuracy,
         "weights_sha256": card.weights_sha256,
+        "marks": list(card.marks),
     }
 
 

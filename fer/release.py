@@ -18,7 +18,6 @@ from fer.config import RunConfig
 from fer.data import Corpus, FaceSet
 from fer.data.labels import relabel
 from fer.data.photos import clean
-from fer.emotions import EMOTIONS
 from fer.errors import CheckpointError, OutputError
 from fer.evaluation import evaluate_checkpoint
 from fer.files import write_whole
@@ -162,7 +161,7 @@ def _row(name: str) -> str:
     unknown = card.metrics.get("validation/clean")
     cells = [
         f"`{name}`{mark}",
-        ", ".join([card.architecture, *_special(card)]),
+        ", ".join([card.architecture, *card.marks]),
         f"{_percent(figures)} ({100 * low:.1f}–{100 * high:.1f})",
         *(_percent(card.metrics.get(f"validation/{tta}")) for tta in MEASURED_TTA),
         f"{_percent(unknown)} ({unknown['n']:,})" if unknown else _percent(None),
@@ -173,17 +172,6 @@ def _row(name: str) -> str:
         str(card.hardware.get("minutes", "")),
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def _special(card: Card) -> list[str]:
-    """What sets a checkpoint apart from one trained from scratch on all classes with the data set's own labels."""
-    marks = {
-        f"{len(card.classes)} classes": len(card.classes) < len(EMOTIONS),
-        f"labels {card.config.get('labels')}: another task": card.config.get("labels", "fer") != "fer",
-        f"pretrained on {card.data.get('pretrained', {}).get('data')}": "pretrained" in card.data,
-        "distilled": bool(card.config.get("distillation", {}).get("teachers")),
-    }
-    return [mark for mark, applies in marks.items() if applies]
 
 
 def _percent(metrics: Mapping[str, Any] | None) -> str:

@@ -23,7 +23,7 @@ from fer.release import MEASURED_TTA, release
 from fer.released import RELEASED
 from fer.training.run import Continuation, train
 from fer.training.series import Watched
-from fer.training.store import has_state
+from fer.training.store import check_finished, has_state
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,13 @@ def train_release(name: str, config: RunConfig, corpus: Corpus, runs: Path, watc
     """Train into ``runs/name``; a finished run is kept, a stopped one goes on. Its best.pth is returned.
 
     Raises:
+        ConfigError: the folder holds a run of other settings or other data.
         FerError: as :func:`fer.training.run.train`.
     """
     folder = runs / name
-    if not (folder / run_files.METRICS).exists():
+    if (folder / run_files.METRICS).exists():
+        check_finished(folder, config, corpus)
+    else:
         going_on = Continuation(resume=has_state(folder))
         with watched(config, corpus, folder) as watch:
             train(config, corpus, folder, watch, continuation=going_on)

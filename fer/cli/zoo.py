@@ -87,21 +87,23 @@ def train(
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     failed = []
-    for name, config in chosen.items():
-        try:
-            best = train_release(name, config, corpus, runs, _without_pictures)
-            card, stored = release_best(name, best, corpus, target)
-        except InterruptedRunError:
-            raise
-        except FerError as error:
-            failed.append(name)
-            console.say(f"{name}: {error}")
-            continue
-        verdict = "; ".join(missing(name, card)) or "reaches its floor"
-        kept = "stored" if stored else "not stored, the released one is as good"
-        console.put(f"{target / name}.pth {console.percent(card.validation_accuracy)} ({kept}; {verdict})")
-    if target == RELEASED:
-        write_tables()
+    try:
+        for name, config in chosen.items():
+            try:
+                best = train_release(name, config, corpus, runs, _without_pictures)
+                card, stored = release_best(name, best, corpus, target)
+            except InterruptedRunError:
+                raise
+            except FerError as error:
+                failed.append(name)
+                console.say(f"{name}: {error}")
+                continue
+            verdict = "; ".join(missing(name, card)) or "reaches its floor"
+            kept = "stored" if stored else "not stored, the released one is as good"
+            console.put(f"{target / name}.pth {console.percent(card.validation_accuracy)} ({kept}; {verdict})")
+    finally:  # also where it is stopped: what is released stands in the tables
+        if target.resolve() == RELEASED.resolve():
+            write_tables()
     if failed:
         raise TrainingError(f"not trained: {', '.join(failed)}; the reasons stand above")
 

@@ -1,12 +1,14 @@
 """Natural images to learn from before faces: ``train/<class>/`` and ``validation/<class>/`` in a tar, zip or folder."""
 
 import json
+import lzma
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from fer.data.cache import read_arrays, write_arrays
 from fer.errors import DataError, ImageError
 from fer.images import decode_grey
 from fer.types import Progress
+from fer.words import shortened
 
 #: Side to which images are brought; Tiny-ImageNet reduced to 32 pixels fits in a hundred megabytes.
 SIDE = 32
@@ -62,18 +65,34 @@ def load_natural(path: Path, progress: Progress | None = None) -> NaturalImages:
     return natural
 
 
+class _WholeTar(tarfile.TarInfo):
+    """Headers of a tar that has to be whole: what Python takes for its end, where one is damaged or missing, is an error."""
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
+        """The next header; ReadError where there is none and the tar does not end, either."""
+        try:
+            return super().fromtarfile(tar)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"damaged or cut off: {error}") from error
+
+
 def _tar_files(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Regular files of a tar, read in order and never written anywhere."""
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, tarinfo=_WholeTar) as archive:
             for number, entry in enumerate(archive):
                 if number >= MAX_ENTRIES or entry.size > MAX_FILE_BYTES:
                     raise DataError(f"{path}: too many or too large files; this is no set of small pictures")
                 stream = archive.extractfile(entry) if entry.isfile() else None
                 if stream:
                     yield PurePosixPath(entry.name), stream.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: no readable tar, zip or folder ({error}); get it again") from error
+            while archive.fileobj and archive.fileobj.read(1 << 20):
+                pass  # a compressed file's checksum stands at its end
+    except (tarfile.TarError, OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise DataError(f"{path}: no readable tar, zip or folder ({shortened(str(error), 160)}); get it again") from error
 
 
 def _decoded(files: Iterator[tuple[PurePosixPath, bytes]], origin: Path, key: str, progress: Progress | None) -> NaturalImages:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from fer.data.augment import augment
 from fer.data.natural import NaturalImages
 from fer.data.preprocess import standardise, to_unit
 from fer.environment import best_device, device_name, keep_freed_memory, versions
-from fer.errors import ConfigError
+from fer.errors import ConfigError, TrainingError
 from fer.evaluation import predict_logits
 from fer.files import write_whole
 from fer.losses import one_hot, smooth, soft_cross_entropy
@@ -60,6 +61,7 @@ def pretrain(
     Raises:
         UnknownNameError: no such architecture.
         ConfigError: the architecture has no such form, or another pretraining is under way at ``out``.
+        TrainingError: the loss or a weight is no longer finite.
         OutputError: the folder is not writable.
     """
     entry = MODELS[config.model]
@@ -75,6 +77,8 @@ def pretrain(
     for epoch in range(learner.epoch + 1, config.epochs + 1):
         started = time.perf_counter()
         loss = learner.train(epoch, on_step)
+        if not math.isfinite(loss) or not learner.is_finite():
+            raise TrainingError(f"the loss or a weight is not finite in epoch {epoch}; use a lower --set lr")
         accuracy = learner.validate()
         learner.seconds += time.perf_counter() - started
         rate = len(natural.labels["train"]) / (time.perf_counter() - started)
@@ -146,6 +150,10 @@ class _Learner:
             on_step(step + 1, len(batches))
         return float(total) / sum(map(len, batches))
 
+    def is_finite(self) -> bool:
+        """Whether all averaged weights are."""
+        return all(bool(value.isfinite().all()) for value in self.average.model.state_dict().values())
+
     def validate(self) -> float:
         """Accuracy of the averaged network."""
         logits = predict_logits(
@@ -179,7 +187,8 @@ class _Learner:
             state = read_tensors(path.read_bytes())
         except UnreadableTensorsError:
             return
-        if state["config"] != self.config.to_dict() or state["key"] != self.natural.key:
+        own = {"config": self.config.to_dict(), "key": self.natural.key}
+        if not isinstance(state, dict) or {key: state.get(key) for key in own} != own:
             raise ConfigError(f"{path} belongs to another pretraining; name another --out, or delete it")
         self.net.load_state_dict(state["net"])
         self.average.model.load_state_dict(state["average"])

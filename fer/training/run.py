@@ -35,7 +35,7 @@ from fer.training.hardware import Hardware, check_shares, make_fabric
 from fer.training.history import Epoch, History
 from fer.training.interrupt import stop_requests
 from fer.training.objective import make_objective
-from fer.training.plan import Plan, make_model, make_plan
+from fer.training.plan import make_model, make_plan
 from fer.training.tally import DivergedError
 from fer.training.trainer import Trainer, make_trainer
 from fer.types import PredictionTable, Progress
@@ -142,7 +142,7 @@ def train(
         objective = make_objective(plan, fabric, on_device, watch.on_evaluate)
         job = Job(fabric, plan, objective, on_device, validation.to(fabric.device))
         trainer = make_trainer(fabric, make_model(plan, resumed=continuation.resume), plan)
-        card = _card(plan, corpus, train_faces, validation, labels_note)
+        card = _card(job, corpus, train_faces, validation, labels_note)
         folder = fabric.broadcast(folder)
         keeper = _Keeper(folder, job, trainer, card, watch, resume_command(folder, corpus, hardware))
         if continuation.resume:
@@ -363,7 +363,8 @@ def memory_advice(config: RunConfig) -> Iterator[None]:
         ) from error
 
 
-def _card(plan: Plan, corpus: Corpus, train_faces: FaceSet, validation: FaceSet, labels_note: str) -> Card:
+def _card(job: Job, corpus: Corpus, train_faces: FaceSet, validation: FaceSet, labels_note: str) -> Card:
+    plan, teachers = job.plan, job.objective.teachers
     splits = {s.split: {"n": len(s), "fingerprint": s.fingerprint} for s in (train_faces, validation)}
     data: dict[str, Any] = {"origin": corpus.origin.name, "fingerprint": corpus.fingerprint, "splits": splits}
     if labels_note:
@@ -372,6 +373,11 @@ def _card(plan: Plan, corpus: Corpus, train_faces: FaceSet, validation: FaceSet,
         data["clean"] = corpus.clean_note
     if plan.trunk:
         data["pretrained"] = dict(plan.trunk.about)
+    if teachers:
+        cards = {teacher.name: teacher.card for teacher in teachers.checkpoints}
+        data["teachers"] = [
+            {"name": name, "weights_sha256": card.weights_sha256, "marks": list(card.marks)} for name, card in cards.items()
+        ]
     return Card(
         architecture=plan.config.model,
         variant=plan.variant,

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from fer import checkpoint as checkpoints
 from fer import run_files
 from fer.config import RunConfig
 from fer.data import Corpus
@@ -145,7 +144,7 @@ def _metrics(config: RunConfig, corpus: Corpus, folder: Path, watched: Watched, 
     """Figures of one run of a series: read where it is finished, continued where it was stopped."""
     finished = folder / run_files.METRICS
     if finished.exists():
-        _check_data(config, corpus, folder)
+        store.check_finished(folder, config, corpus)
         figures: dict[str, float] = store.read_json(finished)
         if not set(FIGURES) <= set(figures):
             raise ConfigError(f"{finished} lacks figures of a finished run; remove it, and its run goes on")
@@ -154,11 +153,3 @@ def _metrics(config: RunConfig, corpus: Corpus, folder: Path, watched: Watched, 
     with watched(config, corpus, folder) as watch:
         run = train(config, corpus, folder, watch, hardware=hardware, continuation=going_on)
     return dict(run.card.metrics["validation"])
-
-
-def _check_data(config: RunConfig, corpus: Corpus, folder: Path) -> None:
-    """ConfigError where a finished run of the series saw other faces or labels than the others will."""
-    path = folder / run_files.BEST
-    trained_on = checkpoints.read_card(checkpoints.read(path), path).data.get("fingerprint")
-    if trained_on != relabel(corpus, config)[0].fingerprint:
-        raise ConfigError(f"{folder} was trained on other data; name the data set of the whole series with --data")

@@ -12,6 +12,8 @@ import yaml
 from fer import checkpoint as checkpoints
 from fer.card import Card
 from fer.config import RunConfig
+from fer.data import Corpus
+from fer.data.labels import relabel
 from fer.errors import CheckpointError, ConfigError, OutputError
 from fer.files import make_folder, move_whole, sweep, write_whole
 from fer.models.tensorfile import UnreadableTensorsError, read_tensors
@@ -41,14 +43,31 @@ def read_config(folder: Path) -> RunConfig:
     Raises:
         ConfigError: the folder is none of a run, or the run is finished.
     """
-    try:
-        values = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-        config = with_values(RunConfig(), values, str(folder / CONFIG))
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError) as error:
-        raise ConfigError(f"{folder} is no run folder that can be resumed: {error}") from error
+    config = _config(folder)
     if (folder / METRICS).exists():
         raise ConfigError(f"the run in {folder} is finished; repeat it with fer train --config {folder / CONFIG}")
     return config
+
+
+def _config(folder: Path) -> RunConfig:
+    try:
+        values = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        return with_values(RunConfig(), values, str(folder / CONFIG))
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{folder} is no run folder that can be resumed: {error}") from error
+
+
+def check_finished(folder: Path, config: RunConfig, corpus: Corpus) -> None:
+    """Say that a finished run is not the one that is asked for.
+
+    Raises:
+        ConfigError: it had other settings, or other faces or labels.
+        CheckpointError: its best checkpoint is missing or damaged.
+    """
+    if _config(folder) != config:
+        raise ConfigError(f"the finished run in {folder} had other settings; move it away, or name another folder")
+    if read_best(folder).data.get("fingerprint") != relabel(corpus, config)[0].fingerprint:
+        raise ConfigError(f"{folder} was trained on other data; name the same data set with --data, or another folder")
 
 
 def save_last(folder: Path, trainer: Trainer, state: dict[str, Any], card: Card) -> None:

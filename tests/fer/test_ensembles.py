@@ -94,6 +94,27 @@ def test_its_map_is_the_mean_of_its_members_maps(method, weights, against, membe
         assert found.peak == pytest.approx(peaks, rel=1e-2)
 
 
+@pytest.mark.parametrize("weights", [[np.nan, 1, 1], [np.inf, 1, 1], [1e-320, 1e-320, 1], [0, 1, 1], [-1, 1, 1], [1, 1]])
+def test_weights_that_are_none_are_refused(weights, members):
+    with pytest.raises(CheckpointError, match=r"give every member one from 0\.0001 to 10000"):
+        combine(members, weights)
+
+
+def test_a_network_is_a_member_once(members):
+    with pytest.raises(CheckpointError, match="baseline is the same network as baseline; name each member once"):
+        combine([*members, members[0]])
+
+
+def test_what_applies_to_a_member_applies_to_the_ensemble(members):
+    votes = replace(members[1], card=replace(members[1].card, config={"labels": "ferplus-soft"}))
+    trunk = replace(members[2], card=replace(members[2].card, data={"pretrained": {"data": "tiny.tar"}}))
+    marks = ("labels ferplus-soft: another task", "pretrained on tiny.tar")
+    assert combine(members).card.marks == ()
+    assert combine([members[0], votes, trunk]).card.marks == marks
+    student = replace(members[0].card, data={"teachers": [{"name": "a", "marks": list(marks)}]})
+    assert student.marks == marks
+
+
 def test_members_are_asked_about_what_the_ensemble_says(members):
     """Not each about its own answer."""
     together = combine(members)
@@ -160,7 +181,7 @@ def test_members_that_do_not_fit_are_refused(members, tmp_path):
         combine(members[:1])
     with pytest.raises(CheckpointError, match="2 weights for 3 members"):
         combine(members, [1.0, 2.0])
-    with pytest.raises(CheckpointError, match="above 0"):
+    with pytest.raises(CheckpointError, match="3 weights for 3 members: 1, 0, 1"):
         combine(members, [1.0, 0.0, 1.0])
     with pytest.raises(CheckpointError, match="is an ensemble itself"):
         combine([combine(members), members[0]])

@@ -1,7 +1,10 @@
 """Pretraining on natural images: reading them, learning from them, going on, and starting a face run from the result."""
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import shutil
 import tarfile
 from pathlib import Path
@@ -14,7 +17,7 @@ from PIL import Image
 from fer import checkpoint as checkpoints
 from fer.config import RunConfig
 from fer.data.natural import load_natural
-from fer.errors import ConfigError, DataError
+from fer.errors import ConfigError, DataError, TrainingError
 from fer.models.trunk import read_trunk
 from fer.models.weights import read_state
 from fer.overrides import with_values
@@ -135,6 +138,34 @@ def test_what_is_no_archive_is_refused(tmp_path):
         load_natural(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("kind", ["", "gz", "bz2", "xz"])
+@pytest.mark.parametrize("damage", ["header", "cut", "end", "flipped"])
+def test_a_damaged_archive_is_refused_and_not_read_in_part(damage, kind, tree, tmp_path):
+    plain, path = io.BytesIO(), tmp_path / f"natural.tar{kind and '.'}{kind}"
+    with tarfile.open(fileobj=plain, mode="w") as archive:
+        archive.add(tree, ".")
+    with tarfile.open(fileobj=io.BytesIO(plain.getvalue())) as archive:
+        entries = archive.getmembers()
+    data = bytearray(plain.getvalue())
+    if damage == "header":  # of a picture in the middle
+        middle = entries[len(entries) // 2]
+        data[middle.offset : middle.offset + 512] = b"x" * 512
+    elif damage == "cut":
+        del data[len(data) // 2 :]
+    elif damage == "end":  # the pictures are all there, but nothing says so
+        del data[max(entry.offset_data + -(-entry.size // 512) * 512 for entry in entries) :]
+    pack = {"": bytes, "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[kind]
+    stored = bytearray(pack(bytes(data)))
+    if damage == "flipped":
+        if not kind:
+            pytest.skip("a plain tar has no checksum of its files")
+        stored[len(stored) * 2 // 3] ^= 0x10
+    path.write_bytes(stored)
+    with pytest.raises(DataError, match="no readable tar") as raised:
+        load_natural(path)
+    assert "\n" not in str(raised.value)
+
+
 # learning
 
 
@@ -189,6 +220,22 @@ def test_another_pretraining_at_the_same_place_is_refused(natural, tmp_path):
 def test_forms_that_enlarge_the_images_learn_too(natural, tmp_path, name):
     pretrain(config(model=name, epochs=1), natural, tmp_path / "trunk.pth")
     assert read_trunk(tmp_path / "trunk.pth").architecture == name
+
+
+@pytest.mark.parametrize("content", [{}, {"config": 1}, [1, 2], torch.zeros(3)], ids=["empty", "other", "list", "tensor"])
+def test_another_programs_file_at_the_place_of_the_state_is_left_alone(content, natural, tmp_path):
+    partial = tmp_path / "trunk.pth.partial"
+    torch.save(content, partial)
+    before = partial.read_bytes()
+    with pytest.raises(ConfigError, match="belongs to another pretraining"):
+        pretrain(config(), natural, tmp_path / "trunk.pth")
+    assert partial.read_bytes() == before
+
+
+def test_a_pretraining_that_diverges_keeps_nothing(natural, tmp_path):
+    with pytest.raises(TrainingError, match="not finite in epoch 1; use a lower --set lr"):
+        pretrain(config(lr=100.0, grad_clip=0.0, optimizer="sgd"), natural, tmp_path / "trunk.pth")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_ensemble_cannot_be_pretrained(natural, tmp_path):

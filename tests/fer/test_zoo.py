@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from io import StringIO
@@ -23,6 +24,7 @@ from fer.models.head import last_linear
 from fer.overrides import recipe_config
 from fer.release import MEASURED_TTA, release
 from fer.zoo import ZOO, missing, release_best
+from tests import fakes
 
 FAST = ["--set", "epochs=2", "--set", "batch_size=14", "--set", "precision=fp32", "--set", "small_epochs=0"]
 
@@ -113,6 +115,21 @@ def test_a_finished_run_is_not_trained_again_and_an_equal_one_replaces_nothing(p
     assert code == 0
     assert "not stored, the released one is as good" in out
     assert (best.stat().st_mtime_ns, (place / "released" / "baseline.pth").read_bytes()) == before
+
+
+@pytest.mark.parametrize("other", ["settings", "data"])
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_of_other_settings_or_data_is_no_release(finished, other, place, fake_zip, tmp_path):
+    """Its card would say what it was not trained with."""
+    folder = Path(shutil.copytree(place, tmp_path / "zoo"))
+    if not finished:
+        (folder / "runs" / "baseline" / "metrics.json").unlink()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    data = fakes.write_zip(tmp_path / "other.zip", train=7, validation=3) if other == "data" else fake_zip
+    words = ["zoo", "train", "baseline", "--data", data, "--runs", folder / "runs", "--out", folder / "released", *FAST]
+    code, out, err = fer(*words, *(["--set", "dropout=.1"] if other == "settings" else []))
+    assert code == 2 and out == "" and f"other {other}" in err
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_a_worse_model_is_not_released_and_leaves_nothing_behind(place, corpus, tmp_path):
