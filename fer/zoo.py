@@ -1,6 +1,7 @@
 """The released models: what is trained, from which recipe, and how good it has to be."""
 
 import math
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from fer.card import Card
 from fer.config import RunConfig
 from fer.data import Corpus
 from fer.emotions import EMOTIONS
+from fer.errors import ConfigError
 from fer.latency import measure
 from fer.metrics import wilson_interval
 from fer.portable import Portable
@@ -24,6 +26,7 @@ from fer.released import RELEASED
 from fer.training.run import Continuation, train
 from fer.training.series import Watched
 from fer.training.store import check_finished, has_state
+from fer.types import Progress
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,12 @@ class Release:
     floor_tta: float
 
 
-#: Every model that is released, by name, cheapest first.
+#: Every model that is released, by name, cheapest first, students after their teachers.
 ZOO: Registry[Release] = Registry("released model")
 ZOO.add("baseline", Release(64.0, 65.0))
+ZOO.add("custom_cnn", Release(68.5, 69.5))
 ZOO.add("fast_cnn", Release(68.5, 69.0))
 ZOO.add("mobilenet_v3_small", Release(69.0, 70.0))
-ZOO.add("custom_cnn", Release(68.5, 69.5))
 ZOO.add("senet", Release(70.5, 71.5))
 ZOO.add("net", Release(70.5, 71.5))
 ZOO.add("efficientnet_b0", Release(71.0, 72.0))
@@ -107,7 +110,24 @@ def train_release(name: str, config: RunConfig, corpus: Corpus, runs: Path, watc
     return folder / run_files.BEST
 
 
-def release_best(name: str, best: Path, corpus: Corpus, target: Path = RELEASED) -> tuple[Card, bool]:
+def check_name(name: str, checkpoint: Path) -> None:
+    """Say that a checkpoint cannot be released under a name.
+
+    Raises:
+        ConfigError: no name of a file, or that of another architecture's release.
+        CheckpointError: the checkpoint cannot be read.
+    """
+    if not re.fullmatch(r"[\w-][\w.-]*", name):
+        raise ConfigError(f"{name!r} is no name for a release; use letters, digits, dots, - and _")
+    new = checkpoints.read_card(checkpoints.read(checkpoint), checkpoint)
+    path = released.RELEASED / f"{name}.pth"
+    if path.exists() and (old := checkpoints.read_card(checkpoints.read(path), path)).architecture != new.architecture:
+        raise ConfigError(f"{name} is a released {old.architecture}, {checkpoint} a {new.architecture}; give it another name")
+
+
+def release_best(
+    name: str, best: Path, corpus: Corpus, target: Path = RELEASED, progress: Progress | None = None
+) -> tuple[Card, bool]:
     """Store a run's best checkpoint with card and history, unless what is there answers better; the card, and whether stored.
 
     "Better" is validation accuracy without test-time augmentation, on the same faces.
@@ -115,12 +135,13 @@ def release_best(name: str, best: Path, corpus: Corpus, target: Path = RELEASED)
     path = target / f"{name}.pth"
     candidate = path.with_name(f".{name}.new.pth")
     try:
-        card = release(checkpoints.load(best), corpus, candidate)
+        card = release(checkpoints.load(best), corpus, candidate, progress)
         if path.exists() and _accuracy(path, card) >= card.validation_accuracy:
             return card, False
         candidate.replace(path)
         candidate.with_suffix(".json").replace(path.with_suffix(".json"))
         history = best.with_name("history.csv")
+        path.with_suffix(".csv").unlink(missing_ok=True)
         if history.exists():
             shutil.copyfile(history, path.with_suffix(".csv"))
         return card, True

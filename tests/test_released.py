@@ -16,12 +16,16 @@ from fer.samples import sample_path
 from tests.conftest import REAL_DATA
 
 NAMES = released.released_names()
-LARGEST = 30_000_000
+LARGEST, ALL_TOGETHER = 30_000_000, 60_000_000
 #: PublicTest accuracy of the nearest installable peer, a mini-Xception, is 0.6525.
 LEAST_ACCURACY = 0.66
 FOUR = ("angry", "disgust", "fear", "happy")
 #: Classes → faces of PublicTest, those that are no copies of training photos or blank, those that calibration did not see.
 FACES = {EMOTIONS: (3589, 3309, 1794), FOUR: (1914, 1794, 957)}
+
+
+def test_all_files_together_are_small_enough_to_clone():
+    assert sum(path.stat().st_size for path in released.RELEASED.iterdir()) <= ALL_TOGETHER
 
 
 def test_there_is_a_default():

@@ -27,17 +27,26 @@ def add(
     data: options.Data = None,
     default: Annotated[bool, typer.Option("--default", help="Make it the one used where none is named.")] = False,
 ) -> None:
-    """Store a checkpoint in half precision, calibrate it, measure it again on the validation split, write card and table."""
-    from fer.checkpoint import load as load_checkpoint
-    from fer.data import load
-    from fer.release import release, set_default, write_tables
-    from fer.released import RELEASED
+    """Store a checkpoint in half precision, calibrate it, measure it again on the validation split, write card and table.
 
-    model = load_checkpoint(checkpoint)
+    One of the same name is replaced where the new one answers better.
+    """
+    from fer.data import load
+    from fer.errors import ConfigError
+    from fer.release import set_default, write_tables
+    from fer.released import RELEASED
+    from fer.zoo import check_name, release_best
+
+    check_name(name, checkpoint)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     with console.progress("judging faces") as report:
-        card = release(model, corpus, RELEASED / f"{name}.pth", report)
+        card, stored = release_best(name, checkpoint, corpus, RELEASED, report)
+    if not stored:
+        raise ConfigError(
+            f"not stored: {name} with {console.percent(card.validation_accuracy)} is no better than what is released; "
+            "give it another name, or remove that one first"
+        )
     if default:
         set_default(name)
     write_tables()

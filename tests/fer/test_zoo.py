@@ -18,6 +18,7 @@ from fer import released
 from fer.cli import console, main
 from fer.data import load
 from fer.data.photos import clean
+from fer.errors import InterruptedRunError
 from fer.evaluation import evaluate_checkpoint
 from fer.metrics import evaluate_table
 from fer.models.head import last_linear
@@ -270,6 +271,55 @@ def test_a_run_against_the_clock_says_when_it_ended_and_how_good_it_is(fake_zip,
     assert result["seconds"] >= rows["seconds"].sum() - 0.1
     assert result["seconds"] >= result["seconds_loading"]
     assert len(err.strip().splitlines()) == 2
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """An empty folder in place of checkpoints/, whose tables are counted instead of written."""
+    folder, written = tmp_path / "checkpoints", []
+    folder.mkdir()
+    monkeypatch.setattr(released, "RELEASED", folder)
+    monkeypatch.setattr(releases, "write_tables", lambda: written.append(folder))
+    return folder, written
+
+
+def test_a_checkpoint_is_added_with_its_history_and_only_a_better_one_replaces_it(place, fake_zip, shelf):
+    folder, written = shelf
+    run = place / "runs" / "baseline"
+    code, out, err = fer("zoo", "add", run / "best.pth", "mine", "--data", fake_zip)
+    assert code == 0 and out.startswith(f"{folder / 'mine.pth'} ") and len(written) == 1, err
+    assert sorted(path.suffix for path in folder.iterdir()) == [".csv", ".json", ".pth"]
+    assert (folder / "mine.csv").read_bytes() == (run / "history.csv").read_bytes()
+    code, out, err = fer("zoo", "add", run / "best.pth", "mine", "--data", fake_zip)
+    assert (code, out, len(written)) == (2, "", 1) and "not stored" in err and "another name" in err
+
+
+@pytest.mark.parametrize("name", ["../mine", "a/b", "", ".", "..", "/tmp/mine", "a b"])
+def test_a_release_is_named_like_a_file(name, place, fake_zip, shelf):
+    code, out, err = fer("zoo", "add", place / "runs" / "baseline" / "best.pth", name, "--data", fake_zip)
+    assert (code, out) == (2, "") and "no name for a release" in err
+    assert list(shelf[0].iterdir()) == []
+
+
+def test_another_architecture_takes_no_releases_place(place, fake_zip, checkpoint_file, shelf):
+    assert fer("zoo", "add", place / "runs" / "baseline" / "best.pth", "mine", "--data", fake_zip)[0] == 0
+    before = {path.name: path.read_bytes() for path in shelf[0].iterdir()}
+    code, out, err = fer("zoo", "add", checkpoint_file, "mine", "--data", fake_zip)
+    assert (code, out) == (2, "") and "mine is a released baseline" in err
+    assert {path.name: path.read_bytes() for path in shelf[0].iterdir()} == before
+
+
+@pytest.mark.parametrize("stopped", [InterruptedRunError("saved", 130), KeyboardInterrupt()])
+def test_tables_are_written_also_where_training_is_stopped(stopped, fake_zip, shelf, monkeypatch):
+    def train(*_):
+        raise stopped
+
+    monkeypatch.setattr("fer.zoo.train_release", train)
+    monkeypatch.chdir(shelf[0].parent)
+    words = ["zoo", "train", "baseline", "--data", fake_zip, "--runs", shelf[0].parent / "runs", *FAST]
+    for more in ([], ["--out", "checkpoints"]):
+        assert fer(*words, *more)[0] == 130
+    assert len(shelf[1]) == 2
 
 
 @pytest.mark.parametrize(
