@@ -21,6 +21,7 @@ from fer.data.photos import clean
 from fer.errors import CheckpointError, OutputError
 from fer.evaluation import evaluate_checkpoint
 from fer.files import write_whole
+from fer.floors import FLOORS, Floor
 from fer.metrics import evaluate_table
 from fer.models.ensemble import Ensemble
 from fer.models.head import add_to_logits
@@ -133,10 +134,18 @@ def markdown_table() -> str:
     """The released checkpoints as a Markdown table, from their cards."""
     rows = [
         "| checkpoint | architecture | accuracy (95 %) | flip | ten-crop | clean (n) | macro F1 | ECE | MB | trained on "
-        "| minutes |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| minutes | floor (with flip or ten-crop) |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    return "\n".join(rows + [_row(name) for name in released.released_names()])
+    names = released.released_names()
+    absent = ", ".join(f"`{name}` {FLOORS[name]}" for name in FLOORS if name not in names)
+    return "\n".join([*rows, *map(_row, names), *(["", f"Floors that wait for their models: {absent}."] if absent else [])])
+
+
+def lacks(floor: Floor, card: Card) -> list[str]:
+    """What a released card lacks of a floor, in words."""
+    averaged = {tta: 100 * card.metrics[f"validation/{tta}"]["accuracy"] for tta in MEASURED_TTA}
+    return floor.lacks(100 * card.validation_accuracy, averaged)
 
 
 def exports_table() -> str:
@@ -170,6 +179,7 @@ def _row(name: str) -> str:
         f"{path.stat().st_size / 1e6:.1f}",
         card.hardware.get("device", "unknown"),
         str(card.hardware.get("minutes", "")),
+        f"{FLOORS[name]} {'open' if lacks(FLOORS[name], card) else 'reached'}" if name in FLOORS else "–",
     ]
     return f"| {' | '.join(cells)} |"
 

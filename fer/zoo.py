@@ -3,7 +3,6 @@
 import math
 import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,47 +15,23 @@ from fer.config import RunConfig
 from fer.data import Corpus
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
+from fer.floors import FLOORS
 from fer.latency import measure
 from fer.metrics import wilson_interval
 from fer.portable import Portable
 from fer.predict import Model, open_model
-from fer.registry import Registry
-from fer.release import MEASURED_TTA, release
+from fer.release import lacks, release
 from fer.released import RELEASED
 from fer.training.run import Continuation, train
 from fer.training.series import Watched
 from fer.training.store import check_finished, has_state
 from fer.types import Progress
 
-
-@dataclass(frozen=True)
-class Release:
-    """What is asked of a model of the zoo; its name is that of its recipe.
-
-    Attributes:
-        floor: least validation accuracy in percent without test-time augmentation.
-        floor_tta: the same with the best of :data:`fer.release.MEASURED_TTA`.
-    """
-
-    floor: float
-    floor_tta: float
-
-
-#: Every model that is released, by name, cheapest first, students after their teachers.
-ZOO: Registry[Release] = Registry("released model")
-ZOO.add("baseline", Release(64.0, 65.0))
-ZOO.add("custom_cnn", Release(68.5, 69.5))
-ZOO.add("fast_cnn", Release(68.5, 69.0))
-ZOO.add("mobilenet_v3_small", Release(69.0, 70.0))
-ZOO.add("senet", Release(70.5, 71.5))
-ZOO.add("net", Release(70.5, 71.5))
-ZOO.add("efficientnet_b0", Release(71.0, 72.0))
-ZOO.add("resnet18", Release(72.0, 73.0))
-ZOO.add("vgg16", Release(71.5, 72.5))
-ZOO.add("vgg8", Release(71.5, 72.5))
-ZOO.add("resnet18-ferplus", Release(85.0, 85.5))
-ZOO.add("fast_cnn-four", Release(83.0, 84.0))
-ZOO.add("resnet18-four", Release(83.0, 84.0))
+#: What is trained from the recipes of these names and released, cheapest first, students after their teachers.
+ZOO = (
+    *("baseline", "custom_cnn", "fast_cnn", "mobilenet_v3_small", "senet", "net", "efficientnet_b0", "resnet18", "vgg16"),
+    *("vgg8", "resnet18-ferplus", "fast_cnn-four", "resnet18-four"),
+)
 
 
 #: The nearest peer that can be installed, a mini-Xception in int8; measured elsewhere, on another machine.
@@ -158,8 +133,5 @@ def _accuracy(path: Path, rival: Card) -> float:
 
 
 def missing(name: str, card: Card) -> list[str]:
-    """What a card lacks of its floors, in words; nothing where it reaches them."""
-    entry = ZOO[name]
-    best = max((card.metrics[f"validation/{tta}"]["accuracy"], tta) for tta in MEASURED_TTA)
-    figures = ((100 * card.validation_accuracy, entry.floor, "none"), (100 * best[0], entry.floor_tta, best[1]))
-    return [f"{value:.2f} % with --tta {tta}, floor {floor} %" for value, floor, tta in figures if value < floor]
+    """What a card lacks of its floors, in words; nothing where it reaches them, or where none are set."""
+    return lacks(FLOORS[name], card) if name in FLOORS else []

@@ -119,11 +119,14 @@ def train(
 
 def _chosen(names: list[str] | None, votes: Path | None, assignments: list[str]) -> dict[str, RunConfig]:
     """Configurations by name; without names of all models for which there is what they need."""
+    from fer.emotions import suggestion
+    from fer.errors import UnknownNameError
     from fer.overrides import parse_assignments, recipe_config, with_values
     from fer.zoo import ZOO
 
-    for name in names or ():
-        ZOO[name]  # an unknown name is said before anything is trained
+    for name in names or ():  # an unknown name is said before anything is trained
+        if name not in ZOO:
+            raise UnknownNameError(f"unknown released model {name!r}{suggestion(name, ZOO)}; known: {', '.join(ZOO)}")
     changes = parse_assignments(assignments)
     chosen = {}
     for name in names or ZOO:
