@@ -42,7 +42,8 @@ def timelines(path: Path, spans: int = SPANS) -> list[Timeline]:
     for row in _rows(path):
         frames, last = max(frames, row.frame + 1), max(last, row.seconds)
     spans = max(1, min(spans, frames))
-    end = last * frames / max(1, frames - 1) if frames > 1 else 1.0  # the last frame lasts as long as the others
+    # the last frame lasts as long as the others; where all are of one moment, as the table rounds it, any length will do
+    end = last * frames / max(1, frames - 1) or 1.0
     sums: dict[int, _Sums] = {}
     for row in _rows(path):
         at = min(spans - 1, int(row.seconds / end * spans))

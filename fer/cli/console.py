@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from fer.signals import endings
 from fer.words import number as number  # noqa: PLC0414 commands say console.number
 from fer.words import p_value as p_value  # noqa: PLC0414 commands say console.p_value
 from fer.words import percent as percent  # noqa: PLC0414 commands say console.percent
@@ -69,16 +70,17 @@ def put_table(table: Table) -> None:
 
 @contextmanager
 def cleaned_up() -> Iterator[None]:
-    """SIGTERM inside ends the command as Ctrl-C does, so that nothing half made is left."""
+    """SIGTERM, or a terminal that is closed, ends the command as Ctrl-C does, so that nothing half made is left."""
     try:
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        before = {one: signal.signal(one, signal.default_int_handler) for one in endings()}
     except ValueError:  # not in the main thread, where no signal arrives
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def is_first_process() -> bool:

@@ -17,6 +17,7 @@ from fer.video import Frame, Scene, Source
 from fer.video.events import EventLog, Watch
 from fer.video.film import Film, check_film, write_film
 from fer.video.rows import Rows, write_rows
+from fer.video.source import is_address
 
 _TIMELINE = re.compile(r"face-\d+\.png")
 
@@ -55,16 +56,25 @@ class Wishes:
         """OutputError where something cannot be written, said before anything is begun."""
         named = [path for path in (self.film, self.table) if path]
         for path in named:
-            if path.exists() and Path(source).exists() and path.samefile(source):
+            if _same_file(path, source):
                 raise OutputError(f"{path} is the source itself; choose another name for what is written")
-        if len({path.absolute() for path in named}) < len(named):
+        if len({path.resolve() for path in named}) < len(named):
             raise OutputError(f"{self.film} cannot be both film and table; choose another name for one")
         if self.film:
             check_film(self.film)
+        if self.table and (self.table.is_dir() or not self.table.absolute().parent.is_dir()):
+            raise OutputError(f"cannot write {self.table}: no such folder, or it is one itself; choose another name")
         folders = [self.timelines] if self.table else []
         for folder in [*folders, *([self.log] if self.events else [])]:
             if folder.exists() and not folder.is_dir():
                 raise OutputError(f"{folder} is to be a folder, and is a file; move it away, or choose another name")
+
+
+def _same_file(path: Path, source: str) -> bool:
+    try:
+        return path.samefile(source)
+    except (OSError, ValueError):  # one of them is not there, or is no path at all
+        return False
 
 
 @dataclass
@@ -101,11 +111,12 @@ def open_recording(source: Source, wishes: Wishes, stack: ExitStack) -> Recordin
     Raises:
         OutputError: something cannot be written.
     """
-    sound = None if source.is_live else Path(source.name)
-    _clear(wishes)
+    sound = None if source.is_live or is_address(source.name) else Path(source.name)
     log = stack.enter_context(EventLog(wishes.log)) if wishes.events else None
     film = stack.enter_context(write_film(wishes.film, source.size, source.fps, sound)) if wishes.film else None
-    return Recording(film, stack.enter_context(write_rows(wishes.table)) if wishes.table else None, log)
+    rows = stack.enter_context(write_rows(wishes.table)) if wishes.table else None
+    _clear(wishes)
+    return Recording(film, rows, log)
 
 
 def finished(wishes: Wishes) -> list[Path]:
@@ -114,7 +125,8 @@ def finished(wishes: Wishes) -> list[Path]:
     Raises:
         OutputError: a timeline cannot be written.
     """
-    written = [path for path in (wishes.film, wishes.table) if path and path.exists()]
+    # what went into a pipe or a terminal is no file
+    written = [path for path in (wishes.film, wishes.table) if path and path.is_file()]
     if wishes.table and wishes.table.is_file():  # a pipe cannot be read again
         for timeline in timelines(wishes.table):
             make_folder(wishes.timelines)

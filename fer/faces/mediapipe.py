@@ -33,7 +33,7 @@ class MediaPipeDetector:
 
     def __init__(self, model: Path | None = None) -> None:
         self._lock = threading.Lock()
-        self._net = _open(model or FILE.fetch())
+        self._net = _open(model)
         # its own destructor fails with a traceback at the interpreter's end, when its threads are gone already
         close, self._net.close = self._net.close, lambda: None
         weakref.finalize(self, _closed, close).atexit = False
@@ -68,13 +68,14 @@ def _five(points: list[tuple[float, float]]) -> FloatArray:
     return np.asarray(np.stack([left, right, nose, mouth - half, mouth + half]), np.float32)
 
 
-def _open(path: Path) -> FaceDetector:
+def _open(model: Path | None) -> FaceDetector:
     try:
         from mediapipe.tasks.python import BaseOptions, vision
     except ImportError as error:
         raise ConfigError(
             f"detector mediapipe needs the package mediapipe ({error}); pip install 'ferscope[mediapipe]'"
         ) from error
+    path = model or FILE.fetch()
     try:
         # MediaPipe itself would take a path relative to its own package
         options = vision.FaceDetectorOptions(

@@ -12,11 +12,14 @@ import cv2
 
 from fer.errors import OutputError
 from fer.files import move_whole, workshop
+from fer.signals import endings
 from fer.types import ByteArray
 from fer.video.opencv import open_capture, open_writer
 
 # A frame may come before its time by this share of a frame: times in files are rounded.
 _EARLY = 0.25
+# A still picture is not shown for more seconds than that.
+_LONGEST_PAUSE = 60.0
 # OpenCV's wheels bring these encoders.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 
@@ -26,12 +29,21 @@ class Film:
 
     Attributes:
         frames: written so far.
-        note: what a person should be told of it once it is done, as that its sound was lost; else empty.
     """
 
     def __init__(self, writer: cv2.VideoWriter, fps: float) -> None:
         self._writer, self._fps = writer, fps
-        self.frames, self.note = 0, ""
+        self.frames, self._left_out, self._notes = 0, 0.0, list[str]()
+
+    @property
+    def note(self) -> str:
+        """What a person should be told of it once it is done, as that its sound was lost; else empty."""
+        still = f"{self._left_out:,.0f} s without any frame are left out of the film" if self._left_out else ""
+        return "; ".join(filter(None, [still, *self._notes]))
+
+    def tell(self, note: str) -> None:
+        """Add to :attr:`note`."""
+        self._notes.append(note)
 
     @property
     def seconds(self) -> float:
@@ -39,9 +51,15 @@ class Film:
         return self.frames / self._fps
 
     def write(self, image: ByteArray, seconds: float) -> None:
-        """Show uint8 (H, W, 3) RGB from this time on: repeated or dropped so that the film keeps time."""
+        """Show uint8 (H, W, 3) RGB from this time on: repeated or dropped so that the film keeps time.
+
+        Of a longer pause than a minute, as a wrong time in a damaged film makes, the rest is left out.
+        """
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        while self.frames <= int(seconds * self._fps + _EARLY):
+        pause = seconds - self._left_out - self.seconds
+        if pause > _LONGEST_PAUSE:
+            self._left_out += pause - _LONGEST_PAUSE
+        while self.frames <= int((seconds - self._left_out) * self._fps + _EARLY):
             self._writer.write(bgr)
             self.frames += 1
 
@@ -72,7 +90,7 @@ def write_film(path: Path, size: tuple[int, int], fps: float, sound_of: Path | N
     check_film(path)
     with workshop(path) as folder:
         silent = folder / f"silent{path.suffix.lower()}"
-        writer = open_writer(str(silent), _CODECS[path.suffix.lower()], fps, size)
+        writer = open_writer(str(silent.absolute()), _CODECS[path.suffix.lower()], fps, size)
         if not writer.isOpened():
             raise OutputError(f"cannot write {path}: OpenCV has no encoder for {size[0]}×{size[1]} {path.suffix}; use .avi")
         film = Film(writer, fps)
@@ -99,7 +117,7 @@ def _undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, *endings())}
     try:
         yield
     finally:
@@ -109,7 +127,7 @@ def _undisturbed() -> Iterator[None]:
 
 def _check(made: Path, frames: int, path: Path) -> None:
     """OpenCV says nothing where the disk is full: the film is counted before it gets its name."""
-    capture = open_capture(str(made))
+    capture = open_capture(str(made.absolute()))
     counted = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
     capture.release()
     if counted < frames:
@@ -119,7 +137,7 @@ def _check(made: Path, frames: int, path: Path) -> None:
 def _add_sound(path: Path, folder: Path, origin: Path, film: Film) -> None:
     """Give a finished film the sound of another, for as long as it lasts; it stays as it is where that is not possible."""
     if not can_copy_sound():
-        film.note = f"{path} has no sound: ffmpeg is not installed"
+        film.tell(f"{path} has no sound: ffmpeg is not installed")
         return
     loud = folder / f"loud{path.suffix.lower()}"
     # pictures that begin after the sound were written from their first frame on
@@ -131,7 +149,7 @@ def _add_sound(path: Path, folder: Path, origin: Path, film: Film) -> None:
     if done.returncode == 0 and loud.is_file() and loud.stat().st_size:
         move_whole(loud, path)
     else:
-        film.note = f"{path} has no sound: ffmpeg cannot put that of {origin} into {path.suffix}; .mkv holds most kinds"
+        film.tell(f"{path} has no sound: ffmpeg cannot put that of {origin} into {path.suffix}; .mkv holds most kinds")
 
 
 def _start_of_pictures(origin: Path) -> float:

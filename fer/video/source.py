@@ -1,11 +1,13 @@
 """Where frames come from: a camera, a film, a network stream."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from fer.errors import VideoError
 from fer.types import ByteArray
 from fer.video.opencv import open_capture
+from fer.words import shortened
 
 # So many reads may fail in a row before a source counts as ended: a damaged frame is skipped.
 _FAILURES = 25
@@ -23,6 +26,8 @@ _STREAM_TIMEOUT = 10_000
 _DIGITS = 4
 # Kinds of films that count their frames; others know how long the longest of their streams lasts.
 _COUNTED = (".mp4", ".m4v", ".mov", ".avi", ".3gp")
+# More frames than any film has: what streams say of themselves.
+_COUNTABLE = 1e9
 # Frames a second where a source does not say, or says what cannot be.
 _FPS, _FASTEST = 25.0, 240.0
 
@@ -54,7 +59,8 @@ class Source:
         fps = capture.get(cv2.CAP_PROP_FPS)
         self.fps = float(fps) if 0 < fps <= _FASTEST else _FPS
         length = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.length = int(length) if Path(name).suffix.lower() in _COUNTED and not is_live and 0 < length < 1e9 else 0
+        counted = Path(name).suffix.lower() in _COUNTED and not is_live and 0 < length < _COUNTABLE
+        self.length = int(length) if counted else 0
         self.skipped, self.ended_early = 0, ""
         self._first = self._read()
         self._start = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -124,18 +130,47 @@ def open_source(name: str) -> Source:
     >>> with open_source("film.mp4") as source:  # doctest: +SKIP
     ...     times = [frame.seconds for frame in source]
     """
-    is_live = is_camera(name) or "://" in name
     if not name:
         raise VideoError("an empty name; give a camera's number, the path of a film, or an address")
-    if not is_live and not Path(name).is_file():
-        what = "this is a folder; use fer predict for pictures" if Path(name).is_dir() else "no such file; check the path"
-        raise VideoError(f"{name}: {what}, or give a camera's number or an address")
+    if name.startswith("file://"):
+        name = url2pathname(urlsplit(name).path)
+    is_live = is_camera(name) or is_address(name) or _is_so(Path(name).is_char_device)
+    if not is_live:
+        _check_film(name)
     shown = f"camera {name}" if is_camera(name) else name
     capture = _capture(name)
+    if is_address(name) and 0 < capture.get(cv2.CAP_PROP_FRAME_COUNT) < _COUNTABLE:
+        is_live = False  # a film on a server, which comes as fast as it is read
     if not capture.isOpened():
         capture.release()
         raise VideoError(f"{shown}: cannot be opened; {_ADVICE[is_live]}")
     return Source(capture, shown, is_live)
+
+
+def is_address(name: str) -> bool:
+    """Whether a source's name is the address of a stream.
+
+    >>> is_address("rtsp://camera/1"), is_address("film.mp4")
+    (True, False)
+    """
+    return "://" in name
+
+
+def _check_film(name: str) -> None:
+    """VideoError where there is nothing under a name that could be a film: a file, or a pipe."""
+    path = Path(name)
+    if _is_so(path.exists) and not path.is_dir():
+        return
+    what = "this is a folder; use fer predict for pictures" if _is_so(path.is_dir) else "no such file; check the path"
+    raise VideoError(f"{shortened(name, 200)}: {what}, or give a camera's number or an address")
+
+
+def _is_so(question: Callable[[], bool]) -> bool:
+    """The answer to a question about a path, False for names that no file can have."""
+    try:
+        return question()
+    except (OSError, ValueError):
+        return False
 
 
 def is_camera(name: str) -> bool:
@@ -150,7 +185,7 @@ def is_camera(name: str) -> bool:
 def _capture(name: str) -> cv2.VideoCapture:
     if is_camera(name):
         return open_capture(int(name))
-    if "://" in name:
+    if is_address(name):
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _STREAM_TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _STREAM_TIMEOUT]
         return open_capture(name, limits)
     return open_capture(str(Path(name).absolute()))  # a colon in a relative one would be read as a protocol's

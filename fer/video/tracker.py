@@ -13,6 +13,9 @@ from fer.faces import Detector, Find, Hint
 from fer.types import ByteArray
 from fer.video.likeness import likeness, look_of
 
+# Two frames whose small grey pictures correlate by less, and differ by more on average, are of two scenes.
+_CUT, _CHANGED = 0.5, 20.0
+_THUMB = (32, 24)
 # Frames are searched at this shorter side, and no longer than that; whole ones at half of it.
 _SHORTER, _LONGER = 480, 1280
 _WHOLE = 0.5
@@ -95,6 +98,7 @@ class Tracker:
     _frames: int = 0
     _numbers: int = 0
     _last: float = 0.0
+    _thumb: ByteArray | None = None
 
     def update(self, image: ByteArray, seconds: float) -> list[Track]:
         """The faces of the next frame: those that have been found often enough, and not been missed for too long.
@@ -106,6 +110,7 @@ class Tracker:
         scale = min(1.0, _SHORTER / min(image.shape[:2]), _LONGER / max(image.shape[:2]))
         size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
         small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8) if scale < 1 else image
+        self._begin_scene(small)
         for track in self._tracks:
             _move_on(track, seconds - self._last)
         finds = [
@@ -117,6 +122,14 @@ class Tracker:
         self._forget(seconds)
         self._frames, self._last = self._frames + 1, seconds
         return [track for track in self._tracks if track.number]
+
+    def _begin_scene(self, image: ByteArray) -> None:
+        """After a cut nobody is where they were: who looks like somebody before gets that number again."""
+        thumb = np.asarray(cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), _THUMB, interpolation=cv2.INTER_AREA), np.uint8)
+        if self._thumb is not None and is_cut(self._thumb, thumb):
+            self._gone += [track for track in self._tracks if track.number]
+            self._tracks, self._frames = [], 0  # the whole picture is searched at once
+        self._thumb = thumb
 
     def _search(self, image: ByteArray, known: Find, *, missed: bool = False) -> list[Find]:
         """Finds around the place where a face must be."""
@@ -198,6 +211,18 @@ class Tracker:
         lost = [track for track in self._tracks if seconds - track.seen_at > patience[bool(track.number)]]
         self._tracks = [track for track in self._tracks if track not in lost]
         self._gone = [g for g in (*self._gone, *lost) if g.number and seconds - g.seen_at <= self.settings.memory]
+
+
+def is_cut(before: ByteArray, after: ByteArray) -> bool:
+    """Whether two small grey pictures uint8 (h, w) of successive frames show different scenes.
+
+    >>> dark = np.tile(np.arange(0, 128, 4, dtype=np.uint8), (24, 1))
+    >>> is_cut(dark, dark[:, ::-1]), is_cut(dark, dark + 60)  # another picture; the same under more light
+    (True, False)
+    """
+    if np.abs(before.astype(np.int16) - after).mean() < _CHANGED:
+        return False
+    return float(cv2.matchTemplate(before, after, cv2.TM_CCOEFF_NORMED)[0, 0]) < _CUT
 
 
 def overlap(a: Find, b: Find) -> float:

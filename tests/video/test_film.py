@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +42,22 @@ def test_a_film_keeps_time_whatever_the_pace_of_its_frames(tmp_path):
         for seconds in times:
             film.write(GREY, seconds)
     assert film.frames == 40
+
+
+def test_a_long_pause_is_cut_short_and_said(tmp_path):
+    """As of a wrong time in a damaged film: an hour of the same picture helps nobody."""
+    with write_film(tmp_path / "film.mp4", (64, 48), 20.0) as film:
+        for seconds in (0.0, 0.05, 3600.0, 3600.05, 3640.0):
+            film.write(GREY, seconds)
+    assert film.seconds == pytest.approx(60 + 40, abs=0.2)
+    assert film.note == "3,540 s without any frame are left out of the film"
+
+
+def test_a_colon_in_a_films_name_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with write_film(Path("c:film.mp4"), (64, 48), 20.0) as film:
+        film.write(GREY, 0.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["c:film.mp4"]
 
 
 def test_an_interrupted_film_is_closed_and_playable(tmp_path):

@@ -2,6 +2,7 @@
 
 import http.server
 import itertools
+import os
 import threading
 from functools import partial
 
@@ -149,18 +150,31 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_stream_is_read_over_the_network(tmp_path):
-    films.write(tmp_path / "film.mkv", [shade(100)] * 12)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=tmp_path))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with open_source(f"http://127.0.0.1:{server.server_port}/film.mkv") as source:
-            assert source.is_live
-            assert sum(1 for _ in source) == 12
-        assert "gives no more frames after 12" in source.ended_early
-    finally:
+@pytest.fixture
+def served(tmp_path):
+    """Address of a folder on a server."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-        server.server_close()
+
+
+def test_a_stream_is_read_over_the_network(served, tmp_path):
+    """A camera's pictures one after the other, as many as come."""
+    pictures = [cv2.imencode(".jpg", shade(100))[1].tobytes() for _ in range(12)]
+    (tmp_path / "camera.mjpeg").write_bytes(b"".join(pictures))
+    with open_source(f"{served}/camera.mjpeg") as source:
+        assert source.is_live
+        assert sum(1 for _ in source) == 12
+    assert "gives no more frames after 12" in source.ended_early
+
+
+def test_a_film_on_a_server_is_read_by_its_own_times(served, tmp_path):
+    films.write(tmp_path / "film.mp4", films.frames(30, (films.head(), films.still)))
+    with open_source(f"{served}/film.mp4") as source:
+        times = [frame.seconds for frame in source]
+    assert not source.is_live and source.ended_early == ""
+    assert times == pytest.approx([n / films.FPS for n in range(30)], abs=1e-3)
 
 
 def test_an_unplugged_camera_ends_with_a_reason_and_is_released(camera):
@@ -211,3 +225,29 @@ def test_a_camera_without_any_frame_is_an_expected_error(camera):
     with pytest.raises(VideoError, match="gives no frame that can be read"):
         open_source("0")
     assert capture.released
+
+
+def test_the_address_of_a_file_is_that_file(tmp_path):
+    path = films.write(tmp_path / "a film.mp4", films.frames(12, (films.head(), films.still)))
+    with open_source(path.as_uri()) as source, open_source(str(path)) as plain:
+        assert (source.is_live, source.length) == (False, 12)
+        assert [frame.seconds for frame in source] == [frame.seconds for frame in plain]
+    with pytest.raises(VideoError, match="no such file"):
+        open_source((tmp_path / "nowhere.mp4").as_uri())
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "/dev/null"])
+def test_names_that_no_film_has_are_an_expected_error(name):
+    with pytest.raises(VideoError) as error:
+        open_source(name)
+    assert len(str(error.value)) < 500
+
+
+def test_a_pipe_is_read_as_a_film(tmp_path):
+    film, pipe = films.write(tmp_path / "film.avi", films.frames(8, (films.head(), films.still))), tmp_path / "pipe.avi"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(film.read_bytes()), daemon=True)
+    writer.start()
+    with open_source(str(pipe)) as source:
+        assert sum(1 for _ in source) == 8
+    writer.join(10)

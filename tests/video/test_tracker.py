@@ -1,5 +1,6 @@
 """Faces keep their numbers: moving, leaving and coming back, crossing; and boxes stay where a full search finds them."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -37,6 +38,34 @@ def test_overlap_is_that_of_their_pixels():
         x, y, u, v = rng.integers(0, 100, 4)
         a, b = Find(x, y, x + 60, y + 60, 1.0), Find(u, v, u + 90, v + 90, 1.0)
         assert overlap(a, b) == pytest.approx(iou(a, b))
+
+
+def test_after_a_cut_a_face_at_the_same_place_is_another_until_it_looks_the_same():
+    """Scene, other scene, first scene again."""
+    rng, scenes = np.random.default_rng(1), []
+    for head, behind in ((films.head(), films.background()), (films.head("other"), 255 - films.background()[::-1, ::-1])):
+        picture = behind.copy()
+        films.place(picture, head, 80, 60)
+        scenes.append(picture)
+    pictures = [scenes[n // 40 % 2] for n in range(120)]
+    found = follow([(p + rng.integers(-5, 6, p.shape)).clip(0, 255).astype(np.uint8) for p in pictures])
+    shown = [numbers(found[start : start + 40]) for start in (0, 40, 80)]
+    assert shown == [{1}, {2}, {1}]
+    assert all(found[start + 3] for start in (0, 40, 80))  # at once, not at the next search of the whole picture
+
+
+@pytest.mark.parametrize("change", ["light", "movement", "noise"])
+def test_what_is_no_cut_keeps_its_number(change):
+    def place(n):
+        return (40 + 12 * n if change == "movement" and n < 14 else 60), 60
+
+    pictures = list(films.frames(60, (films.head(), place)))
+    rng = np.random.default_rng(2)
+    if change == "light":
+        pictures = [p if n < 30 else cv2.convertScaleAbs(p, alpha=0.55) for n, p in enumerate(pictures)]
+    if change == "noise":
+        pictures = [(p + rng.normal(0, 25, p.shape)).clip(0, 255).astype(np.uint8) for p in pictures]
+    assert numbers(follow(pictures)) == {1}
 
 
 def test_a_moving_face_has_one_number_from_the_third_frame_on():

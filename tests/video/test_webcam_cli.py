@@ -1,6 +1,7 @@
 """``fer webcam`` from a source to its files: films made here, and a patched camera."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from fer.released import live_names
 from fer.video import Tracking, open_source
 from fer.video import source as sources
 from fer.video.recogniser import SMOOTHING
+from fer.video.source import Source
 from tests.conftest import needs
 from tests.video import films
 from tests.video.films import rows_of
@@ -194,7 +196,7 @@ def test_a_table_may_be_a_pipe(film, tmp_path):
     assert len(rows) > 5
 
 
-@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGHUP, 130)])
 def test_stopped_from_outside_the_files_are_whole(tmp_path, sign, code):
     long = films.write(tmp_path / "long.mp4", list(films.frames(100, (films.head(), films.still))) * 20)
     words = ["--source", long, "-o", tmp_path / "out.mp4", "--csv", tmp_path / "faces.csv", "--no-show", "-c", MODEL]
@@ -214,6 +216,49 @@ def test_stopped_from_outside_the_files_are_whole(tmp_path, sign, code):
     assert 0 < len(rows) <= count < 2000
     assert None not in rows[-1].values()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_table_on_stdout_ends_with_its_last_row(film):
+    words = ["--source", film, "--csv", "/dev/stdout", "--no-show", "-c", MODEL, "--seconds", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "fer", "webcam", *map(str, words)], capture_output=True, text=True, timeout=60, check=True
+    )
+    first, *rows = done.stdout.splitlines()
+    assert len(rows) > 5 and {row.count(",") for row in rows} == {first.count(",")}
+
+
+def test_frames_of_one_moment_have_a_timeline_too(fer, tmp_path):
+    """Times a thousandth of a second apart and less are all 0.000 in the table."""
+    path = films.write(tmp_path / "film.avi", films.frames(6, (films.head(), films.still)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Source, "_position", lambda self, last: last + 1e-5)
+        outcome = fer("webcam", "--source", path, "--csv", tmp_path / "faces.csv", "--no-show", "-c", MODEL)
+    assert outcome.code == 0, outcome.err
+    assert (tmp_path / "faces-timelines" / "face-1.png").is_file()
+
+
+REFUSED_OUTPUTS = {
+    "the same file by another way": (["-o", "out.mp4", "--csv", "sub/../out.mp4"], "both film and table"),
+    "a folder as table": (["--csv", "sub"], "cannot write sub"),
+    "a table in no folder": (["--csv", "nowhere/faces.csv"], "cannot write nowhere/faces.csv"),
+    "the source as table": (["--csv", "sub/../film.mp4"], "is the source itself"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED_OUTPUTS)
+def test_a_refused_output_leaves_what_was_there(kind, fer, film, tmp_path, monkeypatch):
+    arguments, words = REFUSED_OUTPUTS[kind]
+    (tmp_path / "sub").mkdir()
+    for name in ("sub", "faces"):
+        (tmp_path / f"{name}-timelines").mkdir()
+        (tmp_path / f"{name}-timelines" / "face-1.png").write_bytes(b"of yesterday")
+    shutil.copy(film, tmp_path / "film.mp4")
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    outcome = fer("webcam", "--source", "film.mp4", *arguments, "--no-show", "-c", MODEL)
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and words in line
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
 
 
 def test_the_help_says_what_smoothing_tracking_and_timelines_are(fer):
