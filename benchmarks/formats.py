@@ -38,7 +38,7 @@ def faces_per_second(spec: Variant, dtype: torch.dtype, layout: torch.memory_for
         with torch.autocast(device, dtype, enabled=dtype != torch.float32):
             loss = nn.functional.cross_entropy(model(inputs), labels)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         _wait(device)
         times.append(time.perf_counter() - start)

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from analysis.figures.scene import draw_scene
-from fer.faces import Search
+from fer.checkpoint import load
+from fer.faces import Find, Search
 from fer.images import grey_batch, read
 from fer.predict import Predictor, open_model
 from fer.samples import sample_path
@@ -53,7 +54,7 @@ def frames(count: int) -> Iterator[ByteArray]:
 
 def eager(name: str) -> Callable[[ByteArray], object]:
     """The way of most programs: the detector on the whole frame, a torch module on every face."""
-    detector, checkpoint = Search("haar").open(), open_model(name)
+    detector, checkpoint = Search("haar").open(), load(name)
     net, p = checkpoint.model.eval(), checkpoint.card.preprocess
 
     def judge(image: ByteArray) -> object:
@@ -90,11 +91,11 @@ def boxes_agree(pictures: list[ByteArray]) -> tuple[float, int]:
     return float(np.mean(found)), len(found)
 
 
-def iou(a: object, b: object) -> float:
+def iou(a: Find, b: Find) -> float:
     """Intersection over union of two boxes, worked out apart from the tracker's own."""
-    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = ((f.x1, f.y1, f.x2, f.y2) for f in (a, b))  # type: ignore[attr-defined]
+    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = ((f.x1, f.y1, f.x2, f.y2) for f in (a, b))
     common = max(0, min(ax2, bx2) - max(ax1, bx1)) * max(0, min(ay2, by2) - max(ay1, by1))
-    return common / ((ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - common)
+    return float(common / ((ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - common))
 
 
 def whole(model: str, film: Path, out: Path) -> float:

@@ -15,8 +15,10 @@ from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.apps.conftest import CHROMIUM, FAKE_WEBCAM, QUIET, clip_of_the_sample, running
+from tests.apps.conftest import FAKE_WEBCAM, QUIET, clip_of_the_sample
+from tests.apps.started import running
 from tests.apps.visitor import go_live, opened
+from tests.conftest import CHROMIUM
 
 _COUNT = """seconds => new Promise(done => {
   let count = 0;

@@ -22,8 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from fer.emotions import EMOTIONS
 from fer.samples import sample_path
 from tests import fakes
-from tests.apps.conftest import CHROMIUM, FAKE_WEBCAM, QUIET, clip_of_the_sample, running
+from tests.apps.conftest import FAKE_WEBCAM, QUIET, clip_of_the_sample
+from tests.apps.started import running
 from tests.apps.visitor import ANSWERS, go_live, open_tab, upload
+from tests.conftest import CHROMIUM
 
 #: Name → width and height in CSS pixels, and pixels of the device for each.
 SIZES = {"": (1180, 900, 1.0), "-phone": (390, 844, 1.5)}

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -35,14 +34,15 @@ from torchvision.models import resnet18
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.student import StudentLoop
-from fer.config import RunConfig
+from fer.config import Augmentation, RunConfig
 from fer.data import FaceSet, load
 from fer.data.archive import open_tree
-from fer.data.augment import augment
+from fer.data.augment import alternate_flips, augment, cutmix, mixup
 from fer.data.preprocess import standardise, to_unit
 from fer.data.source import locate
 from fer.emotions import EMOTIONS
 from fer.environment import best_device, bf16_pays, device_name, keep_freed_memory
+from fer.losses import one_hot, smooth, soft_cross_entropy
 from fer.models import MODELS
 from fer.models.blocks import double_conv
 from fer.models.entry import IMAGENET
@@ -60,6 +60,7 @@ TRAINING_FACES = 28_709
 FACES = Preprocess()
 Answer = TypeVar("Answer")
 CONFIG = with_values(RunConfig(), read_recipe(RunConfig().model), "the recipe of the default architecture")
+EVERYTHING = Augmentation(alternating_flip=True, crop=44, erase=0.5, mixup=0.2, cutmix=1.0)
 SHIPPED = with_values(RunConfig(), read_recipe(default_name()), "the recipe of the default checkpoint")
 
 
@@ -72,8 +73,9 @@ class OurLoop:
         self.faces, self.shape = faces.to(self.device), shape
         self.generator = torch.Generator(self.device).manual_seed(0)
         self.indices = self._indices()
+        self.mirrored = alternate_flips(len(faces), 0, 1, torch.device(self.device))  # once an epoch
         if net:
-            self.net = net.to(self.device, memory_format=torch.channels_last).train()
+            self.net = net.to(self.device).to(memory_format=torch.channels_last).train()
             self.average = Average(self.net, CONFIG.optimizer.ema)
             self.optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, nesterov=True)
 
@@ -82,21 +84,27 @@ class OurLoop:
             order = torch.randperm(len(self.faces), generator=self.generator, device=self.device)
             yield from torch.split(order, BATCH)[: max(1, len(order) // BATCH)]
 
-    def batch(self, augmented: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
-        """The next standardised faces and their labels."""
+    def batch(self, strengths: Augmentation | None = CONFIG.augmentation) -> tuple[torch.Tensor, torch.Tensor]:
+        """The next standardised faces and float32 (N, C), what their labels ask for."""
         index = next(self.indices)
         pixels = to_unit(self.faces.images.index_select(0, index))
-        if augmented:
-            pixels = augment(pixels, CONFIG.augmentation, self.generator)
-        return standardise(pixels, self.shape), self.faces.labels[index]
+        targets = smooth(one_hot(self.faces.labels[index], len(EMOTIONS)), CONFIG.loss.label_smoothing)
+        if strengths:
+            pixels = augment(pixels, strengths, self.generator, self.mirrored[index] if strengths.alternating_flip else None)
+            if strengths.mixup:
+                pixels, targets = mixup(pixels, targets, strengths.mixup, self.generator)
+            if strengths.cutmix:
+                pixels, targets = cutmix(pixels, targets, strengths.cutmix, self.generator)
+        return standardise(pixels, self.shape), targets
 
-    def step(self, augmented: bool = True) -> None:
+    def step(self, strengths: Augmentation | None = CONFIG.augmentation) -> None:
         """Augment, forward, backward, update, average; nothing waits for the loss."""
-        images, labels = self.batch(augmented)
+        images, targets = self.batch(strengths)
         with torch.autocast(self.device, torch.bfloat16, enabled=bf16_pays()):
-            loss = F.cross_entropy(self.net(images), labels, label_smoothing=CONFIG.loss.label_smoothing)
+            logits = self.net(images)
+        loss = soft_cross_entropy(logits, targets).mean()
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.net.parameters(), CONFIG.optimizer.grad_clip)
         self.optimizer.step()
         self.average.update(self.net)
@@ -201,10 +209,11 @@ class Contest:
         return self.processes[loop].submit(work, *values).result()
 
 
-def augmentation_share(repeats: int) -> tuple[float, float]:
+def augmentation_share(strengths: Augmentation, repeats: int) -> tuple[float, float]:
     """Share of a step that augmentation takes, and images a second with it; with and without alternate step by step."""
     loop = _ours(FACES, net_of(CONFIG))
-    pairs = [(seconds(lambda: loop.step(False), 1), seconds(loop.step, 1)) for _ in range(repeats + 2)][2:]
+    ways = (lambda: loop.step(None), lambda: loop.step(strengths))
+    pairs = [tuple(seconds(way, 1) for way in ways) for _ in range(repeats + 2)][2:]
     full = statistics.median(both for _, both in pairs)
     return statistics.median(both - net for net, both in pairs) / full, BATCH / full
 
@@ -215,12 +224,12 @@ def most_images(net: str) -> float:
     Not an upper bound in theory (Winograd's convolutions multiply less), but what oneDNN's bfloat16 kernels can be held to.
     """
     with FlopCounterMode(display=False) as counter:
-        NETS[net]()(torch.zeros(2, FACES.channels, FACES.size, FACES.size)).sum().backward()
+        torch.autograd.backward(NETS[net]()(torch.zeros(2, FACES.channels, FACES.size, FACES.size)).sum())
     format_ = torch.bfloat16 if bf16_pays() else torch.float32
     square = torch.randn(PRODUCT, PRODUCT, dtype=format_, device=best_device())
     torch.mm(square, square)
     fastest = min(seconds(lambda: torch.mm(square, square), 1) for _ in range(2 * ROUNDS))
-    return 2 * PRODUCT**3 / fastest / (counter.get_total_flops() / 2)
+    return float(2 * PRODUCT**3 / fastest / (counter.get_total_flops() / 2))
 
 
 def peak_gigabytes(data: Path) -> float:
@@ -231,16 +240,15 @@ def peak_gigabytes(data: Path) -> float:
 
 
 def start_seconds(data: Path, folder: Path) -> float:
-    """From the start of a process to the end of its first training step, the data set decoded before; median of the rounds."""
+    """From the start of ``fer train`` to the end of its first step, the data set decoded before; median of the rounds."""
     script = """
 import os, sys
-from pathlib import Path
-from fer.environment import bind_threads
-bind_threads()
-from fer.cli.train import resolve
-from fer.data import load
-from fer.training.run import Watch, train
-train(resolve(sys.argv[3], None, [], {}), load(sys.argv[1]), Path(sys.argv[2]), Watch(on_step=lambda *_: os._exit(0)))
+from dataclasses import replace
+from fer.cli import main
+import fer.training.run as run
+fit = run.fit
+run.fit = lambda job, trainer, hooks: fit(job, trainer, replace(hooks, on_step=lambda *_: os._exit(0)))
+main(["train", sys.argv[3], "--data", sys.argv[1], "--runs", sys.argv[2]])
 """
     times = []
     for number in range(ROUNDS):
@@ -276,8 +284,9 @@ def print_head() -> None:
     print("| what | peer images/s | ours images/s | ratio | target | reached |\n|---|---|---|---|---|---|")
 
 
-def print_ratio(what: str, peer: float, ours: float, least: float) -> None:
-    """A comparison of both sides."""
+def print_ratio(what: str, rates: Sequence[float], least: float) -> None:
+    """A comparison of both sides, the peer first."""
+    peer, ours = rates
     reached = "yes" if ours / peer >= least else "no"
     print(f"| {what} | {peer:.1f} | {ours:,.0f} | {ours / peer:.1f}× | ≥ {least:g}× | {reached} |", flush=True)
 
@@ -292,15 +301,14 @@ def compare_data(contest: Contest, pictures: int) -> None:
     calls = max(1, pictures // BATCH - 2)
     for shape, least, ours in ((FACES, 30, 400), (IMAGENET, 20, 25)):
         peer, our = Side("student", shape, calls=calls, warm=2), Side("ours", shape, calls=ours, warm=5)
-        print_ratio(
-            f"data pipeline, {shape.size} px {'grey' if shape.channels == 1 else 'RGB'}", *contest.rates(peer, our), least
-        )
+        what = f"data pipeline, {shape.size} px {'grey' if shape.channels == 1 else 'RGB'}"
+        print_ratio(what, contest.rates(peer, our), least)
 
 
 def compare_steps(contest: Contest, steps: int) -> str:
     """Whole training steps: the same net on both sides, then each side's usual set-up; what an epoch of it takes."""
     both = [Side(loop, FACES, "resnet18 for 48 px", calls=steps) for loop in ("student", "ours")]
-    print_ratio("training step, ResNet-18 with 3×3 stem, 48 px", *contest.rates(*both), 2.5)
+    print_ratio("training step, ResNet-18 with 3×3 stem, 48 px", contest.rates(*both), 2.5)
     epochs: dict[str, float] = {}
     for config in (SHIPPED, CONFIG):
         stock, large_rate, small_rate = contest.rates(
@@ -311,7 +319,7 @@ def compare_steps(contest: Contest, steps: int) -> str:
         small, large = config.small_epochs, config.epochs - config.small_epochs
         rate = config.epochs / (small / small_rate + large / large_rate)
         what = f"{config.model}, {small} epochs at {config.small_size} px and {large} at 48 px"
-        print_ratio(f"epoch: stock ResNet-18, 224 px, fp32 / {what}", stock, rate, 25)
+        print_ratio(f"epoch: stock ResNet-18, 224 px, fp32 / {what}", (stock, rate), 25)
         epochs |= {"stock set-up": TRAINING_FACES / stock, config.model: TRAINING_FACES / rate}
     listed = ", ".join(f"{name} {seconds:,.0f} s" for name, seconds in epochs.items())
     return f"An epoch of {TRAINING_FACES:,} images, extrapolated from the images/s of this run: {listed}."
@@ -319,8 +327,10 @@ def compare_steps(contest: Contest, steps: int) -> str:
 
 def measure_ours(contest: Contest, steps: int) -> None:
     """What ours costs by itself."""
-    share, rate = contest.ask("ours", augmentation_share, 10 * steps)
-    print_own(f"augmentation's share of a step, {CONFIG.model}, 48 px", f"{rate:,.0f}", f"{share:.1%}", "≤ 10 %", share <= 0.1)
+    for name, strengths in (("its recipe's", CONFIG.augmentation), ("all there are", EVERYTHING)):
+        share, rate = contest.ask("ours", augmentation_share, strengths, 10 * steps)
+        what = f"augmentation's share of a step, {CONFIG.model}, 48 px, {name}"
+        print_own(what, f"{rate:,.0f}", f"{share:.1%}", "≤ 10 %", share <= 0.1)
     (rate,) = contest.rates(Side("ours", FACES, "32-64-128-256", calls=2 * steps, warm=2))
     most = contest.ask("ours", most_images, "32-64-128-256")
     of_most = f"{rate / most:.0%} of {most:,.0f}"

@@ -11,11 +11,11 @@ import time
 
 import torch
 
-from fer.config import RunConfig
+from fer.config import Augmentation
 from fer.data.augment import augment
 from fer.data.preprocess import standardise, to_unit
 from fer.emotions import EMOTIONS
-from fer.losses import smooth_targets, soft_cross_entropy
+from fer.losses import one_hot, smooth, soft_cross_entropy
 from fer.models.custom_cnn import WIDTHS, CustomCNN
 from fer.types import Preprocess
 
@@ -31,15 +31,15 @@ def faces_per_second(widths: tuple[int, int, int], size: int, half: bool) -> flo
     model = CustomCNN(len(EMOTIONS), widths=widths).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
     images = torch.randint(0, 256, (BATCH, 1, 48, 48), dtype=torch.uint8)
-    targets = smooth_targets(torch.randint(0, len(EMOTIONS), (BATCH,)), len(EMOTIONS), 0.1)
+    targets = smooth(one_hot(torch.randint(0, len(EMOTIONS), (BATCH,)), len(EMOTIONS)), 0.1)
     times = []
     for _ in range(STEPS):
         start = time.perf_counter()
-        inputs = standardise(augment(to_unit(images), RunConfig(), generator), Preprocess(size=size))
+        inputs = standardise(augment(to_unit(images), Augmentation(), generator), Preprocess(size=size))
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             loss = soft_cross_entropy(model(inputs), targets)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         times.append(time.perf_counter() - start)
     return BATCH / statistics.median(times[2:])
