@@ -89,10 +89,12 @@ def test_every_image_is_counted_once(alone, together):
 
 
 def test_shares_of_an_epoch_are_disjoint_and_whole(data, tmp_path):
-    folder = run(tmp_path, data, "--devices", "2", epochs=2, batch_size=8)
-    assert [row["epoch"] for row in rows(folder)] == ["1", "2"]
-    # every share of the epoch's predictions was counted: accuracies are multiples of 1/35
-    assert all((float(row["train_accuracy"]) * 35) % 1 == pytest.approx(0, abs=1e-6) for row in rows(folder))
+    """Next to nothing is learnt, so that the sum over an epoch tells whether every face was in it, and once."""
+    one, two = (rows(run(tmp_path, data, *more, epochs=2, batch_size=8, lr=1e-9)) for more in ((), ("--devices", "2")))
+    assert [row["epoch"] for row in two] == ["1", "2"]
+    for row, other in zip(one, two, strict=True):
+        assert float(other["train_accuracy"]) == pytest.approx(float(row["train_accuracy"]), abs=1e-9)
+        assert float(other["train_loss"]) == pytest.approx(float(row["train_loss"]), abs=1e-6)
 
 
 def test_gradual_unfreezing_over_several_processes_is_refused(data, tmp_path):
@@ -102,5 +104,5 @@ def test_gradual_unfreezing_over_several_processes_is_refused(data, tmp_path):
          "--runs", str(tmp_path / "runs")],
         env={**os.environ, "FER_CACHE": str(tmp_path)}, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
-    assert done.returncode != 0 and "use --devices 1" in done.stderr
+    assert done.returncode != 0 and done.stderr.startswith("fer: ") and "use --devices 1" in done.stderr
     assert not (tmp_path / "runs").exists()

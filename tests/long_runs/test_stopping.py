@@ -48,6 +48,22 @@ def test_a_run_stopped_again_and_again_ends_as_the_undisturbed_one(corpus, tmp_p
     assert differences(kept(undisturbed.folder), kept(tmp_path / "stopped")) == []
 
 
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_student_that_thaws_stopped_at_every_epoch_ends_as_the_undisturbed_one(ahead, corpus, checkpoint_file, tmp_path):
+    """Stages freed one after another, rates by stage, a teacher, a schedule that rises and falls; with batch norm."""
+    values = {
+        "model": "custom_cnn", "mode": "gradual", "init": str(checkpoint_file), "input_size": 16, "precision": "fp32",
+        "epochs": 3, "batch_size": 14, "schedule": "one-cycle", "layer_decay": 0.7, "unfreeze_every": 1, "ema": 0.8,
+        "teachers": str(checkpoint_file), "ahead": ahead, "mixup": 0.2, "small_epochs": 0,
+    }  # fmt: skip
+    config = with_values(RunConfig(), values, "test")
+    undisturbed = train(config, corpus, tmp_path / "whole", Watch())
+    for at in ((1, 2), (2, 1), (3, 2)):
+        stop_at(config, corpus, tmp_path / "stopped", at)
+    go_on(tmp_path / "stopped", corpus)
+    assert differences(kept(undisturbed.folder), kept(tmp_path / "stopped")) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_request_while_the_best_epoch_is_evaluated_is_heard(expected, corpus, tmp_path, number):
     folder = tmp_path / "run"
