@@ -29,7 +29,18 @@ from fer.types import Progress
 
 #: What is trained from the recipes of these names and released, cheapest first, students after their teachers.
 ZOO = (
-    *("baseline", "custom_cnn", "fast_cnn", "mobilenet_v3_small", "senet", "net", "efficientnet_b0", "resnet18", "vgg16"),
+    *(
+        "baseline",
+        "custom_cnn",
+        "fast_cnn",
+        "mobilenet_v3_small",
+        "senet",
+        "net",
+        "net-long",
+        "efficientnet_b0",
+        "resnet18",
+        "vgg16",
+    ),
     *("vgg8", "resnet18-ferplus", "fast_cnn-four", "resnet18-four"),
 )
 

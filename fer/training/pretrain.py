@@ -20,7 +20,7 @@ from fer.errors import ConfigError, TrainingError
 from fer.evaluation import predict_logits
 from fer.files import write_whole
 from fer.losses import one_hot, smooth, soft_cross_entropy
-from fer.models import MODELS
+from fer.models import MODELS, Variant
 from fer.models.tensorfile import UnreadableTensorsError, read_tensors
 from fer.models.trunk import save_trunk
 from fer.schedules import cosine
@@ -64,11 +64,8 @@ def pretrain(
         TrainingError: the loss or a weight is no longer finite.
         OutputError: the folder is not writable.
     """
-    entry = MODELS[config.model]
-    if entry.compose or _VARIANT not in entry.variants:
-        raise ConfigError(f"{config.model} has no form for small faces that could be pretrained; choose another architecture")
+    spec, device = small_form(config.model), best_device()
     keep_freed_memory()
-    spec, device = entry.variants[_VARIANT], best_device()
     torch.manual_seed(config.seed)
     net = spec.build(len(natural.classes), config.dropout).to(device).to(memory_format=torch.channels_last)
     learner = _Learner(config, natural, spec.preprocess, net, spec.fixed_size)
@@ -100,6 +97,19 @@ def pretrain(
     save_trunk(out, learner.average.model.state_dict(), config.model, _VARIANT, about)
     partial.unlink(missing_ok=True)
     return about
+
+
+def small_form(architecture: str) -> Variant:
+    """The form of an architecture that is pretrained: the one for 48-pixel faces.
+
+    Raises:
+        UnknownNameError: no such architecture.
+        ConfigError: it has no such form.
+    """
+    entry = MODELS[architecture]
+    if entry.compose or _VARIANT not in entry.variants:
+        raise ConfigError(f"{architecture} has no form for small faces that could be pretrained; choose another architecture")
+    return entry.variants[_VARIANT]
 
 
 class _Learner:

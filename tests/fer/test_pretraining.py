@@ -286,3 +286,10 @@ def test_a_trunk_of_another_architecture_is_refused(fer, fake_zip, trunk, tmp_pa
     outcome = fer("train", "resnet18", *words)
     assert outcome.code == 2
     assert "weights of mobilenet_v3_small, not of resnet18" in outcome.err and len(outcome.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("name", "words"), [("nope", "unknown architecture 'nope'"), ("ensemble", "no form for small faces")])
+def test_a_name_that_cannot_be_pretrained_is_said_before_images_are_read(name, words, fer, tmp_path):
+    outcome = fer("pretrain", name, "--data", tmp_path / "nowhere.tar", "--out", tmp_path / "trunk.pth")
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and words in line
