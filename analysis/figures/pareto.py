@@ -26,7 +26,11 @@ def draw(ax: Axes, points: Sequence[Mapping[str, Any]], key: str, label: str) ->
             low, high = (100 * value for value in point["ci95"])
             ax.plot([x, x], [low, high], color=colour, linewidth=1, alpha=0.5)
         ax.plot(x, y, "o", markerfacecolor="white" if published else colour, markeredgecolor=colour)
-        ax.annotate(point["name"], (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8, color=colour)
+        # neighbours' names stand above and below in turn
+        above = sum(other[key] < x for other in shown if not other.get("published")) % 2 == 0
+        ax.annotate(
+            point["name"], (x, y), xytext=(6, 4 if above else -11), textcoords="offset points", fontsize=8, color=colour
+        )
     ax.set_xscale("log")
     ax.margins(x=0.4, y=0.15)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
