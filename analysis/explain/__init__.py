@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 # importing these enters their methods in the registry, the default first
@@ -14,7 +13,7 @@ from analysis.explain import head  # noqa: F401
 from analysis.explain import attribution, package, rollout  # noqa: F401
 from analysis.explain.heatmaps import HeatmapTable
 from analysis.explain.members import maps_of_members
-from analysis.explain.method import METHODS, Layers, Maps, untouched
+from analysis.explain.method import METHODS, Layers, Maps, resized, untouched
 from analysis.question import DEFAULT_METHOD, OWN_PREDICTION, Question
 from fer.aim import Aim, Name, make_aim
 from fer.checkpoint import Checkpoint
@@ -97,7 +96,7 @@ def explain_set(
     for start in range(0, len(faces), BATCH):
         here = aim.part(start, start + BATCH)
         maps = _maps(checkpoint, faces.images[start : start + BATCH], here, question.method, question.layers)
-        values = _face_sized(maps.values, faces.images.shape[-1]).half()
+        values = resized(maps.values, faces.images.shape[-1]).half()
         parts.append((maps.logits.float() / checkpoint.card.temperature, values, maps.peaks))
         said = maps.logits.cpu().numpy()
         asked.append(np.stack([here.classes(said), here.contrasts(said)]))
@@ -176,7 +175,3 @@ def _check_places(checkpoint: Checkpoint, names: Sequence[str]) -> None:
         raise ConfigError(
             f"what {', '.join(flat)} answers has no height and width, so there is no map; --layer each takes layers that have"
         )
-
-
-def _face_sized(values: torch.Tensor, size: int) -> torch.Tensor:
-    return values if values.shape[-1] == size else F.interpolate(values[:, None], size=(size, size), mode="area")[:, 0]

@@ -1,9 +1,8 @@
 """The map of an ensemble: the mean of its members' own maps, by their shares."""
 
 import torch
-import torch.nn.functional as F
 
-from analysis.explain.method import Layers, Maps, Method, unit
+from analysis.explain.method import Layers, Maps, Method, resized, unit
 from fer.aim import Aim
 from fer.card import Card
 from fer.data.preprocess import standardise
@@ -25,19 +24,12 @@ def maps_of_members(method: Method, net: Ensemble, card: Card, pixels: torch.Ten
     said, shares = logits.float().cpu().numpy(), net.shares.tolist()
     against = None if aim.against is None else tuple(aim.contrasts(said).tolist())
     own = Aim(tuple(aim.classes(said).tolist()), against)
-    values, peaks = torch.zeros(len(pixels), *pixels.shape[-2:]), torch.zeros(len(pixels))
-    values, peaks = values.to(logits.device), peaks.to(logits.device)
+    values, peaks = torch.zeros_like(pixels[:, 0]), torch.zeros_like(pixels[:, 0, 0, 0])
     for member, described, preprocess, share in zip(
         net.members, card.members or DEFAULT_MEMBERS, net.inputs, shares, strict=True
     ):
         layers = Layers.of(member, member_form(described))
         maps = method.run(member, standardise(pixels, preprocess), layers, own)
-        values += share * _resized(maps.values, pixels.shape[-1])
+        values += share * resized(maps.values, pixels.shape[-1])
         peaks += share * maps.peaks
     return Maps(unit(values), peaks, logits)
-
-
-def _resized(values: torch.Tensor, size: int) -> torch.Tensor:
-    if values.shape[-1] == size:
-        return values
-    return F.interpolate(values[:, None], size=(size, size), mode="area" if values.shape[-1] > size else "bilinear")[:, 0]

@@ -112,6 +112,11 @@ def unit(raw: torch.Tensor) -> torch.Tensor:
     return torch.where(span > ROUNDING * size, shifted / (1e-7 + span), 0.0)
 
 
+def resized(values: torch.Tensor, size: int) -> torch.Tensor:
+    """Maps (N, S, S) at another size (N, size, size), as means over areas."""
+    return values if values.shape[-1] == size else F.interpolate(values[:, None], size=(size, size), mode="area")[:, 0]
+
+
 def finished(raw: Sequence[torch.Tensor], size: int, logits: torch.Tensor) -> Maps:
     """Raw maps (N, h, w) of one or more layers: negative parts dropped, stretched, enlarged to ``size``, averaged."""
     positive = [layer.clamp(min=0) for layer in raw]
