@@ -75,9 +75,11 @@ def main() -> None:
         print(f"epoch {last.epoch}: {last.seconds:.2f} s, {last.faces_per_second:,.0f} faces/s in training", flush=True)
 
     fit(job, trainer, Hooks(lambda *_: None, on_epoch))
+    device = job.fabric.device.type
     steady = statistics.median(seconds[1:] or seconds)
-    print(f"{config.model}, batch {config.batch_size}, {job.plan.fabric_precision}, {device_name()}: {steady:.2f} s an epoch")
-    if job.fabric.device.type == "cuda":
+    precision = job.plan.format_on(device).precision
+    print(f"{config.model}, batch {config.batch_size}, {precision}, {device_name(device)}: {steady:.2f} s an epoch")
+    if device == "cuda":
         busy, waits = busy_and_waits(job, trainer)
         memory = torch.cuda.max_memory_allocated() / 2**30
         print(f"GPU busy {busy:.0%} of the profiled epoch, peak memory {memory:.2f} GiB, waits: {waits or 'none'}")

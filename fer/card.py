@@ -114,12 +114,11 @@ class Card:
     def validate(self) -> None:
         """ValueError or TypeError where a value is of the wrong kind or impossible."""
         texts = (self.architecture, self.variant, self.weights_sha256)
-        if not all(isinstance(text, str) for text in texts) or not isinstance(self.config, Mapping):
-            raise TypeError("architecture, variant and weights_sha256 are texts, config is a mapping")
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("architecture, variant and weights_sha256 are texts")
+        self._check_mappings()
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes) or not set(self.classes) <= set(EMOTIONS):
             raise ValueError(f"classes {list(self.classes)}, different ones of {', '.join(EMOTIONS)} are read here")
-        if not all(isinstance(member, Mapping) for member in self.members):
-            raise TypeError("members are mappings")
         dropout = self.config.get("dropout", 0.0)
         if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
             raise ValueError(f"dropout {dropout!r} is no number in 0..1")
@@ -127,3 +126,14 @@ class Card:
             raise ValueError(f"temperature {self.temperature!r} is no number in 0.01..100")
         if len(self.biases) not in (0, len(self.classes)) or not all(isinstance(bias, int | float) for bias in self.biases):
             raise ValueError(f"biases {list(self.biases)!r} are not one number for each of {len(self.classes)} classes")
+
+    def _check_mappings(self) -> None:
+        for name in ("config", "metrics", "data", "versions", "hardware"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise TypeError(f"{name} is a mapping")
+        inner = (self.config.get("distillation", {}), self.data.get("pretrained", {}), *self.metrics.values())
+        taught = self.data.get("teachers", ())
+        if not isinstance(taught, list | tuple) or not all(
+            isinstance(each, Mapping) for each in (*inner, *taught, *self.members)
+        ):
+            raise TypeError("members, teachers, metrics of a split, distillation and pretrained are mappings")

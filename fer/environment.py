@@ -24,11 +24,11 @@ def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     return found
 
 
-def bf16_pays() -> bool:
-    """True where this processor or GPU multiplies bfloat16 natively."""
+def bf16_pays(device: str | None = None) -> bool:
+    """True where a device multiplies bfloat16 natively: ``cpu``, ``cuda``, or None for the one in use."""
     import torch
 
-    if torch.cuda.is_available():
+    if (device or best_device()) == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # the only test torch has; private as of 2.15
     return bool(native and native())
@@ -41,11 +41,11 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def device_name() -> str:
-    """The accelerator's name, or the processor with the threads torch uses."""
+def device_name(device: str | None = None) -> str:
+    """The name of the GPU, or of the processor with the threads torch uses, of ``cuda`` or ``cpu``; None for the one in use."""
     import torch
 
-    if torch.cuda.is_available():
+    if (device or best_device()) == "cuda":
         return str(torch.cuda.get_device_name())
     return f"CPU {_processor()}, {torch.get_num_threads()} threads"
 

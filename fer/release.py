@@ -49,8 +49,9 @@ Trained by this code on the Training split of FER-2013; epoch and recipe chosen 
 Every file has a card of the same name (.json): configuration, seed, class weights, data fingerprint, versions, all metrics;
 a history (.csv) where its run has one.
 
-- accuracy: without test-time augmentation, with the mirrored face (2 passes), with ten crops (10 passes);
+- accuracy: without test-time augmentation, with the mirrored face (2 passes), with ten crops (10 passes), on n faces;
 - clean: validation faces that are no copy of a training photo, mirrored or not, and not blank, without test-time augmentation;
+- in brackets behind an accuracy: its 95 % interval;
 - ECE: on the half of the validation split that temperature and class biases were not fitted on.
 
 `fer evaluate --checkpoint NAME --tta TTA` measures the figures again; `sha256sum -c SHA256SUMS` checks the files.
@@ -133,9 +134,9 @@ def set_default(name: str) -> None:
 def markdown_table() -> str:
     """The released checkpoints as a Markdown table, from their cards."""
     rows = [
-        "| checkpoint | architecture | accuracy (95 %) | flip | ten-crop | clean (n) | macro F1 | ECE | MB | trained on "
-        "| minutes | floor (with flip or ten-crop) |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| checkpoint | architecture | accuracy (95 %) | flip | ten-crop | clean | n (clean) | macro F1 | ECE | MB "
+        "| trained on | minutes | floor (with flip or ten-crop) |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     names = released.released_names()
     absent = ", ".join(f"`{name}` {FLOORS[name]}" for name in FLOORS if name not in names)
@@ -165,15 +166,14 @@ def _row(name: str) -> str:
     path = released.find(name)
     card = checkpoints.read_card(checkpoints.read(path), path)
     figures = card.metrics["validation"]
-    low, high = figures["ci95"]
     mark = " (default)" if name == released.default_name() else ""
+    averaged = (card.metrics.get(f"validation/{tta}") for tta in MEASURED_TTA)
     unknown = card.metrics.get("validation/clean")
     cells = [
         f"`{name}`{mark}",
         ", ".join([card.architecture, *card.marks]),
-        f"{_percent(figures)} ({100 * low:.1f}–{100 * high:.1f})",
-        *(_percent(card.metrics.get(f"validation/{tta}")) for tta in MEASURED_TTA),
-        f"{_percent(unknown)} ({unknown['n']:,})" if unknown else _percent(None),
+        *(_accuracy(each) for each in (figures, *averaged, unknown)),
+        f"{figures['n']:,} ({unknown['n']:,})" if unknown else f"{figures['n']:,}",
         f"{figures['macro_f1']:.3f}",
         f"{card.metrics.get('validation/held-out', figures)['ece']:.3f}",
         f"{path.stat().st_size / 1e6:.1f}",
@@ -184,8 +184,11 @@ def _row(name: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _percent(metrics: Mapping[str, Any] | None) -> str:
-    return f"{100 * metrics['accuracy']:.2f} %" if metrics else "–"
+def _accuracy(metrics: Mapping[str, Any] | None) -> str:
+    if not metrics:
+        return "–"
+    low, high = metrics["ci95"]
+    return f"{100 * metrics['accuracy']:.2f} % ({100 * low:.1f}–{100 * high:.1f})"
 
 
 def write_tables() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from fer.cli import console, emotion, groups, options
+from fer.cli.cost import say_cost
 
 if TYPE_CHECKING:
     from fer.data import FaceSet
@@ -98,15 +99,11 @@ def _labelled(corpus: Any, labels: str, votes: Path | None) -> Any:
 def _judged(model: Model, faces: FaceSet, classes: list[str] | None, tta: str, table: Path | None) -> PredictionTable:
     """One pass over the faces; the table is saved where a path is given."""
     from fer.evaluation import evaluate_checkpoint
-    from fer.views import TTA
 
-    passes = len(TTA[tta])
     with console.progress("judging faces") as report:
         started = time.perf_counter()
         predictions = evaluate_checkpoint(model, faces, report, classes, tta=tta)
-    if passes > 1:
-        milliseconds = 1000 * (time.perf_counter() - started) / len(predictions)
-        console.say(f"--tta {tta}: {passes} passes a face, {milliseconds:.2f} ms a face")
+    say_cost(tta, time.perf_counter() - started, len(predictions))
     if table:
         predictions.save(table)
     return predictions

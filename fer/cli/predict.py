@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from fer.cli import console, options
+from fer.cli.cost import say_cost
 from fer.emotions import EMOTIONS
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def predict(
     if format not in _FORMATS:
         raise ConfigError(f"unknown format {format!r}; known: {', '.join(_FORMATS)}")
     predictor = Predictor(checkpoint, search, tta)
+    say_cost(tta)
     results = []
     for path in images:
         predictions = predictor.predict(path)
@@ -71,6 +73,7 @@ def predict(
 def _bulk(images: list[Path], out: Path, bulk: Bulk) -> None:
     from fer.bulk import predict_files
 
+    say_cost(bulk.tta)
     with console.progress("judging pictures") as report:
         summary = predict_files(images, out, bulk, report)
     kept = f", {summary.kept:,} of them before this run" if summary.kept else ""

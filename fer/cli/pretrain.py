@@ -32,13 +32,13 @@ def pretrain(
     from fer.config import RunConfig
     from fer.data.natural import load_natural
     from fer.overrides import parse_assignments, read_recipe, with_values
-    from fer.training.pretrain import PretrainEpoch, small_form
+    from fer.training.pretrain import PretrainEpoch, pretrained_form
     from fer.training.pretrain import pretrain as run
 
     base = with_values(RunConfig(), {"model": architecture} | read_recipe("pretrain"), "recipe pretrain")
     given: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
     config = with_values(base, with_epochs(base, parse_assignments(assignments or []) | given), "command line")
-    small_form(architecture)  # an unknown name is said before a hundred thousand images are read
+    pretrained_form(config)  # what cannot be done is said before a hundred thousand images are read
     with console.progress("reading images") as report:
         natural = load_natural(data, report)
     counts = ", ".join(f"{len(labels):,} {split}" for split, labels in natural.labels.items())

@@ -25,6 +25,8 @@ OnStep = Callable[[int, int, int], None]
 
 #: On a GPU the host looks for values that are not finite only so often, since looking waits for the device.
 CHECK_EVERY = 50
+#: Several GPUs ask one another only so often whether to stop, since each answer waits for all of them.
+AGREE_EVERY = 10
 
 
 class StopTraining(Exception):
@@ -94,10 +96,16 @@ def _train_epoch(job: Job, trainer: Trainer, hooks: Hooks) -> None:
             _check(trainer, names)
         trainer.seconds = time.perf_counter() - started
         hooks.on_step(epoch, trainer.step, len(batches))
-        stop = agreed(job.fabric, hooks.stop())
+        stop = asked_to_stop(job.fabric, hooks, trainer.step)
         if stop and trainer.step < len(batches):
             _check(trainer, names)  # so that a run which has diverged is rolled back first
             raise StopTraining(stop)
+
+
+def asked_to_stop(fabric: Fabric, hooks: Hooks, step: int) -> int:
+    """The signal after which all processes are to end, 0 for none."""
+    several_gpus = fabric.world_size > 1 and fabric.device.type != "cpu"
+    return 0 if several_gpus and step % AGREE_EVERY else agreed(fabric, hooks.stop())
 
 
 def _check(trainer: Trainer, names: list[str]) -> None:

@@ -85,7 +85,10 @@ def freeze(model: nn.Module, by_stage: list[list[str]], free: int) -> None:
 
 
 def keep_frozen_norms(model: nn.Module) -> None:
-    """Batch norms whose weights are frozen keep their statistics, too."""
+    """Batch norms that are frozen keep their statistics, too; one without weights of its own follows the layer before it."""
+    learns = True
     for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not any(p.requires_grad for p in module.parameters()):
+        if own := list(module.parameters(recurse=False)):
+            learns = any(p.requires_grad for p in own)
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not learns:
             module.eval()

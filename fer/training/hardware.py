@@ -71,12 +71,13 @@ def make_fabric(hardware: Hardware, plan: Plan) -> Fabric:
         logging.getLogger(name).setLevel(logging.WARNING)
     keep_freed_memory()
     several = hardware.processes > 1
+    kind = "cuda" if hardware.on_gpu else "cpu"
     fabric = Fabric(
-        accelerator="cuda" if hardware.on_gpu else "cpu",
+        accelerator=kind,
         devices=hardware.devices,
         num_nodes=hardware.nodes,
         strategy="ddp" if several else "auto",
-        precision=plan.fabric_precision,  # type: ignore[arg-type]
+        precision=plan.format_on(kind).precision,
     )
     if several and not hardware.on_gpu:  # processes on one machine share its cores
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // hardware.devices))

@@ -16,7 +16,7 @@ from fer.errors import CheckpointError, ConfigError
 from fer.models import MODELS, Member, Variant
 from fer.models.trunk import Trunk, read_trunk
 from fer.models.weights import read_state, start_from
-from fer.training.formats import bf16_is_faster
+from fer.training.formats import Format, fastest_format
 from fer.training.freezing import free_stages, freeze
 from fer.types import Preprocess
 from fer.words import shortened
@@ -38,12 +38,9 @@ class Plan:
         """The registered form of the architecture."""
         return MODELS[self.config.model].form(self.variant, self.members)
 
-    @property
-    def fabric_precision(self) -> str:
-        """Fabric's name of the number format; ``auto`` is bfloat16 where it was measured to be faster."""
-        name = self.config.precision
-        half = name == "bf16" or (name == "auto" and bf16_is_faster(self.config.model))
-        return "bf16-mixed" if half else "32-true"
+    def format_on(self, device: str) -> Format:
+        """Number format and memory layout on ``cpu`` or ``cuda``."""
+        return fastest_format(self.config.model, self.config.precision, device)
 
     def input_at(self, epoch: int) -> Preprocess:
         """The network's input in an epoch (from 1): smaller while progressive resizing lasts."""

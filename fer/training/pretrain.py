@@ -5,6 +5,7 @@ import io
 import math
 import time
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,23 @@ from fer.losses import one_hot, smooth, soft_cross_entropy
 from fer.models import MODELS, Variant
 from fer.models.tensorfile import UnreadableTensorsError, read_tensors
 from fer.models.trunk import save_trunk
+from fer.overrides import TYPES
 from fer.schedules import cosine
 from fer.training.ema import Average
 from fer.training.fit import clip_gradients
-from fer.training.formats import bf16_is_faster
+from fer.training.formats import fastest_format
 from fer.training.optimizers import make_optimizer, set_rate
 from fer.types import Preprocess
 
 _VARIANT = "small"
+
+#: What a pretraining heeds of a configuration.
+HEEDED = {
+    *("model", "epochs", "batch_size", "dropout", "small_epochs", "small_size", "precision", "seed"),
+    *(f"optimizer.{name}" for name in ("name", "lr", "momentum", "weight_decay", "grad_clip", "ema")),
+    *("schedule.warmup", "loss.label_smoothing"),
+    *(f"augmentation.{name}" for name in ("flip", "rotate", "zoom", "shift", "crop", "brightness", "contrast", "erase")),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,14 +70,15 @@ def pretrain(
 
     Raises:
         UnknownNameError: no such architecture.
-        ConfigError: the architecture has no such form, or another pretraining is under way at ``out``.
+        ConfigError: as :func:`pretrained_form`, or another pretraining is under way at ``out``.
         TrainingError: the loss or a weight is no longer finite.
         OutputError: the folder is not writable.
     """
-    spec, device = small_form(config.model), best_device()
+    spec, device = pretrained_form(config), best_device()
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    net = spec.build(len(natural.classes), config.dropout).to(device).to(memory_format=torch.channels_last)
+    net = spec.build(len(natural.classes), config.dropout).to(device)
+    net.to(memory_format=fastest_format(config.model, config.precision, device).memory)
     learner = _Learner(config, natural, spec.preprocess, net, spec.fixed_size)
     partial = out.with_name(f"{out.name}.partial")
     learner.restore(partial)
@@ -99,16 +110,19 @@ def pretrain(
     return about
 
 
-def small_form(architecture: str) -> Variant:
-    """The form of an architecture that is pretrained: the one for 48-pixel faces.
+def pretrained_form(config: RunConfig) -> Variant:
+    """The form of its architecture that a configuration pretrains: the one for 48-pixel faces.
 
     Raises:
         UnknownNameError: no such architecture.
-        ConfigError: it has no such form.
+        ConfigError: it has no such form, or the configuration asks for what a pretraining does not do.
     """
-    entry = MODELS[architecture]
+    entry = MODELS[config.model]
     if entry.compose or _VARIANT not in entry.variants:
-        raise ConfigError(f"{architecture} has no form for small faces that could be pretrained; choose another architecture")
+        raise ConfigError(f"{config.model} has no form for small faces that could be pretrained; choose another architecture")
+    unheeded = [key for key in TYPES if key not in HEEDED and attrgetter(key)(config) != attrgetter(key)(RunConfig())]
+    if unheeded:
+        raise ConfigError(f"a pretraining does not heed {', '.join(unheeded)}; leave that out")
     return entry.variants[_VARIANT]
 
 
@@ -124,7 +138,7 @@ class _Learner:
         self.labels = natural.labels["train"].to(self.device)
         self.average = Average(net, config.optimizer.ema)
         self.optimizer = make_optimizer(net, config.optimizer, [[name for name, _ in net.named_parameters()]])
-        self.half = config.precision == "bf16" or (config.precision == "auto" and bf16_is_faster(config.model))
+        self.half = fastest_format(config.model, config.precision, self.device.type).bf16
         self.small_epochs = 0 if fixed_size else config.small_epochs
         self.epoch, self.accuracy, self.seconds = 0, 0.0, 0.0
 

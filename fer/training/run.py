@@ -364,7 +364,7 @@ def memory_advice(config: RunConfig) -> Iterator[None]:
 
 
 def _card(job: Job, corpus: Corpus, train_faces: FaceSet, validation: FaceSet, labels_note: str) -> Card:
-    plan, teachers = job.plan, job.objective.teachers
+    plan, teachers, device = job.plan, job.objective.teachers, job.fabric.device.type
     splits = {s.split: {"n": len(s), "fingerprint": s.fingerprint} for s in (train_faces, validation)}
     data: dict[str, Any] = {"origin": corpus.origin.name, "fingerprint": corpus.fingerprint, "splits": splits}
     if labels_note:
@@ -388,6 +388,6 @@ def _card(job: Job, corpus: Corpus, train_faces: FaceSet, validation: FaceSet, l
         class_weights=plan.class_weights,
         data=data,
         versions=versions(),
-        hardware={"device": device_name(), "precision": plan.fabric_precision},
+        hardware={"device": device_name(device), "precision": plan.format_on(device).precision},
         members=plan.members,
     )

@@ -110,7 +110,7 @@ def make_trainer(fabric: Fabric, model: nn.Module, plan: Plan) -> Trainer:
     """
     config = plan.config
     net = _prepared(fabric, model, config).to(fabric.device)
-    net.to(memory_format=torch.channels_last)
+    net.to(memory_format=plan.format_on(fabric.device.type).memory)
     average = Average(net, config.optimizer.ema)
     by_stage = stages(net, plan.spec.head)
     optimizer = make_optimizer(net, config.optimizer, by_stage)

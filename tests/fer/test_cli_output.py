@@ -104,6 +104,15 @@ def test_a_face_already_cut_out_is_used_whole(fer, checkpoint_file, small_face):
     assert [face["box"] for face in result["faces"]] == [[0, 0, 48, 48]]
 
 
+@pytest.mark.parametrize(("tta", "passes"), [("none", None), ("flip", 2), ("tencrop", 10), ("multicrop", 20)])
+def test_predict_says_what_test_time_augmentation_costs(tta, passes, fer, checkpoint_file, small_face, tmp_path):
+    arguments = ("predict", small_face, "--checkpoint", checkpoint_file, "--tta", tta)
+    for outcome in (fer(*arguments), fer(*arguments, "--out", tmp_path / "faces.csv")):
+        assert outcome.code == 0
+        said = [line for line in outcome.err.splitlines() if "passes a face" in line]
+        assert said == ([f"--tta {tta}: {passes} passes a face"] if passes else [])
+
+
 @pytest.mark.parametrize("kind", ["json", "csv", "table"])
 def test_no_face_is_said_on_stderr_and_the_whole_image_used(kind, fer, checkpoint_file, slope):
     outcome = fer("predict", slope, "--checkpoint", checkpoint_file, "--format", kind)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from fer import released
 from fer.config import RunConfig
 from fer.data import load
 from fer.overrides import parse_assignments, with_values
+from fer.training import fit
 from fer.training.plan import make_model, make_plan
 from tests import fakes
 
@@ -106,3 +108,25 @@ def test_gradual_unfreezing_over_several_processes_is_refused(data, tmp_path):
     )  # fmt: skip
     assert done.returncode != 0 and done.stderr.startswith("fer: ") and "use --devices 1" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+class _SeveralProcesses:
+    """Stands for Fabric where there are two devices; counts how often they wait for one another."""
+
+    world_size = 2
+
+    def __init__(self, kind: str) -> None:
+        self.device, self.waits = SimpleNamespace(type=kind), 0
+
+    def all_reduce(self, value: torch.Tensor, reduce_op: str) -> torch.Tensor:
+        self.waits += 1
+        return torch.full_like(value, 15.0)  # another process was told to end
+
+
+@pytest.mark.parametrize(("kind", "asked_at"), [("cpu", list(range(1, 26))), ("cuda", [10, 20])])
+def test_several_gpus_do_not_wait_for_one_another_at_every_step(kind, asked_at, monkeypatch):
+    monkeypatch.setattr(fit.torch, "tensor", lambda value, device: torch.zeros(()))
+    fabric, hooks = _SeveralProcesses(kind), fit.Hooks(lambda *_: None, lambda _: None)
+    answers = {step: fit.asked_to_stop(fabric, hooks, step) for step in range(1, 26)}
+    assert [step for step, answer in answers.items() if answer == 15] == asked_at
+    assert fabric.waits == len(asked_at)

@@ -126,6 +126,18 @@ def test_freezing_leaves_the_last_stages_and_their_norms_to_learn(staged):
         assert all(norm.training == (f"{name}.weight" in learning) for name, norm in norms_of(net).items())
 
 
+def test_a_norm_without_weights_follows_the_layer_before_it():
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2, affine=False), nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2, affine=False)
+    )
+    for frozen, expected in (((), [True, True]), ((0,), [False, True]), ((0, 2), [False, False])):
+        net.train()
+        for place in (0, 2):
+            net[place].requires_grad_(place not in frozen)
+        keep_frozen_norms(net)
+        assert [net[1].training, net[3].training] == expected
+
+
 # training with parts frozen
 
 

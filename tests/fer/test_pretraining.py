@@ -20,8 +20,8 @@ from fer.data.natural import load_natural
 from fer.errors import ConfigError, DataError, TrainingError
 from fer.models.trunk import read_trunk
 from fer.models.weights import read_state
-from fer.overrides import with_values
-from fer.training.pretrain import pretrain
+from fer.overrides import TYPES, with_values
+from fer.training.pretrain import HEEDED, pretrain
 
 CLASSES = ("n01", "n02", "n03")
 FAST = {"batch_size": 12, "precision": "fp32", "epochs": 3, "warmup": 0.0, "lr": 0.02, "ema": 0.0, "dropout": 0.0}
@@ -241,6 +241,29 @@ def test_a_pretraining_that_diverges_keeps_nothing(natural, tmp_path):
 def test_an_ensemble_cannot_be_pretrained(natural, tmp_path):
     with pytest.raises(ConfigError, match="ensemble"):
         pretrain(config(model="ensemble"), natural, tmp_path / "trunk.pth")
+
+
+@pytest.mark.parametrize(
+    ("changes", "unheeded"),
+    [
+        ({"mixup": 0.2}, "augmentation.mixup"),
+        ({"alternating_flip": True}, "augmentation.alternating_flip"),
+        ({"loss": "focal"}, "loss.name"),
+        ({"class_weights": "balanced", "labels": "ferplus-soft", "votes": "v.csv"}, "labels, votes, loss.class_weights"),
+        ({"schedule": "one-cycle"}, "schedule.name"),
+        ({"input_size": 64}, "input_size"),
+        ({"early_stopping": 3}, "early_stopping.patience"),
+    ],
+    ids=str,
+)
+def test_what_a_pretraining_does_not_heed_is_said(changes, unheeded, natural, tmp_path):
+    with pytest.raises(ConfigError, match=f"does not heed {unheeded}; leave that out"):
+        pretrain(config(**changes), natural, tmp_path / "trunk.pth")
+
+
+@pytest.mark.parametrize("key", sorted(HEEDED))
+def test_all_that_a_pretraining_heeds_is_a_key(key):
+    assert key in TYPES
 
 
 # from the command line to a face run

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from lightning.fabric import Fabric
 from torch import nn
 
 from fer.config import RunConfig
@@ -14,6 +15,7 @@ from fer.data.sampling import balanced_class_weights
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError, DataError
 from fer.losses import one_hot, smooth, soft_cross_entropy
+from fer.models import MODELS
 from fer.overrides import with_values
 from fer.schedules import Plateau, cosine, warmup
 from fer.training import formats
@@ -257,13 +259,47 @@ def test_balanced_weights_come_from_the_training_counts(faces):
 
 
 def test_the_number_format_is_the_one_asked_for_or_the_one_that_pays(faces, monkeypatch):
-    def precision(name: str) -> str:
-        return make_plan(config_of(precision=name), faces[0]).fabric_precision
+    def is_half(name: str, device: str) -> bool:
+        return make_plan(config_of(precision=name), faces[0]).format_on(device).bf16
 
-    assert (precision("fp32"), precision("bf16")) == ("32-true", "bf16-mixed")
-    for pays, expected in ((True, "bf16-mixed"), (False, "32-true")):
-        monkeypatch.setattr(formats, "bf16_pays", lambda pays=pays: pays)
-        assert precision("auto") == expected
+    for kind in ("cpu", "cuda"):
+        for pays in (True, False):
+            monkeypatch.setattr(formats, "bf16_pays", lambda device, pays=pays, kind=kind: pays if device == kind else not pays)
+            assert (is_half("fp32", kind), is_half("bf16", kind), is_half("auto", kind)) == (False, True, pays)
+
+
+@pytest.mark.parametrize(
+    ("rates", "precision", "expected"),
+    [
+        ((1, 2, 3, 4), "auto", (True, True)),
+        ((1, 2, 4, 3), "auto", (True, False)),
+        ((1, 4, 3, 2), "auto", (False, True)),
+        ((4, 1, 3, 2), "auto", (False, False)),
+        ((2, 1, 3, 4), "fp32", (False, False)),
+        ((3, 4, 2, 1), "bf16", (True, False)),
+    ],
+)
+def test_the_format_is_the_fastest_of_the_measured_ones(rates, precision, expected, monkeypatch):
+    monkeypatch.setattr(formats, "FACES_PER_SECOND", {"baseline": rates})
+    monkeypatch.setattr(formats, "bf16_pays", lambda device: True)
+    chosen = formats.fastest_format("baseline", precision, "cpu")
+    assert (chosen.bf16, chosen.channels_last) == expected
+    for name, device in (("timm:any", "cpu"), ("baseline", "cuda")):
+        assert formats.fastest_format(name, precision, device).channels_last
+
+
+def test_every_architecture_was_measured_in_all_formats():
+    assert set(formats.FACES_PER_SECOND) == set(MODELS)
+    assert all(len(rates) == len(formats.FORMATS) for rates in formats.FACES_PER_SECOND.values())
+
+
+def test_a_net_lies_in_memory_as_its_format_says(faces, monkeypatch):
+    for rates, layout in (((1, 2, 1, 1), torch.channels_last), ((2, 1, 1, 1), torch.contiguous_format)):
+        monkeypatch.setattr(formats, "FACES_PER_SECOND", {"baseline": rates})
+        plan = make_plan(config_of(precision="fp32"), faces[0])
+        fabric = Fabric(accelerator="cpu", devices=1)
+        trainer = make_trainer(fabric, plan.spec.build(7, 0.5), plan)
+        assert trainer.net.conv2[0].weight.is_contiguous(memory_format=layout)
 
 
 def test_the_first_epochs_may_see_smaller_faces(faces):

@@ -346,7 +346,7 @@ def test_the_table_marks_what_is_not_comparable(changes, marks, place, tmp_path,
 def test_the_table_says_which_floors_are_reached_and_which_wait(place, tmp_path, monkeypatch):
     loaded = checkpoints.load(place / "released" / "baseline.pth")
     for name, accuracy in (("baseline", 0.65), ("net", 0.65), ("mine", 0.65)):
-        metrics = {**loaded.card.metrics, "validation/flip": {"accuracy": 0.651}}
+        metrics = {**loaded.card.metrics, "validation/flip": {"accuracy": 0.651, "ci95": [0.64, 0.66]}}
         card = replace(loaded.card, validation_accuracy=accuracy, metrics=metrics)
         checkpoints.save(tmp_path / f"{name}.pth", loaded.model.state_dict(), card)
     (tmp_path / "DEFAULT").write_text("mine\n")
@@ -356,6 +356,30 @@ def test_the_table_says_which_floors_are_reached_and_which_wait(place, tmp_path,
     assert [row.split(" | ")[-1] for row in rows[2:]] == ["– |", "64.0 (65.0) reached |", "70.5 (71.5) open |"]
     assert "`resnet18` 72.0 (73.0)" in waiting and "`ensemble` – (74.5)" in waiting
     assert "`net`" not in waiting and "baseline" not in waiting
+
+
+def test_the_table_gives_every_accuracy_with_its_interval_and_n(place, tmp_path, monkeypatch):
+    loaded = checkpoints.load(place / "released" / "baseline.pth")
+    figures = {
+        "validation": {"accuracy": 0.6543, "ci95": [0.6387, 0.6697], "n": 3589, "macro_f1": 0.6},
+        "validation/flip": {"accuracy": 0.66, "ci95": [0.6443, 0.6753]},
+        "validation/tencrop": {"accuracy": 0.65, "ci95": [0.6342, 0.6654]},
+        "validation/clean": {"accuracy": 0.64, "ci95": [0.6235, 0.6562], "n": 3309},
+    }
+    card = replace(loaded.card, metrics={**loaded.card.metrics, **figures})
+    checkpoints.save(tmp_path / "some.pth", loaded.model.state_dict(), card)
+    (tmp_path / "DEFAULT").write_text("some\n")
+    monkeypatch.setattr(released, "RELEASED", tmp_path)
+    monkeypatch.setattr(released, "_DEFAULT_FILE", tmp_path / "DEFAULT")
+    head, _, row, *_ = releases.markdown_table().splitlines()
+    cells = dict(zip(head.split(" | "), row.split(" | "), strict=True))
+    assert [cells[name] for name in ("accuracy (95 %)", "flip", "ten-crop", "clean", "n (clean)")] == [
+        "65.43 % (63.9–67.0)",
+        "66.00 % (64.4–67.5)",
+        "65.00 % (63.4–66.5)",
+        "64.00 % (62.4–65.6)",
+        "3,589 (3,309)",
+    ]
 
 
 def test_checksums_are_those_of_the_files():
