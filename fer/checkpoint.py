@@ -125,7 +125,7 @@ def read(path: Path) -> dict[str, Any]:
     except UnreadableTensorsError as error:
         raise CheckpointError(f"{path}: {error}; give a checkpoint written by fer train") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise CheckpointError(f"{path}: holds tensors but no card; use it with fer train --init {path}")
+        raise CheckpointError(f"{path}: holds tensors but no card; use it with fer train NAME --mode finetune --init {path}")
     if not isinstance(content.get("schema"), int) or content["schema"] > SCHEMA:
         raise CheckpointError(
             f"{path}: written by a newer version (schema {content.get('schema')}, {SCHEMA} is read here); upgrade ferscope"

@@ -27,7 +27,7 @@ from fer.training.series import Watched
 from fer.training.store import check_finished, has_state
 from fer.types import Progress
 
-#: What is trained from the recipes of these names and released, cheapest first, students after their teachers.
+#: What is trained from the recipes of these names and released, in this order: students after their teachers.
 ZOO = (
     *(
         "baseline",
@@ -143,6 +143,8 @@ def _accuracy(path: Path, rival: Card) -> float:
     return card.validation_accuracy if same else -math.inf
 
 
-def missing(name: str, card: Card) -> list[str]:
-    """What a card lacks of its floors, in words; nothing where it reaches them, or where none are set."""
-    return lacks(FLOORS[name], card) if name in FLOORS else []
+def verdict(name: str, card: Card) -> str:
+    """What a release lacks of its floor, in words, or that it reaches it or has none."""
+    if name not in FLOORS:
+        return "no floor is set"
+    return "; ".join(lacks(FLOORS[name], card)) or "reaches its floor"

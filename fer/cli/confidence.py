@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def confidence(
-    checkpoint: options.Checkpoint = None,
+    checkpoint: options.CheckpointOnly = None,
     data: options.Data = None,
     split: Annotated[Optional[str], typer.Option(help="validation, test or train. [default: validation]")] = None,
     table: Annotated[Optional[Path], typer.Option(help="A table of fer evaluate --table, instead of running a model.")] = None,

@@ -29,7 +29,12 @@ def detectors(
         Optional[list[Path]], typer.Option(help="Model file of a detector to measure, too (.onnx, .tflite, .xml); repeatable.")
     ] = None,
     data: options.Data = None,
-    checkpoint: options.Checkpoint = None,
+    checkpoint: Annotated[
+        Optional[str],
+        typer.Option(
+            "--checkpoint", "-c", help="Of --measure: checkpoint or exported model. [default: the fastest shipped one]"
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """List the face detectors; fetch a model file once, its sha256 checked; or measure them.

@@ -20,7 +20,7 @@ _PAIRS = 5
 
 @app.command()
 def features(
-    checkpoint: options.Checkpoint = None,
+    checkpoint: options.CheckpointOnly = None,
     data: options.Data = None,
     split: options.Split = "validation",
     faces: Annotated[int, typer.Option(min=5, max=10_000, help="Faces looked at, a seeded sample.")] = 4000,

@@ -22,7 +22,7 @@ _SHOWN = 12
 
 @app.command()
 def mistakes(
-    checkpoint: options.Checkpoint = None,
+    checkpoint: options.CheckpointOnly = None,
     data: options.Data = None,
     split: options.Split = "validation",
     table: Annotated[

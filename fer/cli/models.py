@@ -40,7 +40,7 @@ def describe() -> list[dict[str, Any]]:
                 {
                     "name": name,
                     "variant": variant,
-                    "modes": ["scratch"] if variant == "small" else ["finetune", "feature-extract"],
+                    "modes": list(entry.modes(variant)),
                     "size": spec.preprocess.size,
                     "channels": spec.preprocess.channels,
                     "cam_layers": list(spec.cam_layers),

@@ -9,6 +9,11 @@ Checkpoint = Annotated[
     Optional[str],
     typer.Option("--checkpoint", "-c", help="Checkpoint or exported model, file or released name. [default: the shipped one]"),
 ]
+#: For what looks inside a network.
+CheckpointOnly = Annotated[
+    Optional[str],
+    typer.Option("--checkpoint", "-c", help="Checkpoint, file or released name; no exported model. [default: the shipped one]"),
+]
 Data = Annotated[
     Optional[Path],
     typer.Option("--data", "-d", help="FER-2013 zip, fer2013.csv or folder. [default: $FER_DATA, then data/]"),

@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def regions(
-    checkpoint: options.Checkpoint = None,
+    checkpoint: options.CheckpointOnly = None,
     data: options.Data = None,
     split: options.Split = "validation",
     source: Annotated[

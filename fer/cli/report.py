@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def report(
-    checkpoint: options.Checkpoint = None,
+    checkpoint: options.CheckpointOnly = None,
     data: options.Data = None,
     split: Annotated[Optional[str], typer.Option(help="validation, test or train. [default: validation]")] = None,
     method: Annotated[Optional[str], typer.Option(help="Explanation method of the maps. [default: gradcam]")] = None,

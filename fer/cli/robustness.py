@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def robustness(
-    checkpoint: options.Checkpoint = None,
+    checkpoint: options.CheckpointOnly = None,
     data: options.Data = None,
     split: options.Split = "validation",
     corruption: Annotated[Optional[list[str]], typer.Option(help="Only this one; repeatable. [default: all]")] = None,

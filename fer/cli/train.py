@@ -26,7 +26,9 @@ def train(
     mode: Annotated[Text, typer.Option(help="scratch, finetune, feature-extract or gradual. [default: scratch]")] = None,
     data: options.Data = None,
     recipe: Annotated[Text, typer.Option(help="Shipped recipe or YAML file. [default: the architecture's]")] = None,
-    config: Annotated[Optional[Path], typer.Option(help="Repeat a run: its config.yaml, nothing else is looked at.")] = None,
+    config: Annotated[
+        Optional[Path], typer.Option(help="Repeat a run: its config.yaml, no recipe and no --set beside it.")
+    ] = None,
     assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipe; repeatable.")] = None,
     epochs: Annotated[Optional[int], typer.Option(help="Same as --set epochs=N.")] = None,
     seed: Annotated[Optional[int], typer.Option(help="Same as --set seed=N.")] = None,

@@ -27,8 +27,9 @@ def add(
     data: options.Data = None,
     default: Annotated[bool, typer.Option("--default", help="Make it the one used where none is named.")] = False,
 ) -> None:
-    """Store a checkpoint in half precision, calibrate it, measure it again on the validation split, write card and table.
+    """Calibrate a checkpoint, store it small, measure it as stored on the validation split, write card and table.
 
+    Weights are kept in half precision where that leaves the figures as they are.
     One of the same name is replaced where the new one answers better.
     """
     from fer.data import load
@@ -67,7 +68,9 @@ def _without_pictures(config: RunConfig, corpus: Corpus, folder: Path) -> Iterat
 
 @app.command()
 def train(
-    names: Annotated[Optional[list[str]], typer.Argument(help="Released models. [default: all, cheapest first]")] = None,
+    names: Annotated[
+        Optional[list[str]], typer.Argument(help="Released models. [default: all, students after their teachers]")
+    ] = None,
     data: options.Data = None,
     runs: Annotated[
         Path, typer.Option(help="Folder of the runs, one a name; finished ones are kept, stopped ones go on.")
@@ -88,7 +91,7 @@ def train(
     from fer.errors import FerError, InterruptedRunError, TrainingError
     from fer.release import write_tables
     from fer.released import RELEASED
-    from fer.zoo import missing, release_best, train_release
+    from fer.zoo import release_best, train_release, verdict
 
     chosen = _chosen(names, votes, assignments or [])
     target = out or RELEASED
@@ -107,9 +110,8 @@ def train(
                 failed.append(name)
                 console.say(f"{name}: {error}")
                 continue
-            verdict = "; ".join(missing(name, card)) or "reaches its floor"
             kept = "stored" if stored else "not stored, the released one is as good"
-            console.put(f"{target / name}.pth {console.percent(card.validation_accuracy)} ({kept}; {verdict})")
+            console.put(f"{target / name}.pth {console.percent(card.validation_accuracy)} ({kept}; {verdict(name, card)})")
     finally:  # also where it is stopped: what is released stands in the tables
         if target.resolve() == RELEASED.resolve():
             write_tables()
@@ -179,7 +181,7 @@ def speedrun(
 def pareto(
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write (.png); the figures go beside it as .json.")],
 ) -> None:
-    """Time every released checkpoint here; draw accuracy against milliseconds a face and megabytes."""
+    """Time every released checkpoint of all seven classes here; draw accuracy against milliseconds a face and megabytes."""
     import json
 
     from analysis.figures import pareto as drawing

@@ -19,9 +19,14 @@ def relabel(corpus: Corpus, config: RunConfig) -> tuple[Corpus, str]:
         DataError: the votes or the index do not belong to the data, or a class has no face.
     """
     if config.labels != "fer" and not config.votes:
-        raise ConfigError(f"labels {config.labels} need the FER+ votes; name the file with --votes fer2013new.csv")
+        raise ConfigError(
+            f"labels {config.labels} need the FER+ votes; name the file with --votes or --set votes=fer2013new.csv"
+        )
     if config.labels == "fer" and config.votes:
-        raise ConfigError(f"votes {config.votes} are not used with labels fer; add --labels ferplus-majority or ferplus-soft")
+        raise ConfigError(
+            f"votes {config.votes} are not used with labels fer; add --labels ferplus-majority or ferplus-soft, "
+            "or --set labels=..."
+        )
     index = None if corpus.clean_note else clean_index(corpus, config.clean)
     note = corpus.labels_note
     if config.votes and not note:

@@ -26,7 +26,8 @@ def balanced_class_weights(counts: Mapping[str, int]) -> tuple[float, ...]:
     empty = [name for name, count in counts.items() if count <= 0]
     if empty:
         raise DataError(
-            f"no image of {', '.join(empty)}: balanced class weights need every class; choose others with --classes"
+            f"no image of {', '.join(empty)}: balanced class weights need every class; choose others with --classes, "
+            "or --set classes=..."
         )
     total = sum(counts.values())
     return tuple(round(total / (len(counts) * count), 6) for count in counts.values())

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from fer.config import MODES
 from fer.errors import ConfigError
 from fer.registry import Registry
 from fer.types import Preprocess
@@ -50,6 +51,10 @@ class Variant:
     reshape: Callable[[torch.Tensor], torch.Tensor] | None = None
 
 
+#: What consists of other networks has no head of its own to begin with.
+COMPOSED_MODES = ("scratch", "finetune")
+
+
 @dataclass(frozen=True)
 class ModelEntry:
     """An architecture: its forms by name (``small`` from scratch, ``imagenet`` for pretrained weights).
@@ -67,13 +72,19 @@ class ModelEntry:
         """The form of this name, or the one made of ``members``; KeyError where there is none."""
         return self.compose(members) if self.compose and members else self.variants[variant]
 
+    def modes(self, variant: str) -> tuple[str, ...]:
+        """The training modes of a form; of ``small`` all but scratch start from weights of one's own (``--init``)."""
+        if self.compose:
+            return COMPOSED_MODES
+        return MODES if variant == "small" else tuple(mode for mode in MODES if mode != "scratch")
+
     def variant_for(self, mode: str, has_init: bool = False) -> str:
         """Name of the form that a training mode uses.
 
         Raises:
             ConfigError: the mode needs pretrained weights and there are none for this architecture.
         """
-        if self.compose and mode not in ("scratch", "finetune"):
+        if self.compose and mode not in COMPOSED_MODES:
             raise ConfigError(f"{self.name} has a head in every member, --mode {mode} knows one; use scratch or finetune")
         if mode == "scratch" or (self.compose and has_init):
             return "small"

@@ -31,7 +31,7 @@ class Format:
 FORMATS = (Format(False, False), Format(False, True), Format(True, False), Format(True, True))
 
 #: ``python benchmarks/formats.py`` on two cores of an AMD EPYC with avx512_bf16, torch 2.15: faces a second of a whole step.
-#: Depthwise convolutions have no bfloat16 kernel, so that their nets are faster in float32.
+#: The two nets of small depthwise convolutions, which have no bfloat16 kernel, are faster in float32.
 FACES_PER_SECOND: Mapping[str, tuple[int, int, int, int]] = {
     "baseline": (576, 677, 942, 1371),
     "convnext_tiny": (19, 19, 31, 32),

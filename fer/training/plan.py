@@ -69,7 +69,9 @@ def make_plan(config: RunConfig, train: FaceSet) -> Plan:
         DataError: a class has no face.
     """
     entry = MODELS[config.model]
-    trunk = read_trunk(Path(config.init)) if config.init and config.mode != "scratch" else None
+    if config.init and config.mode == "scratch":
+        raise ConfigError(f"mode scratch starts from random weights, not from {config.init}; use --mode finetune with --init")
+    trunk = read_trunk(Path(config.init)) if config.init else None
     if trunk and trunk.architecture != config.model:
         raise ConfigError(
             f"{config.init} holds weights of {trunk.architecture}, not of {config.model}; give weights of this one"
@@ -97,7 +99,7 @@ def make_plan(config: RunConfig, train: FaceSet) -> Plan:
 
 def _form_of_init(config: RunConfig) -> str:
     """The form of a checkpoint of this architecture that a run starts from; empty for other weights, which do not say."""
-    if not config.init or config.mode == "scratch":
+    if not config.init:
         return ""
     path = Path(config.init)
     try:

@@ -186,7 +186,7 @@ class _Keeper:
         if card.data.get("fingerprint") != self.card.data["fingerprint"] and not changed_data:
             raise ConfigError(
                 f"{self.folder} was trained on other data; name the same data set with --data, start a new run, "
-                "or go on with --changed-data"
+                "or go on with fer train --resume and --changed-data"
             )
         self._take(state, dict(average))
         if len(self.trainer.history):

@@ -80,7 +80,7 @@ def load_teachers(
         if set(teacher.card.classes) != set(config.classes):
             raise ConfigError(
                 f"teacher {teacher.name} knows the classes {', '.join(teacher.card.classes)}, this run has "
-                f"{', '.join(config.classes)}; choose another teacher, or --classes"
+                f"{', '.join(config.classes)}; choose another teacher, or --classes (--set classes=...)"
             )
         teacher.model.to(device).to(memory_format=torch.channels_last).requires_grad_(False)
     return Teachers(checkpoints, config.classes, config.distillation.temperature, autocast) if checkpoints else None

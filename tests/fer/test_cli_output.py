@@ -261,7 +261,11 @@ def test_models_as_json_lists_every_form_of_every_architecture(fer):
     rows = json.loads(fer("models", "--json").out)
     assert {(row["name"], row["variant"]) for row in rows} == {(n, v) for n in MODELS for v in MODELS[n].variants}
     assert {"baseline", "custom_cnn", "resnet18"} <= {row["name"] for row in rows}
-    assert all(row["cam_layers"] and row["reference"] and row["summary"] and row["modes"] for row in rows)
+    assert all(row["cam_layers"] and row["reference"] and row["summary"] for row in rows)
+    modes = {(row["name"], row["variant"]): row["modes"] for row in rows}
+    assert modes["baseline", "small"] == ["scratch", "finetune", "feature-extract", "gradual"]
+    assert modes["resnet18", "imagenet"] == ["finetune", "feature-extract", "gradual"]
+    assert modes["ensemble", "small"] == ["scratch", "finetune"]
 
 
 def test_the_weights_of_the_baseline_are_counted_right(fer):

@@ -186,7 +186,7 @@ REFUSED = {
     "no whole number": (["--folds", "many"], ["--folds", "integer"]),
     "batch larger than a fold": (["--folds", 2, "--set", "batch_size=42"], ["batch_size=42", "21"]),
     "batch larger than the set": (["--seeds", 2, "--set", "batch_size=43"], ["batch_size=43", "42"]),
-    "weights that do not fit": (["--seeds", 2, "--init", "WEIGHTS"], ["random.pth"]),
+    "weights that do not fit": (["--seeds", 2, "--mode", "finetune", "--init", "WEIGHTS"], ["random.pth"]),
     "unknown teacher": (["--folds", 2, "--teacher", "nobody.pth"], ["nobody.pth"]),
     "no votes": (["--folds", 2, "--labels", "ferplus-soft"], ["--votes"]),
 }

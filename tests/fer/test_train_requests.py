@@ -59,9 +59,12 @@ REFUSED: dict[str, tuple[list[object], list[str]]] = {
     "no data": (["baseline", "--data", "nowhere.zip"], ["nowhere.zip"]),
     "votes of other data": (["baseline", "--labels", "ferplus-soft", "--votes", "VOTES"], ["VOTES", "not one image"]),
     "no votes file": (["baseline", "--labels", "ferplus-soft", "--votes", "none.csv"], ["none.csv", "fer2013new.csv"]),
-    "no weights file": (["baseline", "--init", "none.pth"], ["none.pth", "--init"]),
-    "weights that are no file of tensors": (["baseline", "--init", "VOTES"], ["VOTES"]),
-    "weights of another architecture": (["baseline", "--init", "WEIGHTS"], ["WEIGHTS", "conv1.0.weight", "(32, 1, 3, 3)"]),
+    "no weights file": (["baseline", "--mode", "finetune", "--init", "none.pth"], ["none.pth", "--init"]),
+    "weights that are no file of tensors": (["baseline", "--mode", "finetune", "--init", "VOTES"], ["VOTES"]),
+    "weights of another architecture": (
+        ["baseline", "--mode", "finetune", "--init", "WEIGHTS"], ["WEIGHTS", "conv1.0.weight", "(32, 1, 3, 3)"]
+    ),
+    "weights for a start at random": (["baseline", "--init", "WEIGHTS"], ["random weights", "WEIGHTS", "--mode finetune"]),
     "weights of another width": (["custom_cnn", "--mode", "finetune", "--init", "WIDE"], ["WIDE", "block3.0.weight", *SHAPES]),
     "no configuration": (["--config", "none.yaml"], ["none.yaml"]),
     "configuration of another program": (["--config", "VOTES"], ["VOTES"]),

@@ -236,11 +236,10 @@ def test_a_state_dict_may_lie_under_its_own_key(legacy, tmp_path):
     assert torch.equal(read_state(tmp_path / "a.pth")["layer.weight"], TINY["layer.weight"])
 
 
-@pytest.mark.parametrize("mode", ["scratch", "finetune"])
-def test_init_takes_a_checkpoint_of_this_program_with_its_head(mode, fake_zip, tmp_path):
-    variant = "small" if mode == "scratch" else "imagenet"
+@pytest.mark.parametrize("variant", ["small", "imagenet"])
+def test_init_takes_a_checkpoint_of_this_program_with_its_head(variant, fake_zip, tmp_path):
     path = save_random(tmp_path / "mine.pth", "resnet18", variant, seed=5)
-    found = built(fake_zip, mode=mode, init=str(path)).state_dict()
+    found = built(fake_zip, mode="finetune", init=str(path)).state_dict()
     stored = torch.load(path, weights_only=True)["state_dict"]
     assert all(torch.equal(found[name], value) for name, value in stored.items())
 
@@ -304,16 +303,17 @@ def test_a_local_file_that_is_none(kind, train, tmp_path):
     assert str(path) in line and ";" in line
 
 
-@pytest.mark.parametrize("mode", ["scratch", "finetune", "feature-extract"])
+@pytest.mark.parametrize("mode", ["finetune", "feature-extract"])
 def test_a_checkpoint_of_another_architecture(mode, train, checkpoint_file):
     line = train("--mode", mode, "--init", checkpoint_file)
     assert str(checkpoint_file) in line and "another architecture" in line
 
 
-def test_the_small_form_does_not_take_weights_of_the_stock_form(train, imagenet_state, tmp_path):
+def test_from_scratch_nothing_is_started_from(train, imagenet_state, tmp_path):
+    """The card would say nothing of it."""
     (tmp_path / "local.pth").write_bytes(torch_saved(imagenet_state))
     line = train("--mode", "scratch", "--init", tmp_path / "local.pth")
-    assert "another architecture" in line and "conv1.weight" in line
+    assert "starts from random weights" in line and "local.pth" in line and "--mode finetune" in line
 
 
 @pytest.mark.parametrize("form", ["small", "imagenet"])

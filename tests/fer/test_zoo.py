@@ -24,7 +24,7 @@ from fer.metrics import evaluate_table
 from fer.models.head import last_linear
 from fer.overrides import recipe_config
 from fer.release import MEASURED_TTA, release
-from fer.zoo import ZOO, missing, release_best
+from fer.zoo import ZOO, release_best, verdict
 from tests import fakes
 
 FAST = ["--set", "epochs=2", "--set", "batch_size=14", "--set", "precision=fp32", "--set", "small_epochs=0"]
@@ -251,12 +251,12 @@ def test_weights_stay_in_full_precision_where_half_would_change_a_figure(place, 
 def test_what_is_missing_is_said_with_both_figures(place):
     card = checkpoints.load(place / "released" / "baseline.pth").card
     metrics = {"validation/flip": {"accuracy": 0.66}, "validation/tencrop": {"accuracy": 0.64}}
-    assert missing("baseline", replace(card, validation_accuracy=0.641, metrics=metrics)) == []
+    assert verdict("baseline", replace(card, validation_accuracy=0.641, metrics=metrics)) == "reaches its floor"
+    assert verdict("net-long", card) == "no floor is set"
     metrics = {"validation/flip": {"accuracy": 0.6412}, "validation/tencrop": {"accuracy": 0.64}}
-    assert missing("baseline", replace(card, validation_accuracy=0.63, metrics=metrics)) == [
-        "63.00 % with --tta none, floor 64.0 %",
-        "64.12 % with --tta flip, floor 65.0 %",
-    ]
+    assert verdict("baseline", replace(card, validation_accuracy=0.63, metrics=metrics)) == (
+        "63.00 % with --tta none, floor 64.0 %; 64.12 % with --tta flip, floor 65.0 %"
+    )
 
 
 def test_a_run_against_the_clock_says_when_it_ended_and_how_good_it_is(fake_zip, tmp_path):
