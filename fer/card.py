@@ -40,6 +40,7 @@ class Card:
         members: for an ensemble, its networks: architecture, variant, preprocess, weight, and what they were measured at.
         temperature: logits are divided by it wherever the checkpoint answers; fitted on a part of the validation split.
         biases: what calibration has added to the last layer's bias of each class; empty where nothing.
+        settled_norms: whether batch norms hold the statistics of training faces as they are, not as augmented.
         weights_sha256: over the stored tensors.
         schema: version of this layout.
     """
@@ -61,6 +62,7 @@ class Card:
     members: tuple[Mapping[str, Any], ...] = ()
     temperature: float = 1.0
     biases: tuple[float, ...] = ()
+    settled_norms: bool = False
     weights_sha256: str = ""
     schema: int = SCHEMA
 

@@ -150,6 +150,8 @@ class RunConfig(_Checked):
     pixels (progressive resizing). ``unfreeze_every`` epochs, mode ``gradual`` frees one more stage, from the head
     backwards. ``init`` names a file of starting weights; ``votes`` the FER+ votes that ``labels`` other than
     ``fer`` need, ``clean`` an index of training faces to leave out. ``batch_size`` counts the faces of all devices together.
+    With ``settle_norms`` batch norms end with the statistics of faces without augmentation, where that lowers the
+    validation loss.
     """
 
     model: str = "custom_cnn"
@@ -163,6 +165,7 @@ class RunConfig(_Checked):
     unfreeze_every: int = _number(2, 1, 10_000)
     precision: str = _choice("auto", "fp32", "bf16")
     sync_batchnorm: bool = False
+    settle_norms: bool = True
     seed: int = _number(1, 0, 2**31 - 1)
     init: str = ""
     classes: tuple[str, ...] = EMOTIONS

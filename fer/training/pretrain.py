@@ -29,6 +29,7 @@ from fer.schedules import cosine
 from fer.training.ema import Average
 from fer.training.fit import clip_gradients
 from fer.training.formats import fastest_format
+from fer.training.norms import take_statistics
 from fer.training.optimizers import make_optimizer, set_rate
 from fer.types import Preprocess
 
@@ -36,7 +37,7 @@ _VARIANT = "small"
 
 #: What a pretraining heeds of a configuration.
 HEEDED = {
-    *("model", "epochs", "batch_size", "dropout", "small_epochs", "small_size", "precision", "seed"),
+    *("model", "epochs", "batch_size", "dropout", "small_epochs", "small_size", "precision", "seed", "settle_norms"),
     *(f"optimizer.{name}" for name in ("name", "lr", "momentum", "weight_decay", "grad_clip", "ema")),
     *("schedule.warmup", "loss.label_smoothing"),
     *(f"augmentation.{name}" for name in ("flip", "rotate", "zoom", "shift", "crop", "brightness", "contrast", "erase")),
@@ -92,6 +93,8 @@ def pretrain(
         rate = len(natural.labels["train"]) / (time.perf_counter() - started)
         learner.save(partial, epoch, accuracy)
         on_epoch(PretrainEpoch(epoch, loss, accuracy, rate))
+    if config.settle_norms:
+        learner.settle()
     about = {
         "data": natural.name,
         "sha256": natural.key,
@@ -184,6 +187,17 @@ class _Learner:
             self.average.model, self.natural.images["validation"], self.preprocess, autocast=self.autocast()
         )
         return float((logits.argmax(1).cpu() == self.natural.labels["validation"]).double().mean())
+
+    def settle(self) -> None:
+        """Batch norms take the statistics of images without augmentation, where the accuracy is higher with them."""
+        model = self.average.model
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        take_statistics(model, self.images, self.preprocess, self.autocast())
+        accuracy = self.validate()
+        if accuracy > self.accuracy:
+            self.accuracy = accuracy
+        else:
+            model.load_state_dict(before)
 
     def save(self, path: Path, epoch: int, accuracy: float) -> None:
         """Keep all that :meth:`restore` needs."""

@@ -34,6 +34,7 @@ from fer.training.fit import Hooks, Job, OnStep, StopTraining, agreed, fit, summ
 from fer.training.hardware import Hardware, check_shares, make_fabric
 from fer.training.history import Epoch, History
 from fer.training.interrupt import stop_requests
+from fer.training.norms import settled
 from fer.training.objective import make_objective
 from fer.training.plan import make_model, make_plan
 from fer.training.tally import DivergedError
@@ -307,7 +308,10 @@ class _Keeper:
 
         self.job.fabric.barrier()
         best = checkpoints.load(self.folder / run_files.BEST)
-        table = evaluate_checkpoint(best, validation, progress)
+        if self.job.plan.config.settle_norms:
+            best, table = settled(best, train_faces, validation, progress, self.job.fabric.autocast())
+        else:
+            table = evaluate_checkpoint(best, validation, progress)
         metrics = evaluate_table(table)
         minutes = round(self.trainer.history.seconds / 60, 1)
         card = replace(
