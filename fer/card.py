@@ -77,7 +77,7 @@ class Card:
     def marks(self) -> tuple[str, ...]:
         """What sets it apart from one trained from scratch on all classes with the data set's own labels.
 
-        What applies to its members or teachers applies to it, too.
+        What applies to its members, its teachers or what it started from applies to it, too.
         """
         own = {
             f"{len(self.classes)} classes": len(self.classes) < len(EMOTIONS),
@@ -85,7 +85,7 @@ class Card:
             f"pretrained on {self.data.get('pretrained', {}).get('data')}": "pretrained" in self.data,
             "distilled": bool(self.config.get("distillation", {}).get("teachers")),
         }
-        sources = (*self.members, *self.data.get("teachers", ()))
+        sources = (*self.members, *self.data.get("teachers", ()), self.data.get("started_from", {}))
         inherited = [mark for source in sources for mark in source.get("marks", ())]
         return tuple(dict.fromkeys([*(mark for mark, applies in own.items() if applies), *inherited]))
 
@@ -134,8 +134,10 @@ class Card:
             if not isinstance(getattr(self, name), Mapping):
                 raise TypeError(f"{name} is a mapping")
         inner = (self.config.get("distillation", {}), self.data.get("pretrained", {}), *self.metrics.values())
-        taught = self.data.get("teachers", ())
-        if not isinstance(taught, list | tuple) or not all(
-            isinstance(each, Mapping) for each in (*inner, *taught, *self.members)
-        ):
-            raise TypeError("members, teachers, metrics of a split, distillation and pretrained are mappings")
+        teachers = self.data.get("teachers", ())
+        if not isinstance(teachers, list | tuple) or not all(isinstance(each, Mapping) for each in (*inner, *teachers)):
+            raise TypeError("teachers, metrics of a split, distillation and pretrained are mappings")
+        for source in (*teachers, *self.members, self.data.get("started_from", {})):
+            marks = source.get("marks", ()) if isinstance(source, Mapping) else None
+            if not isinstance(marks, list | tuple) or not all(isinstance(mark, str) for mark in marks):
+                raise TypeError("members, teachers and what it started from are mappings, their marks lists of texts")

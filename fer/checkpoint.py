@@ -31,7 +31,7 @@ _FORMAT = "fer checkpoint"
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A loaded checkpoint: the network in evaluation mode, float32, on the best device, with its card and name."""
+    """A loaded checkpoint: the network in evaluation mode, float32, on a device, with its card and name."""
 
     model: nn.Module
     card: Card
@@ -82,8 +82,8 @@ def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
     return tensor.half() if half and tensor.is_floating_point() else tensor
 
 
-def load(name: str | Path | None = None) -> Checkpoint:
-    """Load a file, or a released checkpoint by its name; None means the shipped default.
+def load(name: str | Path | None = None, device: torch.device | str | None = None) -> Checkpoint:
+    """Load a file, or a released checkpoint by its name; None means the shipped default, and the best device there is.
 
     Raises:
         CheckpointError: not there, no checkpoint, damaged, newer, or of an unknown architecture.
@@ -109,7 +109,7 @@ def load(name: str | Path | None = None) -> Checkpoint:
         ) from error
     if not all(bool(torch.isfinite(value).all()) for value in model.state_dict().values()):
         raise CheckpointError(f"{path}: some weights are not finite; train it again with a lower lr")
-    return Checkpoint(model.eval().to(best_device()), card, path.stem)
+    return Checkpoint(model.eval().to(device or best_device()), card, path.stem)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def check_name(name: str, checkpoint: Path) -> None:
 def release_best(
     name: str, best: Path, corpus: Corpus, target: Path = RELEASED, progress: Progress | None = None
 ) -> tuple[Card, bool]:
-    """Store a run's best checkpoint with card and history, unless what is there answers better; the card, and whether stored.
+    """Store a run's best checkpoint with card and history, unless what is there answers better; its card, and whether stored.
 
     "Better" is validation accuracy without test-time augmentation, on the same faces.
     """

@@ -12,13 +12,17 @@ from typer.exceptions import TyperException
 from fer.cli import app
 from tests.conftest import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "checkpoints/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 def shown(text: str) -> list[str]:
     """Commands that stand in lines of their own."""
     fenced = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
-    return re.findall(r"^fer .*$", fenced, re.MULTILINE) + re.findall(r"^ {4}fer .*$", text, re.MULTILINE)
+    found = re.findall(r"^fer .*$", fenced, re.MULTILINE)
+    return found + re.findall(r"^ {4}(?:srun |torchrun .*-m )?(fer .*)$", text, re.MULTILINE)
 
 
 def mentioned(text: str) -> list[str]:
@@ -29,7 +33,7 @@ def mentioned(text: str) -> list[str]:
 def words_of(line: str) -> list[str]:
     line = re.split(r"\s#|\s\|\s|\s>\s", line)[0]
     line = line.strip().removesuffix(" ...")  # whatever else
-    return shlex.split(re.sub(r"\[[^]]*\]", "", line.replace("...]", "]")).replace("...", "X"))[1:]
+    return shlex.split(re.sub(r"[\[\]]", "", line.replace("...]", "]")).replace("...", "X"))[1:]
 
 
 def parse(words: list[str]) -> None:

@@ -45,6 +45,10 @@ def audit(
     Needs what networks say of faces they did not train on: --series, --table or --architecture. With --votes the
     ranking and the model's mistakes are set beside what the ten taggers of FER+ say.
     """
+    if architecture:
+        from fer.environment import bind_threads
+
+        bind_threads()
     from analysis.labels.audit import audit as audit_labels
     from analysis.labels.report import LabelReport
     from analysis.labels.tagger_votes import check
@@ -96,7 +100,6 @@ def _read(series: Path | None, table: Path | None) -> PredictionTable:
 def _train(architecture: str, folds: int, assignments: list[str], runs: Path, corpus: Corpus) -> PredictionTable:
     """The table of a new series over folds."""
     from fer.cli.train import resolve, train_series
-    from fer.environment import bind_threads
     from fer.errors import ConfigError
     from fer.training import out_of_fold
     from fer.training.hardware import Hardware
@@ -104,7 +107,6 @@ def _train(architecture: str, folds: int, assignments: list[str], runs: Path, co
 
     if folds < 2:
         raise ConfigError(f"--folds {folds}: two or more are needed")
-    bind_threads()
     config = resolve(architecture, None, assignments, {})
     folder = new_folder(runs, config)
     train_series(config, corpus, folder, Hardware(), folds=folds)

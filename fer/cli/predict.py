@@ -60,22 +60,23 @@ def predict(
     if format not in _FORMATS:
         raise ConfigError(f"unknown format {format!r}; known: {', '.join(_FORMATS)}")
     predictor = Predictor(checkpoint, search, tta)
-    say_cost(tta)
     results = []
     for path in images:
         predictions = predictor.predict(path)
         if note := predictor.note(path, predictions):
             console.say(note)
         results.append((path, predictions))
+    say_cost(tta)
     {"json": _json, "csv": _csv, "table": _table}[format](results)
 
 
 def _bulk(images: list[Path], out: Path, bulk: Bulk) -> None:
     from fer.bulk import predict_files
 
-    say_cost(bulk.tta)
     with console.progress("judging pictures") as report:
         summary = predict_files(images, out, bulk, report)
+    if summary.pictures > summary.kept:
+        say_cost(bulk.tta)
     kept = f", {summary.kept:,} of them before this run" if summary.kept else ""
     console.say(f"{summary.pictures:,} pictures{kept}: {summary.faces:,} faces, {summary.unreadable:,} unreadable files")
     if summary.other_files:

@@ -81,8 +81,8 @@ def train(
     }
     hardware = Hardware(accelerator, devices, num_nodes)
     if resume or config:
-        given = [value for value in (architecture, recipe, assignments, resume and config, *shorthand.values()) if value]
-        refuse_changes("--resume" if resume else "--config", bool(given))
+        given = (architecture, recipe, assignments or None, resume and config, *shorthand.values())
+        refuse_changes("--resume" if resume else "--config", any(value is not None for value in given))
     if resume:
         refuse_series(resume, folds or seeds, changed_data)
         resolved, folder = read_config(resume), resume

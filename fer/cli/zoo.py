@@ -89,13 +89,14 @@ def train(
     bind_threads()
     from fer.data import load
     from fer.errors import FerError, InterruptedRunError, TrainingError
+    from fer.files import make_folder
     from fer.release import write_tables
     from fer.released import RELEASED
     from fer.zoo import release_best, train_release, verdict
 
     chosen = _chosen(names, votes, assignments or [])
     target = out or RELEASED
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     failed = []
@@ -110,8 +111,10 @@ def train(
                 failed.append(name)
                 console.say(f"{name}: {error}")
                 continue
-            kept = "stored" if stored else "not stored, the released one is as good"
-            console.put(f"{target / name}.pth {console.percent(card.validation_accuracy)} ({kept}; {verdict(name, card)})")
+            released = target / f"{name}.pth"
+            kept = "stored" if stored else f"not stored, {released} is as good"
+            measured = released if stored else best
+            console.put(f"{measured} {console.percent(card.validation_accuracy)} ({kept}; {verdict(name, card)})")
     finally:  # also where it is stopped: what is released stands in the tables
         if target.resolve() == RELEASED.resolve():
             write_tables()
@@ -121,6 +124,7 @@ def train(
 
 def _chosen(names: list[str] | None, votes: Path | None, assignments: list[str]) -> dict[str, RunConfig]:
     """Configurations by name; without names of all models for which there is what they need."""
+    from fer.cli.train import with_epochs
     from fer.emotions import suggestion
     from fer.errors import UnknownNameError
     from fer.overrides import parse_assignments, recipe_config, with_values
@@ -132,7 +136,8 @@ def _chosen(names: list[str] | None, votes: Path | None, assignments: list[str])
     changes = parse_assignments(assignments)
     chosen = {}
     for name in names or ZOO:
-        config = with_values(recipe_config(name), changes, "command line")
+        base = recipe_config(name)
+        config = with_values(base, with_epochs(base, changes), "command line")
         if config.labels != "fer" and votes:
             config = with_values(config, {"votes": str(votes)}, "command line")
         elif config.labels != "fer" and not names:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from fer.config import Augmentation
+from fer.types import FACE_SIZE
 
 
 def augment(
@@ -124,8 +125,8 @@ def _uniform(n: int, reach: float, generator: torch.Generator) -> torch.Tensor:
 def _matrices(
     shape: torch.Size, config: Augmentation, generator: torch.Generator, mirrored: torch.Tensor | None
 ) -> torch.Tensor:
-    n, size = shape[0], shape[-1]
-    kept = config.crop / size if config.crop else 1.0
+    n = shape[0]
+    kept = config.crop / FACE_SIZE if config.crop else 1.0
     angle = _uniform(n, math.radians(config.rotate), generator)
     scale = kept * (1 + _uniform(n, config.zoom, generator))
     if mirrored is None:

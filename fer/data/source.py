@@ -24,7 +24,7 @@ _CACHE_VERSION = 1
 
 _HOW_TO_GET = (
     "get FER-2013 with `fer data download` (a Kaggle account is needed), or put Kaggle's archive.zip into data/, "
-    "or name its path (--data PATH, of fer data PATH alone) or set $FER_DATA"
+    "or name its path (with --data; fer data info, check and clean take it alone) or set $FER_DATA"
 )
 _DEFAULT_FILES = ("archive.zip", "fer2013.zip", "fer2013.csv")
 

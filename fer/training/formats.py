@@ -55,7 +55,7 @@ def fastest_format(architecture: str, precision: str, device: str) -> Format:
     Args:
         architecture: one that was not measured gets the format of plain convolutions.
         precision: ``fp32`` or ``bf16`` to have the number format fixed, or ``auto``.
-        device: ``cpu``, or ``cuda``, where channels_last and bfloat16 are taken as they come.
+        device: ``cpu``, or ``cuda``, where nothing was measured: channels_last, and bfloat16 where it is native.
     """
     native = bf16_pays(device)
     if device != "cpu" or architecture not in FACES_PER_SECOND:

@@ -1,14 +1,13 @@
 """Where a run takes place: devices, processes, number format; by Lightning Fabric."""
 
 import logging
-import os
 from dataclasses import dataclass
 
 import torch
 from lightning.fabric import Fabric
 
 from fer.config import RunConfig
-from fer.environment import keep_freed_memory
+from fer.environment import cores, keep_freed_memory
 from fer.errors import ConfigError
 from fer.training.plan import Plan
 
@@ -80,6 +79,6 @@ def make_fabric(hardware: Hardware, plan: Plan) -> Fabric:
         precision=plan.format_on(kind).precision,
     )
     if several and not hardware.on_gpu:  # processes on one machine share its cores
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // hardware.devices))
+        torch.set_num_threads(max(1, cores() // hardware.devices))
     fabric.launch()
     return fabric

@@ -8,30 +8,29 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fer.checkpoint import read, read_card
 from fer.config import Augmentation, RunConfig
 from fer.data import FaceSet
 from fer.data.sampling import class_weights
-from fer.errors import CheckpointError, ConfigError
+from fer.errors import ConfigError
 from fer.models import MODELS, Member, Variant
-from fer.models.trunk import Trunk, read_trunk
 from fer.models.weights import read_state, start_from
 from fer.training.formats import Format, fastest_format
 from fer.training.freezing import free_stages, freeze
+from fer.training.start import Start, read_start
 from fer.types import Preprocess
 from fer.words import shortened
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A resolved run: configuration, form of the architecture, input, loss weights, what it was pretrained on."""
+    """A resolved run: configuration, form of the architecture, input, loss weights, what it starts from."""
 
     config: RunConfig
     variant: str
     preprocess: Preprocess
     class_weights: tuple[float, ...]
     members: tuple[Member, ...] = ()
-    trunk: Trunk | None = None
+    start: Start = dataclasses.field(default_factory=Start)
 
     @property
     def spec(self) -> Variant:
@@ -60,24 +59,18 @@ class Plan:
         freeze(model, by_stage, min(len(by_stage), free.get(self.config.mode, len(by_stage))))
 
 
-def make_plan(config: RunConfig, train: FaceSet) -> Plan:
-    """Resolve a configuration against the registry and the training faces.
+def make_plan(config: RunConfig, train: FaceSet, start: Start | None = None) -> Plan:
+    """Resolve a configuration against the registry and the training faces; ``start`` is read where it is not given.
 
     Raises:
         UnknownNameError: no such architecture.
         ConfigError: the architecture does not allow the mode or the input size, or the faces not the batch size.
         DataError: a class has no face.
+        WeightsError: the starting weights cannot be read.
     """
-    entry = MODELS[config.model]
-    if config.init and config.mode == "scratch":
-        raise ConfigError(f"mode scratch starts from random weights, not from {config.init}; use --mode finetune with --init")
-    trunk = read_trunk(Path(config.init)) if config.init else None
-    if trunk and trunk.architecture != config.model:
-        raise ConfigError(
-            f"{config.init} holds weights of {trunk.architecture}, not of {config.model}; give weights of this one"
-        )
-    variant = trunk.variant if trunk else _form_of_init(config) or entry.variant_for(config.mode, bool(config.init))
-    members = _members(config) if entry.compose else ()
+    entry, start = MODELS[config.model], start or read_start(config)
+    variant = start.variant or entry.variant_for(config.mode, bool(config.init))
+    members = start.members if entry.compose else ()
     spec = entry.form(variant, members)
     size = config.input_size or spec.preprocess.size
     if spec.fixed_size and (size != spec.preprocess.size or config.small_epochs):
@@ -94,27 +87,7 @@ def make_plan(config: RunConfig, train: FaceSet) -> Plan:
         preprocess = dataclasses.replace(spec.preprocess, size=size)
     except ValueError as error:
         raise ConfigError(f"{error}; change --set input_size") from error
-    return Plan(config, variant, preprocess, weights, members, trunk)
-
-
-def _form_of_init(config: RunConfig) -> str:
-    """The form of a checkpoint of this architecture that a run starts from; empty for other weights, which do not say."""
-    if not config.init:
-        return ""
-    path = Path(config.init)
-    try:
-        card = read_card(read(path), path)
-    except CheckpointError:  # a plain state dict, or no file at all, of which reading its weights tells more
-        return ""
-    return card.variant if card.architecture == config.model else ""
-
-
-def _members(config: RunConfig) -> tuple[Member, ...]:
-    """An ensemble that starts from a checkpoint has that checkpoint's members."""
-    if not config.init:
-        return ()
-    path = Path(config.init)
-    return read_card(read(path), path).members
+    return Plan(config, variant, preprocess, weights, members, start)
 
 
 def make_model(plan: Plan, *, resumed: bool = False) -> nn.Module:

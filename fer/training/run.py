@@ -37,6 +37,7 @@ from fer.training.interrupt import stop_requests
 from fer.training.norms import settled
 from fer.training.objective import make_objective
 from fer.training.plan import make_model, make_plan
+from fer.training.start import resumed_start
 from fer.training.tally import DivergedError
 from fer.training.trainer import Trainer, make_trainer
 from fer.types import PredictionTable, Progress
@@ -136,7 +137,8 @@ def train(
     train_faces, validation = corpus.for_training()
     hardware = hardware or Hardware()
     check_shares(hardware, config, len(validation))
-    plan = make_plan(config, train_faces)
+    kept = resumed_start(store.read_last(folder)[0], config) if continuation.resume else None
+    plan = make_plan(config, train_faces, kept)
     with memory_advice(config):
         fabric = make_fabric(hardware, plan)
         on_device = train_faces.to(fabric.device)
@@ -307,7 +309,7 @@ class _Keeper:
                 self._leave(stop())
 
         self.job.fabric.barrier()
-        best = checkpoints.load(self.folder / run_files.BEST)
+        best = checkpoints.load(self.folder / run_files.BEST, self.job.fabric.device)
         if self.job.plan.config.settle_norms:
             best, table = settled(best, train_faces, validation, progress, self.job.fabric.autocast())
         else:
@@ -375,8 +377,7 @@ def _card(job: Job, corpus: Corpus, train_faces: FaceSet, validation: FaceSet, l
         data["labels"] = labels_note
     if corpus.clean_note:
         data["clean"] = corpus.clean_note
-    if plan.trunk:
-        data["pretrained"] = dict(plan.trunk.about)
+    data |= plan.start.about
     if teachers:
         cards = {teacher.name: teacher.card for teacher in teachers.checkpoints}
         data["teachers"] = [

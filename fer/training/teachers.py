@@ -75,12 +75,12 @@ def load_teachers(
         CheckpointError: a teacher cannot be loaded.
         ConfigError: a teacher knows other classes.
     """
-    checkpoints = [load(name) for name in config.distillation.teachers]
+    checkpoints = [load(name, device) for name in config.distillation.teachers]
     for teacher in checkpoints:
         if set(teacher.card.classes) != set(config.classes):
             raise ConfigError(
                 f"teacher {teacher.name} knows the classes {', '.join(teacher.card.classes)}, this run has "
                 f"{', '.join(config.classes)}; choose another teacher, or --classes (--set classes=...)"
             )
-        teacher.model.to(device).to(memory_format=torch.channels_last).requires_grad_(False)
+        teacher.model.to(memory_format=torch.channels_last).requires_grad_(False)
     return Teachers(checkpoints, config.classes, config.distillation.temperature, autocast) if checkpoints else None

@@ -149,3 +149,18 @@ def test_mixup_draws_its_share_from_the_beta_distribution(alpha):
 def test_mixup_repeats_with_its_generator():
     one, same = (mixup(*numbered(16), 0.4, seeded(3))[1] for _ in range(2))
     assert torch.equal(one, same)
+
+
+@pytest.mark.parametrize("size", [32, 48])
+def test_a_crop_is_the_same_part_of_an_image_of_any_size(size):
+    """24 pixels of 48: half of the image, twice as large."""
+    pixels = torch.rand(1, 1, size, size, generator=torch.Generator().manual_seed(1))
+    still = Augmentation(flip=0, rotate=0, zoom=0, shift=0, brightness=0, contrast=0)
+    generator = torch.Generator().manual_seed(2)
+    seen = augment(pixels, dataclasses.replace(still, crop=24), generator)
+    smooth = torch.linspace(0, 1, size).expand(1, 1, size, size)  # a ramp: its slope is halved
+    ramp = augment(smooth, dataclasses.replace(still, crop=24), generator)
+    slopes = (ramp[..., 1:] - ramp[..., :-1])[..., size // 4 : -size // 4]
+    torch.testing.assert_close(slopes, torch.full_like(slopes, 0.5 / (size - 1)), atol=1e-4, rtol=0)
+    assert seen.shape == pixels.shape
+    assert torch.equal(augment(pixels, dataclasses.replace(still, crop=48), generator), augment(pixels, still, generator))

@@ -311,6 +311,20 @@ def test_a_trunk_of_another_architecture_is_refused(fer, fake_zip, trunk, tmp_pa
     assert "weights of mobilenet_v3_small, not of resnet18" in outcome.err and len(outcome.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("place", ["missing/trunk.pth", "."])
+def test_where_nothing_can_be_written_is_said_before_images_are_read(place, fer, tmp_path):
+    outcome = fer("pretrain", "net", "--data", tmp_path / "nowhere.tar", "--out", tmp_path / place)
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and "cannot write" in line and "choose another" in line
+
+
+def test_the_architecture_that_is_named_is_the_one_pretrained(fer, tar, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    words = ["--data", tar, "--out", tmp_path / "trunk.pth", "--epochs", 1, "--set", "batch_size=12", "--set", "model=vgg8"]
+    assert fer("pretrain", "fast_cnn", *words).code == 0
+    assert read_trunk(tmp_path / "trunk.pth").architecture == "fast_cnn"
+
+
 @pytest.mark.parametrize(("name", "words"), [("nope", "unknown architecture 'nope'"), ("ensemble", "no form for small faces")])
 def test_a_name_that_cannot_be_pretrained_is_said_before_images_are_read(name, words, fer, tmp_path):
     outcome = fer("pretrain", name, "--data", tmp_path / "nowhere.tar", "--out", tmp_path / "trunk.pth")

@@ -27,6 +27,7 @@ from fer.training.objective import make_objective
 from fer.training.plan import make_model, make_plan
 from fer.training.tally import DivergedError
 from fer.training.trainer import Trainer, make_trainer
+from tests.conftest import ROOT
 
 # losses and class weights
 
@@ -285,12 +286,20 @@ def test_the_format_is_the_fastest_of_the_measured_ones(rates, precision, expect
     chosen = formats.fastest_format("baseline", precision, "cpu")
     assert (chosen.bf16, chosen.channels_last) == expected
     for name, device in (("timm:any", "cpu"), ("baseline", "cuda")):
-        assert formats.fastest_format(name, precision, device).channels_last
+        for native in (True, False):
+            monkeypatch.setattr(formats, "bf16_pays", lambda device, native=native: native)
+            other = formats.fastest_format(name, precision, device)
+            assert other.channels_last and other.bf16 == {"auto": native, "fp32": False, "bf16": True}[precision]
 
 
 def test_every_architecture_was_measured_in_all_formats():
     assert set(formats.FACES_PER_SECOND) == set(MODELS)
     assert all(len(rates) == len(formats.FORMATS) for rates in formats.FACES_PER_SECOND.values())
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    for name, rates in formats.FACES_PER_SECOND.items():
+        best = max(rates)
+        cells = [f"**{rate}**" if rate == best else str(rate) for rate in rates]
+        assert f"| {name} | {' | '.join(cells)} |" in text
 
 
 def test_a_net_lies_in_memory_as_its_format_says(faces, monkeypatch):

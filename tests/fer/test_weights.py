@@ -6,12 +6,14 @@ import socket
 import threading
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from torchvision.models import WeightsEnum, resnet18
 from torchvision.models._api import Weights
 
+from fer import checkpoint as checkpoints
 from fer.config import RunConfig
 from fer.data import load
 from fer.errors import WeightsError
@@ -330,3 +332,25 @@ def test_other_weights_bring_none(fake_zip, tmp_path):
     path = save_random(tmp_path / "other.pth", "custom_cnn")
     config = RunConfig(model="mobilenet_v3_small", mode="finetune", init=str(path), batch_size=2, small_epochs=0)
     assert make_plan(config, load(fake_zip).split("train")).variant == "imagenet"
+
+
+def test_what_sets_the_start_apart_is_said_of_what_comes_of_it(fer, fake_zip, tmp_path):
+    source = checkpoints.load(save_random(tmp_path / "soft.pth", "baseline"))
+    config = {**source.card.config, "labels": "ferplus-soft"}
+    checkpoints.save(tmp_path / "soft.pth", source.model.state_dict(), replace(source.card, config=config))
+    words = ["train", "baseline", "--mode", "finetune", "--init", tmp_path / "soft.pth", "--data", fake_zip]
+    outcome = fer(*words, "--epochs", 1, "--set", "batch_size=14", "--runs", tmp_path / "runs")
+    assert outcome.code == 0, outcome.err
+    first = Path(outcome.out.strip()) / "best.pth"
+    card = checkpoints.load(first).card
+    assert card.data["started_from"]["name"] == "soft"
+    assert card.marks == ("labels ferplus-soft: another task",)
+    words[5] = first
+    outcome = fer(*words, "--epochs", 1, "--set", "batch_size=14", "--runs", tmp_path / "again")
+    assert checkpoints.load(Path(outcome.out.strip()) / "best.pth").card.marks == card.marks
+
+
+def test_no_mode_is_trained_before_one_that_cannot_be(fer, fake_zip, checkpoint_file, tmp_path):
+    words = ["compare-modes", "custom_cnn", "--modes", "finetune,scratch", "--set", f"init={checkpoint_file}"]
+    outcome = fer(*words, "--data", fake_zip, "--runs", tmp_path / "runs")
+    assert outcome.code == 2 and "random weights" in outcome.err and not (tmp_path / "runs").exists()

@@ -16,6 +16,7 @@ from fer import checkpoint as checkpoints
 from fer import release as releases
 from fer import released
 from fer.cli import console, main
+from fer.cli.zoo import _chosen
 from fer.data import load
 from fer.data.photos import clean
 from fer.errors import InterruptedRunError
@@ -114,7 +115,7 @@ def test_a_finished_run_is_not_trained_again_and_an_equal_one_replaces_nothing(p
     before = (best.stat().st_mtime_ns, (place / "released" / "baseline.pth").read_bytes())
     code, out, _ = train(place, fake_zip)
     assert code == 0
-    assert "not stored, the released one is as good" in out
+    assert out.startswith(f"{best} ") and f"(not stored, {place / 'released' / 'baseline.pth'} is as good; " in out
     assert (best.stat().st_mtime_ns, (place / "released" / "baseline.pth").read_bytes()) == before
 
 
@@ -390,3 +391,16 @@ def test_checksums_are_those_of_the_files():
     for line in lines:
         digest, name = line.split("  ")
         assert hashlib.sha256((released.RELEASED / name).read_bytes()).hexdigest() == digest
+
+
+def test_fewer_epochs_keep_their_share_of_small_faces():
+    chosen = _chosen(["custom_cnn"], None, ["epochs=10"])
+    recipe = recipe_config("custom_cnn")
+    assert (recipe.epochs, recipe.small_epochs) == (45, 22)
+    assert (chosen["custom_cnn"].epochs, chosen["custom_cnn"].small_epochs) == (10, 4)
+
+
+def test_a_file_in_the_place_of_the_releases_is_said_in_one_line(fake_zip, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    code, out, err = fer("zoo", "train", "baseline", "--data", fake_zip, "--runs", tmp_path, "--out", tmp_path / "taken")
+    assert (code, out, len(err.splitlines())) == (2, "", 1) and "taken" in err

@@ -14,7 +14,9 @@ from fer.config import RunConfig
 from fer.errors import InterruptedRunError
 from fer.overrides import with_values
 from fer.training import store
+from fer.training.hardware import Hardware
 from fer.training.run import Continuation, Watch, train
+from tests.conftest import save_random
 from tests.long_runs.runs import OTHERS, SETTINGS, Killed, config_of, differences, go_on, kept, killed_before_rename, stop_at
 
 
@@ -141,3 +143,25 @@ def test_a_run_killed_before_any_of_its_renames_loses_and_leaves_nothing(corpus,
         assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [], f"rename {number}"
         shutil.rmtree(folder)
     assert number > 10  # config, the first state, two epochs, the end
+
+
+@pytest.mark.parametrize("fate", ["gone", "another"])
+def test_a_run_goes_on_whatever_has_become_of_its_starting_weights(fate, corpus, tmp_path):
+    start = save_random(tmp_path / "start.pth", "custom_cnn", seed=4)
+    values = {**OTHERS, "mode": "finetune", "init": str(start)}
+    config = with_values(RunConfig(), values, "test")
+    undisturbed = train(config, corpus, tmp_path / "whole", Watch())
+    stop_at(config, corpus, tmp_path / "stopped", (2, 1))
+    start.unlink()
+    if fate == "another":
+        save_random(start, "baseline", seed=5)
+    resumed = go_on(tmp_path / "stopped", corpus)
+    assert differences(kept(undisturbed.folder), kept(tmp_path / "stopped")) == []
+    assert resumed.card.data["started_from"] == undisturbed.card.data["started_from"]
+
+
+def test_a_run_on_the_cpu_ends_on_the_cpu(corpus, monkeypatch, tmp_path):
+    """Where there is a better device, too; what lies on this one could not be judged."""
+    monkeypatch.setattr(checkpoints, "best_device", lambda: "meta")
+    run = train(config_of(epochs=1), corpus, tmp_path / "run", Watch(), hardware=Hardware("cpu"))
+    assert 0 < run.card.metrics["validation"]["log_loss"] < 100
