@@ -183,8 +183,6 @@ class RunConfig(_Checked):
         super().__post_init__()
         if self.small_epochs > self.epochs:
             raise ConfigError(f"small_epochs={self.small_epochs} lies outside 0..{self.epochs}, the epochs")
-        if self.init and self.mode == "scratch":
-            raise ConfigError(f"mode scratch starts from random weights, not from {self.init}; use --mode finetune with --init")
         unknown = [name for name in self.classes if name not in EMOTIONS]
         if unknown or len(set(self.classes)) < max(2, len(self.classes)):
             raise ConfigError(f"classes {', '.join(self.classes)}: name two or more different ones of {', '.join(EMOTIONS)}")

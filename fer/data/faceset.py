@@ -139,7 +139,7 @@ class Corpus:
         if name not in SPLITS:
             raise DataError(f"unknown split {name!r}; known splits: {', '.join(SPLITS)}")
         if name not in self.splits:
-            raise DataError(f"{self._lacks(name)}; choose one of these, or name other data")
+            raise DataError(f"{self._lacks(name)}; choose one of these (--split), or name other data")
         return self.splits[name]
 
     def _lacks(self, name: str) -> str:

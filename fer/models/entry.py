@@ -82,8 +82,10 @@ class ModelEntry:
         """Name of the form that a training mode uses.
 
         Raises:
-            ConfigError: the mode needs pretrained weights and there are none for this architecture.
+            ConfigError: the mode needs pretrained weights and there are none for this architecture, or takes none.
         """
+        if mode == "scratch" and has_init:
+            raise ConfigError("mode scratch starts from random weights, not from those of --init; use --mode finetune with it")
         if self.compose and mode not in COMPOSED_MODES:
             raise ConfigError(f"{self.name} has a head in every member, --mode {mode} knows one; use scratch or finetune")
         if mode == "scratch" or (self.compose and has_init):

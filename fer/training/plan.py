@@ -69,7 +69,8 @@ def make_plan(config: RunConfig, train: FaceSet, start: Start | None = None) -> 
         WeightsError: the starting weights cannot be read.
     """
     entry, start = MODELS[config.model], start or read_start(config)
-    variant = start.variant or entry.variant_for(config.mode, bool(config.init))
+    own = entry.variant_for(config.mode, bool(config.init))
+    variant = start.variant or own
     members = start.members if entry.compose else ()
     spec = entry.form(variant, members)
     size = config.input_size or spec.preprocess.size

@@ -64,7 +64,7 @@ REFUSED: dict[str, tuple[list[object], list[str]]] = {
     "weights of another architecture": (
         ["baseline", "--mode", "finetune", "--init", "WEIGHTS"], ["WEIGHTS", "conv1.0.weight", "(32, 1, 3, 3)"]
     ),
-    "weights for a start at random": (["baseline", "--init", "WEIGHTS"], ["random weights", "WEIGHTS", "--mode finetune"]),
+    "weights for a start at random": (["baseline", "--init", "WEIGHTS"], ["random weights", "--init", "--mode finetune"]),
     "weights of another width": (["custom_cnn", "--mode", "finetune", "--init", "WIDE"], ["WIDE", "block3.0.weight", *SHAPES]),
     "no configuration": (["--config", "none.yaml"], ["none.yaml"]),
     "configuration of another program": (["--config", "VOTES"], ["VOTES"]),
