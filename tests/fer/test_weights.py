@@ -165,6 +165,7 @@ def use(monkeypatch, weights):
 @pytest.mark.parametrize("mode", ["finetune", "feature-extract"])
 def test_offline_one_line_says_so_and_what_to_do(mode, train, server, monkeypatch):
     port = server.server_port
+    server.shutdown()  # first, since its thread waits at the socket
     server.server_close()  # nobody listens at this port any more
     use(monkeypatch, weights_at(f"http://127.0.0.1:{port}/resnet18-00000000.pth"))
     line = train("--mode", mode)
