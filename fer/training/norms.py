@@ -28,7 +28,11 @@ def norms(model: nn.Module) -> list[_BatchNorm]:
 
 @torch.no_grad()
 def take_statistics(
-    model: nn.Module, images: torch.Tensor, preprocess: Preprocess, autocast: AbstractContextManager[object] | None = None
+    model: nn.Module,
+    images: torch.Tensor,
+    preprocess: Preprocess,
+    autocast: AbstractContextManager[object] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Set mean and variance of every batch norm to those of images without augmentation ("precise" statistics).
 
@@ -40,11 +44,13 @@ def take_statistics(
         images: uint8 (N, 1, H, W), two or more, on any device.
         preprocess: the model's input.
         autocast: number format of the passes; float32 where None.
+        progress: told images done and all.
     """
     device, found = next(model.parameters()).device, norms(model)
     chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:IMAGES]
     before = [norm.momentum for norm in found]
     model.eval()
+    done = 0
     for norm in found:
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean of all batches
@@ -52,6 +58,9 @@ def take_statistics(
     with autocast or nullcontext():
         for index in chosen.chunk(-(-len(chosen) // BATCH)):  # of nearly one size: a batch of one has no variance
             model(standardise(to_unit(images[index.to(images.device)].to(device)), preprocess))
+            done += len(index)
+            if progress:
+                progress(done, len(chosen))
     for norm, momentum in zip(found, before, strict=True):
         norm.momentum = momentum
     model.eval()
@@ -74,7 +83,7 @@ def settled(
     if card.settled_norms or card.config.get("mode") in _KEPT or len(train) < 2 or not norms(source.model):
         return source, table
     model = copy.deepcopy(source.model)
-    take_statistics(model, train.only(card.classes).images, card.preprocess, autocast)
+    take_statistics(model, train.only(card.classes).images, card.preprocess, autocast, progress)
     other = Checkpoint(model, replace(card, settled_norms=True), source.name)
     with_others = evaluate_checkpoint(other, validation, progress)
     if evaluate_table(with_others)["log_loss"] < evaluate_table(table)["log_loss"]:

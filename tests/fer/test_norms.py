@@ -41,7 +41,9 @@ def test_one_batch_gives_its_own_mean_and_variance():
 def test_several_batches_of_nearly_one_size_give_the_mean_of_theirs():
     """One more than a batch holds, so that a rest of one would have no variance."""
     net, images = small_net(), pictures(BATCH + 1)
-    take_statistics(net, images, SHAPE)
+    told: list[tuple[int, int]] = []
+    take_statistics(net, images, SHAPE, progress=lambda done, total: told.append((done, total)))
+    assert told == [(65, 129), (129, 129)]
     order = torch.randperm(BATCH + 1, generator=torch.Generator().manual_seed(0))
     parts = order[: BATCH // 2 + 1], order[BATCH // 2 + 1 :]
     assert [len(part) for part in parts] == [65, 64]
