@@ -111,6 +111,13 @@ def make_folder(path: Path) -> None:
         raise OutputError(f"cannot make the folder {path}: {error.strerror}; choose another") from error
 
 
+def check_place(path: Path) -> None:
+    """OutputError where no file can be put at a path: known before the work that is to end there."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        reason = "that is a folder" if path.is_dir() else f"no folder {path.parent}"
+        raise OutputError(f"cannot write {path}: {reason}; choose another")
+
+
 @contextmanager
 def workshop(target: Path) -> Iterator[Path]:
     """A hidden folder beside ``target`` to make it in; gone when the block ends, however it ends.

@@ -29,7 +29,7 @@ from fer.overrides import with_values
 from fer.portable import Portable
 from fer.portable import load as load_portable
 from fer.released import RELEASED
-from fer.training.norms import settled
+from fer.training.norms import may_settle, settled
 from fer.types import PredictionTable, Progress
 
 #: Test-time augmentations that every release is measured with beside none.
@@ -106,6 +106,8 @@ def _relabelled(corpus: Corpus, card: Card, **changes: str) -> Corpus:
 
 def _settled(source: Checkpoint, train: FaceSet, validation: FaceSet, progress: Progress | None) -> Checkpoint:
     """With the better statistics of batch norms, and what they make of the training faces."""
+    if not may_settle(source):
+        return source
     found, _ = settled(source, train, validation, progress)
     if found is source:
         return source

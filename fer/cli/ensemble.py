@@ -29,12 +29,11 @@ def ensemble(
     from fer import checkpoint as files
     from fer.combine import combine, contributions, fit_weights, measured
     from fer.data import load
-    from fer.errors import OutputError
     from fer.evaluation import evaluate_checkpoint
+    from fer.files import check_place
     from fer.metrics import evaluate_table
 
-    if not out.absolute().parent.is_dir():
-        raise OutputError(f"cannot write {out}: no folder {out.parent}; choose another")
+    check_place(out)
     members = [files.load(name) for name in checkpoints]
     shares = None if weights in ("uniform", "fit") else _numbers(weights)
     together = combine(members, shares)

@@ -31,7 +31,7 @@ def pretrain(
     from fer.cli.train import with_epochs
     from fer.config import RunConfig
     from fer.data.natural import load_natural
-    from fer.errors import OutputError
+    from fer.files import check_place
     from fer.overrides import parse_assignments, read_recipe, with_values
     from fer.training.pretrain import PretrainEpoch, pretrained_form
     from fer.training.pretrain import pretrain as run
@@ -39,9 +39,7 @@ def pretrain(
     base = with_values(RunConfig(), {"model": architecture} | read_recipe("pretrain"), "recipe pretrain")
     given: dict[str, Any] = {"model": architecture} | ({} if epochs is None else {"epochs": epochs})
     config = with_values(base, with_epochs(base, parse_assignments(assignments or []) | given), "command line")
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        reason = "that is a folder" if out.is_dir() else f"no folder {out.parent}"
-        raise OutputError(f"cannot write {out}: {reason}; choose another")
+    check_place(out)
     pretrained_form(config)  # what cannot be done is said before a hundred thousand images are read
     with console.progress("reading images") as report:
         natural = load_natural(data, report)

@@ -66,6 +66,13 @@ def take_statistics(
     model.eval()
 
 
+def may_settle(source: Checkpoint) -> bool:
+    """False for a network without batch norms or with settled ones, and where the run keeps them: by its mode, or as told."""
+    card = source.card
+    kept = card.settled_norms or card.config.get("mode") in _KEPT or not card.config.get("settle_norms", True)
+    return not kept and bool(norms(source.model))
+
+
 def settled(
     source: Checkpoint,
     train: FaceSet,
@@ -75,12 +82,11 @@ def settled(
 ) -> tuple[Checkpoint, PredictionTable]:
     """The checkpoint with the better of two kinds of statistics, and its table over the validation faces.
 
-    Those of training, or those of the training faces as they are: where these give the lower log loss. Left as they are
-    in a network without batch norms, where they were settled before, and in modes that keep those of the trunk.
+    Those of training, or those of the training faces as they are: where it :func:`may_settle` and these give the lower
+    log loss.
     """
-    table = evaluate_checkpoint(source, validation, progress)
-    card = source.card
-    if card.settled_norms or card.config.get("mode") in _KEPT or len(train) < 2 or not norms(source.model):
+    table, card = evaluate_checkpoint(source, validation, progress), source.card
+    if not may_settle(source):
         return source, table
     model = copy.deepcopy(source.model)
     take_statistics(model, train.only(card.classes).images, card.preprocess, autocast, progress)

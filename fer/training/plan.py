@@ -69,7 +69,7 @@ def make_plan(config: RunConfig, train: FaceSet, start: Start | None = None) -> 
         WeightsError: the starting weights cannot be read.
     """
     entry, start = MODELS[config.model], start or read_start(config)
-    own = entry.variant_for(config.mode, bool(config.init))
+    own = entry.variant_for(config.mode, bool(config.init))  # says, too, what the mode does not allow
     variant = start.variant or own
     members = start.members if entry.compose else ()
     spec = entry.form(variant, members)

@@ -25,7 +25,7 @@ from fer.data.clean import read_index
 from fer.data.labels import relabel
 from fer.environment import device_name, versions
 from fer.errors import CheckpointError, ConfigError, InterruptedRunError, TrainingError
-from fer.evaluation import evaluate_checkpoint, predict_logits
+from fer.evaluation import predict_logits
 from fer.metrics import evaluate_table
 from fer.overrides import with_values
 from fer.training import store
@@ -310,10 +310,7 @@ class _Keeper:
 
         self.job.fabric.barrier()
         best = checkpoints.load(self.folder / run_files.BEST, self.job.fabric.device)
-        if self.job.plan.config.settle_norms:
-            best, table = settled(best, train_faces, validation, progress, self.job.fabric.autocast())
-        else:
-            table = evaluate_checkpoint(best, validation, progress)
+        best, table = settled(best, train_faces, validation, progress, self.job.fabric.autocast())
         metrics = evaluate_table(table)
         minutes = round(self.trainer.history.seconds / 60, 1)
         card = replace(

@@ -114,10 +114,11 @@ def test_worse_statistics_are_left(faces, tmp_path):
     assert evaluate_table(table) == evaluate_table(evaluate_checkpoint(loaded, validation))
 
 
-@pytest.mark.parametrize("mode", ["feature-extract", "gradual"])
-def test_modes_that_keep_the_norms_of_the_trunk_keep_them(mode, spoilt, faces):
-    kept = replace(spoilt, card=replace(spoilt.card, config={"mode": mode}))
+@pytest.mark.parametrize("config", [{"mode": "feature-extract"}, {"mode": "gradual"}, {"settle_norms": False}], ids=str)
+def test_where_the_run_keeps_its_norms_they_are_kept(config, spoilt, faces, fake_folder, tmp_path):
+    kept = replace(spoilt, card=replace(spoilt.card, config=config))
     assert settled(kept, *faces)[0] is kept
+    assert not release(kept, load(fake_folder), tmp_path / "released.pth").settled_norms
 
 
 def test_a_network_without_batch_norms_has_nothing_to_settle(faces, tmp_path):
