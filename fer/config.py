@@ -148,7 +148,7 @@ class RunConfig(_Checked):
 
     ``input_size`` 0 is the architecture's own. The first ``small_epochs`` epochs see faces reduced to ``small_size``
     pixels (progressive resizing). ``unfreeze_every`` epochs, mode ``gradual`` frees one more stage, from the head
-    backwards. ``init`` names a file of starting weights; ``votes`` the FER+ votes that ``labels`` other than
+    backwards. ``init`` names a file of starting weights or a release; ``votes`` the FER+ votes that ``labels`` other than
     ``fer`` need, ``clean`` an index of training faces to leave out. ``batch_size`` counts the faces of all devices together.
     With ``settle_norms`` batch norms end with the statistics of faces without augmentation, where that lowers the
     validation loss.

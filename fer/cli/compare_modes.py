@@ -16,7 +16,7 @@ def compare_modes(
     modes: Annotated[
         str, typer.Option(help="Modes to compare, with commas between them.")
     ] = "feature-extract,gradual,finetune",
-    init: Annotated[Optional[Path], typer.Option(help="Local starting weights instead of a download.")] = None,
+    init: Annotated[Optional[str], typer.Option(help="Starting weights, file or release, instead of a download.")] = None,
     epochs: Annotated[Optional[int], typer.Option(help="Epochs of every mode. [default: each recipe's]")] = None,
     data: options.Data = None,
     assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipes; repeatable.")] = None,
@@ -34,7 +34,7 @@ def compare_modes(
 
     configs = []
     for mode in map(str.strip, modes.split(",")):
-        start = str(init) if init and mode != "scratch" else None
+        start = init if mode != "scratch" else None
         configs.append(resolve(architecture, None, assignments or [], {"epochs": epochs, "init": start, "mode": mode}))
     with console.progress("reading faces") as report:
         corpus = load(data, report)

@@ -52,11 +52,28 @@ def _watch(config: RunConfig, corpus: Corpus, folder: Path, screen: _Screen | No
         console.say(line(epoch, config.epochs, is_best))
 
     watch = Watch(on_start=on_start, on_epoch=on_epoch, on_note=console.say, on_picture=_pictures())
-    if not screen:
-        return watch
     from dataclasses import replace
 
-    return replace(watch, on_step=screen.on_step, on_evaluate=screen.on_evaluate, on_trainer=screen.on_trainer)
+    if not screen:
+        return replace(watch, on_ask=_said_once(config))
+    return replace(
+        watch, on_step=screen.on_step, on_ask=screen.on_ask, on_evaluate=screen.on_evaluate, on_trainer=screen.on_trainer
+    )
+
+
+def _said_once(config: RunConfig) -> Callable[[int, int], None]:
+    """One line when teachers begin to answer: minutes may pass before the first epoch."""
+    is_first = iter((True,))
+
+    def on_ask(done: int, total: int) -> None:
+        if next(is_first, False):
+            console.say(f"{_asking(config)}, {total:,} answers; they are kept for later runs")
+
+    return on_ask
+
+
+def _asking(config: RunConfig) -> str:
+    return f"asking the teachers {', '.join(config.distillation.teachers)}"
 
 
 def line(epoch: Epoch, epochs: int, is_best: bool) -> str:
@@ -88,6 +105,9 @@ class _Screen:
 
     def on_trainer(self, trainer: Trainer) -> None:
         self.trainer = trainer
+
+    def on_ask(self, done: int, total: int) -> None:
+        self.show(f"{_asking(self.config)} {done:,}/{total:,}", refresh=True)
 
     def on_evaluate(self, done: int, total: int) -> None:
         self.show(f"evaluating the best epoch {done:,}/{total:,}", refresh=True)

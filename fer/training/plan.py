@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -16,7 +15,7 @@ from fer.models import MODELS, Member, Variant
 from fer.models.weights import read_state, start_from
 from fer.training.formats import Format, fastest_format
 from fer.training.freezing import free_stages, freeze
-from fer.training.start import Start, read_start
+from fer.training.start import Start, read_start, starting_file
 from fer.types import Preprocess
 from fer.words import shortened
 
@@ -127,6 +126,6 @@ def _try_sizes(plan: Plan) -> None:
 def _start(model: nn.Module, plan: Plan) -> None:
     config, spec = plan.config, plan.spec
     if config.init:
-        start_from(model, read_state(Path(config.init)), spec.head, config.init)
+        start_from(model, read_state(starting_file(config.init)), spec.head, config.init)
     elif config.mode != "scratch" and spec.weights:
         start_from(model, spec.weights(), spec.head, f"ImageNet weights of {config.model}")

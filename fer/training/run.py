@@ -89,11 +89,13 @@ def nothing(*_: Any) -> None:
 class Watch:
     """What a caller shows: steps, epochs with whether they are the best so far, the last evaluation, notes in words.
 
-    ``on_start`` comes when all is known to be good, ``on_trainer`` hands over the moving parts for a live view.
+    ``on_ask`` tells of teachers that are asked beforehand; ``on_start`` comes when all is known to be good, ``on_trainer``
+    hands over the moving parts for a live view.
     """
 
     on_step: OnStep = nothing
     on_epoch: Callable[[Epoch, bool], None] = nothing
+    on_ask: Progress = nothing
     on_evaluate: Progress = nothing
     on_start: Callable[[], None] = nothing
     on_note: Callable[[str], None] = nothing
@@ -142,7 +144,7 @@ def train(
     with memory_advice(config):
         fabric = make_fabric(hardware, plan)
         on_device = train_faces.to(fabric.device)
-        objective = make_objective(plan, fabric, on_device, watch.on_evaluate)
+        objective = make_objective(plan, fabric, on_device, watch.on_ask)
         job = Job(fabric, plan, objective, on_device, validation.to(fabric.device))
         trainer = make_trainer(fabric, make_model(plan, resumed=continuation.resume), plan)
         card = _card(job, corpus, train_faces, validation, labels_note)

@@ -8,9 +8,10 @@ from typing import Any
 from fer.card import Card
 from fer.checkpoint import read, read_card
 from fer.config import RunConfig
-from fer.errors import CheckpointError, ConfigError
+from fer.errors import CheckpointError, ConfigError, WeightsError
 from fer.models import MODELS, Member
 from fer.models.trunk import read_trunk
+from fer.released import find
 
 #: Under these names the data of a card says what it started from: natural images, or another checkpoint.
 PRETRAINED, STARTED_FROM = "pretrained", "started_from"
@@ -25,16 +26,24 @@ class Start:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
+def starting_file(init: str) -> Path:
+    """The file that ``--init`` names, by its path or as a release; WeightsError where there is none."""
+    try:
+        return find(init)
+    except CheckpointError as error:
+        raise WeightsError(f"--init: {error}; give one of these, or a file of weights") from error
+
+
 def read_start(config: RunConfig) -> Start:
     """What the file of a run's starting weights says of itself.
 
     Raises:
         ConfigError: it holds pretrained weights of another architecture, or an ensemble's members are not in it.
-        WeightsError: it cannot be read.
+        WeightsError: there is neither such a file nor such a release, or it cannot be read.
     """
     if not config.init:
         return Start()
-    path = Path(config.init)
+    path = starting_file(config.init)
     trunk = read_trunk(path)
     if trunk and trunk.architecture != config.model:
         raise ConfigError(

@@ -1,9 +1,10 @@
 """Checkpoints that a network learns from: asked at every step, or once for all."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -38,8 +39,16 @@ class Teachers:
         return self._mean(logits)
 
     def answers(self, faces: FaceSet, progress: Progress | None = None) -> torch.Tensor:
-        """float32 (N, C): the same of a whole set, the mean over each face and its mirror image; kept on disk."""
-        both = [self._logits(teacher, faces, progress) for teacher in self.checkpoints]
+        """float32 (N, C): the same of a whole set, the mean over each face and its mirror image; kept on disk.
+
+        ``progress`` hears of the passes over the faces together, and of none that the disk spares.
+        """
+        known = [_kept(teacher, faces) for teacher in self.checkpoints]
+        passes = _passes(progress, 2 * sum(answer is None for answer in known))
+        both = [
+            self._ask(teacher, faces, passes) if answer is None else answer
+            for teacher, answer in zip(self.checkpoints, known, strict=True)
+        ]
         return torch.stack([self._mean([one[way] for one in both]) for way in (0, 1)]).mean(0)
 
     def _mean(self, logits: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -49,21 +58,40 @@ class Teachers:
             probs.append(soften(one[:, order] / teacher.card.temperature, self.temperature))
         return torch.stack(probs).mean(0)
 
-    def _logits(self, teacher: Checkpoint, faces: FaceSet, progress: Progress | None) -> torch.Tensor:
-        """float32 (2, N, C): of the faces and of their mirror images."""
-        pixels = faces.images.cpu().numpy().tobytes()
-        key = hashlib.sha256(teacher.card.weights_sha256.encode() + pixels).hexdigest()[:32]
-        shape, device = (2, len(faces), len(teacher.card.classes)), faces.images.device
-        kept = (read_arrays(f"teacher-{key}") or {}).get("logits")
-        if kept is not None and kept.shape == shape and kept.dtype == np.float32 and np.isfinite(kept).all():
-            return torch.from_numpy(kept).to(device)
+    def _ask(self, teacher: Checkpoint, faces: FaceSet, passes: Iterator[Progress]) -> torch.Tensor:
+        """float32 (2, N, C): logits of the faces and of their mirror images, kept from now on."""
         ways = [
-            predict_logits(teacher.model, images, teacher.card.preprocess, autocast=self.autocast(), progress=progress)
+            predict_logits(teacher.model, images, teacher.card.preprocess, autocast=self.autocast(), progress=next(passes))
             for images in (faces.images, faces.images.flip(-1))
         ]
         both = torch.stack(ways)
-        write_arrays(f"teacher-{key}", {"logits": both.cpu().numpy()})
+        write_arrays(_key(teacher, faces), {"logits": both.cpu().numpy()})
         return both
+
+
+def _key(teacher: Checkpoint, faces: FaceSet) -> str:
+    """Name under which a teacher's logits of these faces are kept."""
+    pixels = faces.images.cpu().numpy().tobytes()
+    return f"teacher-{hashlib.sha256(teacher.card.weights_sha256.encode() + pixels).hexdigest()[:32]}"
+
+
+def _kept(teacher: Checkpoint, faces: FaceSet) -> torch.Tensor | None:
+    """Logits of an earlier run; None where there are none, or others than these faces have."""
+    kept = (read_arrays(_key(teacher, faces)) or {}).get("logits")
+    shape = (2, len(faces), len(teacher.card.classes))
+    if kept is None or kept.shape != shape or kept.dtype != np.float32 or not np.isfinite(kept).all():
+        return None
+    return torch.from_numpy(kept).to(faces.images.device)
+
+
+def _passes(progress: Progress | None, count: int) -> Iterator[Progress]:
+    """For each of so many passes over the same faces a progress that tells of all passes together."""
+
+    def tell(number: int, done: int, total: int) -> None:
+        if progress:
+            progress(number * total + done, count * total)
+
+    return (partial(tell, number) for number in range(count))
 
 
 def load_teachers(

@@ -159,7 +159,7 @@ def test_answers_are_kept_and_only_a_teacher_or_faces_that_changed_are_asked_aga
     asked = []
 
     def count(done: int, total: int) -> None:
-        asked.append(done)
+        asked.append((done, total))
 
     def answers(some, paths) -> tuple[torch.Tensor, int]:
         asked.clear()
@@ -170,9 +170,16 @@ def test_answers_are_kept_and_only_a_teacher_or_faces_that_changed_are_asked_aga
 
     first, times = answers(faces, teachers)
     assert times == 4  # two teachers, both ways round, one batch each
+    n = len(faces)
+    assert asked == [(n, 4 * n), (2 * n, 4 * n), (3 * n, 4 * n), (4 * n, 4 * n)]
     again, times = answers(faces, teachers)
     assert times == 0
     assert torch.equal(first, again)
+    for path in (tmp_path / "cache").iterdir():
+        path.unlink()
+        break
+    answers(faces, teachers)
+    assert asked == [(n, 2 * n), (2 * n, 2 * n)]  # the other teacher's are still there
     other, times = answers(faces.select(torch.arange(20)), teachers[:1])
     assert times == 2 and len(other) == 20
     for path in (tmp_path / "cache").iterdir():
@@ -190,7 +197,8 @@ def test_an_unwritable_cache_costs_time_only(faces, teachers, tmp_path, monkeypa
     assert "not cached" in caplog.text
 
 
-def test_fer_distill_trains_the_students_recipe_with_what_its_teacher_said(fer, fake_zip, teachers, tmp_path):
+def test_fer_distill_trains_the_students_recipe_with_what_its_teacher_said(fer, fake_zip, teachers, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
     words = ["--student", "baseline", "--data", fake_zip, "--runs", tmp_path, "--alpha", "0.6"]
     outcome = fer("distill", "--teacher", teachers[0], *words, "--set", "epochs=1", "--set", "batch_size=21")
     assert outcome.code == 0, outcome.err
@@ -202,6 +210,7 @@ def test_fer_distill_trains_the_students_recipe_with_what_its_teacher_said(fer, 
         "alpha": 0.6,
         "ahead": True,
     }
+    assert f"asking the teachers {teachers[0]}, 84 answers" in outcome.err  # 42 faces, both ways round
     assert card.config["optimizer"]["name"] == "adamw"  # the baseline's recipe
 
 

@@ -59,7 +59,7 @@ REFUSED: dict[str, tuple[list[object], list[str]]] = {
     "no data": (["baseline", "--data", "nowhere.zip"], ["nowhere.zip"]),
     "votes of other data": (["baseline", "--labels", "ferplus-soft", "--votes", "VOTES"], ["VOTES", "not one image"]),
     "no votes file": (["baseline", "--labels", "ferplus-soft", "--votes", "none.csv"], ["none.csv", "fer2013new.csv"]),
-    "no weights file": (["baseline", "--mode", "finetune", "--init", "none.pth"], ["none.pth", "--init"]),
+    "no weights file": (["baseline", "--mode", "finetune", "--init", "none.pth"], ["none.pth", "--init", "released"]),
     "weights that are no file of tensors": (["baseline", "--mode", "finetune", "--init", "VOTES"], ["VOTES"]),
     "weights of another architecture": (
         ["baseline", "--mode", "finetune", "--init", "WEIGHTS"], ["WEIGHTS", "conv1.0.weight", "(32, 1, 3, 3)"]

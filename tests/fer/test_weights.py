@@ -351,6 +351,16 @@ def test_what_sets_the_start_apart_is_said_of_what_comes_of_it(fer, fake_zip, tm
     assert checkpoints.load(Path(outcome.out.strip()) / "best.pth").card.marks == card.marks
 
 
+def test_a_release_is_started_from_by_its_name(fer, fake_zip, tmp_path):
+    words = ["train", "baseline", "--mode", "finetune", "--init", "baseline", "--data", fake_zip, "--epochs", 1, "--runs", tmp_path]
+    outcome = fer(*words, "--set", "batch_size=14", "--set", "lr=1e-9", "--set", "settle_norms=false")
+    assert outcome.code == 0, outcome.err
+    learnt, released = checkpoints.load(Path(outcome.out.strip()) / "best.pth"), checkpoints.load("baseline")
+    assert learnt.card.data["started_from"]["weights_sha256"] == released.card.weights_sha256
+    for name, weight in released.model.named_parameters():
+        torch.testing.assert_close(dict(learnt.model.named_parameters())[name], weight, rtol=1e-3, atol=1e-4)
+
+
 def test_no_mode_is_trained_before_one_that_cannot_be(fer, fake_zip, checkpoint_file, tmp_path):
     words = ["compare-modes", "custom_cnn", "--modes", "finetune,scratch", "--set", f"init={checkpoint_file}"]
     outcome = fer(*words, "--data", fake_zip, "--runs", tmp_path / "runs")
