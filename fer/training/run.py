@@ -364,7 +364,7 @@ def memory_advice(config: RunConfig) -> Iterator[None]:
             raise
         smaller = f"--set batch_size={max(2, config.batch_size // 2)}, or " if config.batch_size > 2 else ""
         raise TrainingError(
-            f"out of memory at batch_size={config.batch_size}; try {smaller}a smaller --set input_size"
+            f"out of memory at batch_size={config.batch_size}; start a run with {smaller}a smaller --set input_size"
         ) from error
 
 

@@ -177,4 +177,4 @@ def test_what_torch_itself_says_when_the_host_has_no_memory_is_translated(fer, f
 
     monkeypatch.setattr(fit, "_train_step", step)
     outcome = fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path, *FAST)
-    assert outcome.code == 2 and "out of memory at batch_size=21; try --set batch_size=10" in outcome.err
+    assert outcome.code == 2 and "out of memory at batch_size=21; start a run with --set batch_size=10" in outcome.err

@@ -352,8 +352,8 @@ def test_what_sets_the_start_apart_is_said_of_what_comes_of_it(fer, fake_zip, tm
 
 
 def test_a_release_is_started_from_by_its_name(fer, fake_zip, tmp_path):
-    words = ["train", "baseline", "--mode", "finetune", "--init", "baseline", "--data", fake_zip, "--epochs", 1, "--runs", tmp_path]
-    outcome = fer(*words, "--set", "batch_size=14", "--set", "lr=1e-9", "--set", "settle_norms=false")
+    words = ["train", "baseline", "--mode", "finetune", "--init", "baseline", "--data", fake_zip, "--runs", tmp_path]
+    outcome = fer(*words, "--epochs", 1, "--set", "batch_size=14", "--set", "lr=1e-9", "--set", "settle_norms=false")
     assert outcome.code == 0, outcome.err
     learnt, released = checkpoints.load(Path(outcome.out.strip()) / "best.pth"), checkpoints.load("baseline")
     assert learnt.card.data["started_from"]["weights_sha256"] == released.card.weights_sha256
