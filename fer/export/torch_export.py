@@ -11,6 +11,7 @@ from fer.export.onnx import FLOAT32
 from fer.files import write_whole
 from fer.portable.seal import KEY, Seal
 from fer.portable.torch_file import with_comment
+from fer.portable.trust import remember
 from fer.quiet import quiet
 from fer.types import FACE_SIZE
 
@@ -30,7 +31,9 @@ def draft(blueprint: Blueprint) -> Draft:
         buffer = io.BytesIO()
         with quiet():
             torch.export.save(program, buffer, extra_files={KEY: seal.to_json()})
-        write_whole(path, with_comment(buffer.getvalue()))
+        content = with_comment(buffer.getvalue())
+        write_whole(path, content)
+        remember(content)
 
     return write
 

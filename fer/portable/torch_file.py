@@ -13,6 +13,7 @@ from zipfile import BadZipFile, ZipFile
 from fer.errors import CheckpointError
 from fer.portable.model import OUTPUTS, RUNTIMES, Engine, Runtime, damaged, foreign, parse_seal
 from fer.portable.seal import KEY, NO_SUM, Seal
+from fer.portable.trust import check_trusted
 from fer.quiet import quiet
 from fer.types import ByteArray, FloatArray
 
@@ -29,13 +30,14 @@ def with_comment(content: bytes) -> bytes:
 
 
 def _check(path: Path) -> None:
-    """CheckpointError where a file has no sum or another one."""
+    """CheckpointError where a file has no sum or another one, or is of an unknown writer."""
     content = path.read_bytes()
     before, total = content[: -len(NO_SUM)], content[-len(NO_SUM) :]
     if not before.endswith(_MARK):
         raise foreign(path)
     if hashlib.sha256(before).hexdigest().encode() != total:
         raise damaged(path, "its sha256 is another")
+    check_trusted(path, content)
 
 
 class TorchEngine:
@@ -54,7 +56,7 @@ class TorchEngine:
 
 
 def open_torch(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
-    """Open a file; CheckpointError where it is foreign or damaged. Threads are torch's own."""
+    """Open a file; CheckpointError where it is foreign, damaged or not to be trusted. Threads are torch's own."""
     _check(path)
     try:
         import torch

@@ -2,9 +2,12 @@
 
 import copy
 import hashlib
+import io
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import onnx
@@ -27,9 +30,11 @@ from fer.export.proof import prove
 from fer.portable import Portable, load
 from fer.portable.onnx_file import checksum, with_checksum
 from fer.portable.seal import Seal
+from fer.portable.torch_file import with_comment
 from fer.reliability import calibration_error
 from fer.samples import sample_path
 from fer.types import Box, Face, softmax
+from tests.fer.strange import evil_pickle
 
 
 @pytest.fixture(scope="module")
@@ -309,6 +314,34 @@ def test_other_kinds_of_strange_files_are_refused(suffix, tmp_path):
     path.with_suffix(".bin").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"damaged|not written by fer"):
         load(path)
+
+
+def test_a_program_written_elsewhere_is_opened_only_where_someone_vouches_for_it(checkpoint, tmp_path, monkeypatch):
+    export(checkpoint, tmp_path / "own.pt2", "torch-export")
+    load(tmp_path / "own.pt2")
+    with_code, mark = tmp_path / "evil.pt2", tmp_path / "mark"
+    with_code.write_bytes(program_with_code((tmp_path / "own.pt2").read_bytes(), mark))
+    with pytest.raises(CheckpointError, match=r"evil\.pt2: a \.pt2 can run code .*; use an \.onnx, or set FER_TRUST_PT2=1"):
+        load(with_code)
+    assert not mark.exists()
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "of somebody else"))
+    with pytest.raises(CheckpointError, match="was not exported here"):
+        load(tmp_path / "own.pt2")
+    monkeypatch.setenv("FER_TRUST_PT2", "1")
+    load(tmp_path / "own.pt2")
+    with pytest.raises(CheckpointError):
+        load(with_code)
+    assert mark.exists()  # what the refusal is for
+
+
+def program_with_code(content: bytes, mark: Path) -> bytes:
+    """The archive with sample inputs that run code when they are read, and the right sum."""
+    changed = io.BytesIO()
+    with ZipFile(io.BytesIO(content)) as old, ZipFile(changed, "w") as new:
+        for member in old.infolist():
+            spoilt = member.filename.endswith("sample_inputs/model.pt")
+            new.writestr(member, evil_pickle(mark, 2) if spoilt else old.read(member))
+    return with_comment(changed.getvalue())
 
 
 def test_a_missing_part_or_runtime_is_said(checkpoint, tmp_path, monkeypatch):
