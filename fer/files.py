@@ -11,6 +11,9 @@ from typing import Any
 
 from fer.errors import OutputError
 
+#: How names of files that are no UTF-8 are written: as JSON escapes such characters, too.
+ESCAPED = "backslashreplace"
+
 
 def cache_folder() -> Path:
     """Where this program keeps what can be made or fetched again: ``$FER_CACHE`` or the user's cache folder."""
@@ -19,6 +22,11 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("ferscope"))
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with ``~`` replaced by the home folder; that of an unknown user stays, as shells leave it."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 Path.expanduser raises there
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -49,7 +57,7 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         OutputError: as :func:`write_whole`.
     """
-    write_whole(path, (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    write_whole(path, (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode(errors=ESCAPED))
 
 
 @contextmanager
@@ -86,7 +94,9 @@ def refuse_used(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the new name on disk, too."""
+    """Have the new name on disk, too; Windows opens no folders and keeps names by itself."""
+    if os.name == "nt":
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -116,6 +126,16 @@ def check_place(path: Path) -> None:
     if path.is_dir() or not path.absolute().parent.is_dir():
         reason = "that is a folder" if path.is_dir() else f"no folder {path.parent}"
         raise OutputError(f"cannot write {path}: {reason}; choose another")
+
+
+def check_folder(path: Path) -> None:
+    """OutputError where a folder cannot be made, or not be written into: known before the work that is to end there."""
+    there = path.absolute()
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = f"{there} is not writable" if there.is_dir() else f"{there} is no folder"
+        raise OutputError(f"cannot make the folder {path}: {reason}; choose another")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from analysis.report import sections as sections  # fills the list of sections
 from analysis.report.material import Material
 from analysis.report.section import SECTIONS, Section
 from fer.errors import DataError
-from fer.files import make_folder, write_whole
+from fer.files import ESCAPED, make_folder, write_whole
 from fer.types import Progress
 
 #: Raised by one whenever readers of report.json could misread a new one.
@@ -86,8 +86,8 @@ class Report:
         make_folder(out)
         paths = [out / "report.html", out / "report.json"]
         numbers = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
-        write_whole(paths[0], html(self).encode())
-        write_whole(paths[1], numbers.encode())
+        write_whole(paths[0], html(self).encode(errors=ESCAPED))
+        write_whole(paths[1], numbers.encode(errors=ESCAPED))
         return paths
 
 

@@ -4,6 +4,7 @@ Stdout is data, stderr is messages. Expected errors are one line and exit code 2
 """
 
 import importlib
+import io
 import os
 import sys
 from typing import Any
@@ -13,6 +14,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from fer.errors import FerError, InterruptedRunError
+from fer.files import ESCAPED
 
 #: Command → module under ``fer.cli`` that holds it as ``app``. The order is that of the help page.
 COMMANDS: dict[str, str] = {
@@ -81,9 +83,11 @@ def _root() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line (without one: its help); returns 0, 2 for an expected error, 130 for Ctrl-C."""
-    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    given = sys.argv[1:] if arguments is None else arguments
+    words = arguments if given else ["--help"]  # None: typer takes what was given, and expands * and ? on Windows
+    _escape_what_cannot_be_written()
     try:
-        code = int(typer.main.get_command(app).main(arguments, prog_name="fer", standalone_mode=False) or 0)
+        code = int(typer.main.get_command(app).main(words, prog_name="fer", standalone_mode=False) or 0)
         return _complain("stopped", code) if code == _STOPPED else code  # typer's answer to Ctrl-C
     except InterruptedRunError as error:
         from fer.cli.console import is_first_process
@@ -98,11 +102,22 @@ def main(arguments: list[str] | None = None) -> int:
         # whoever read our output has gone, as `head` does: nothing to report, and nothing left to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ModuleNotFoundError, TyperException) as error:
+    except (ModuleNotFoundError, TyperException, OSError) as error:
         return _complain(_advice(error))
 
 
-def _advice(error: ModuleNotFoundError | TyperException) -> str:
+def _escape_what_cannot_be_written() -> None:
+    """Names of files that are no UTF-8, and signs that the encoding of a stream lacks, are escaped instead of an end."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ESCAPED)
+
+
+def _advice(error: ModuleNotFoundError | TyperException | OSError) -> str:
+    if isinstance(error, OSError):
+        if error.filename is None:
+            raise error  # of no file that the user has named
+        return f"{error.filename}: {error.strerror}; check the path and who may read it"
     if isinstance(error, ModuleNotFoundError):
         return f"this needs {error.name}, which is not installed; pip install ferscope"
     return f"{error.format_message()}; see fer --help"

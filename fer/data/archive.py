@@ -56,7 +56,7 @@ def _folder_tree(root: Path) -> FileTree:
         if path.is_dir():
             empty.append(inside)
             continue
-        digest.update(f"{inside}\0{file_sha256(path)}\n".encode())
+        digest.update(f"{inside}\0{file_sha256(path)}\n".encode(errors="surrogateescape"))
         members.append(Member(inside, _file_reader(path)))
         if len(members) > MAX_ENTRIES:
             raise _too_many(root)

@@ -7,6 +7,7 @@ from fer.data.clean import CleanIndex, read_index
 from fer.data.faceset import Corpus
 from fer.data.ferplus import apply_votes
 from fer.errors import ConfigError
+from fer.files import expanded
 
 
 def relabel(corpus: Corpus, config: RunConfig) -> tuple[Corpus, str]:
@@ -52,6 +53,6 @@ def clean_index(corpus: Corpus, path: str | Path) -> CleanIndex | None:
     """
     if not str(path):
         return None
-    index = read_index(Path(path).expanduser())
+    index = read_index(expanded(path))
     index.refuse_other(corpus)
     return index

@@ -15,6 +15,7 @@ from fer.data.challenge_csv import read_csv
 from fer.data.faceset import SPLITS, Corpus, FaceSet, Row, Skipped
 from fer.data.folder import read_folders
 from fer.errors import DataError
+from fer.files import expanded
 from fer.types import Progress
 
 _log = logging.getLogger(__name__)
@@ -46,12 +47,19 @@ def load(path: Path | str | None = None, progress: Progress | None = None) -> Co
     cache = f"faces-{key[:32]}-v{_CACHE_VERSION}"
     cached = _read_cache(cache, origin)
     if cached:
-        return cached
+        return _told(cached)
     if not tree and not _is_csv(origin):
         tree = open_tree(origin)  # only now: listing 30,000 entries takes as long as reading the cache
-    rows, skipped = _read_tree(tree, progress) if tree else (read_csv(origin.read_bytes(), str(origin), progress), [])
-    corpus = Corpus(origin, _split_up(rows), tuple(skipped))
+    rows, skipped, note = _read_tree(tree, progress) if tree else (read_csv(origin.read_bytes(), str(origin), progress), [], "")
+    corpus = Corpus(origin, _split_up(rows), tuple(skipped), photo_note=note)
     _write_cache(cache, corpus)
+    return _told(corpus)
+
+
+def _told(corpus: Corpus) -> Corpus:
+    """The same, once a person has been told of pictures that are no faces."""
+    if corpus.photo_note:
+        _log.warning("%s: %s", corpus.origin, corpus.photo_note)
     return corpus
 
 
@@ -59,7 +67,7 @@ def locate(path: Path | str | None) -> Path:
     """The data set a user means; DataError with the ways to get one where there is none."""
     named = path or os.environ.get("FER_DATA")
     if named:
-        found = Path(named).expanduser()
+        found = expanded(named)
         if not found.exists():
             raise DataError(f"no data at {named}; {_HOW_TO_GET}")
         return _inside(found)
@@ -82,10 +90,10 @@ def _is_csv(path: Path) -> bool:
     return path.suffix.lower() == ".csv"
 
 
-def _read_tree(tree: FileTree, progress: Progress | None) -> tuple[list[Row], Sequence[Skipped]]:
+def _read_tree(tree: FileTree, progress: Progress | None) -> tuple[list[Row], Sequence[Skipped], str]:
     table = _only_csv(tree)
     if table:
-        return read_csv(table.read(), f"{tree.origin}: {table.path}", progress), []
+        return read_csv(table.read(), f"{tree.origin}: {table.path}", progress), [], ""
     return read_folders(tree, progress)
 
 
@@ -113,7 +121,8 @@ def _write_cache(name: str, corpus: Corpus) -> None:
         arrays[f"{split}_labels"] = faces.labels.numpy()
     names = {split: faces.names for split, faces in corpus.splits.items()}
     skipped = [(s.reason, s.count, s.example) for s in corpus.skipped]
-    arrays["meta"] = np.frombuffer(json.dumps({"names": names, "skipped": skipped}).encode(), dtype=np.uint8)
+    meta = {"names": names, "skipped": skipped, "photo_note": corpus.photo_note}
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
     write_arrays(name, arrays)
 
 
@@ -129,7 +138,8 @@ def _read_cache(name: str, origin: Path) -> Corpus | None:
             )
             for split, names in meta["names"].items()
         }
-        return Corpus(origin, splits, tuple(Skipped(*entry) for entry in meta["skipped"]))
+        skipped = tuple(Skipped(*entry) for entry in meta["skipped"])
+        return Corpus(origin, splits, skipped, photo_note=str(meta.get("photo_note", "")))
     except (ValueError, KeyError, TypeError) as error:
         _log.warning("a damaged cache is ignored: %s", error)
         return None

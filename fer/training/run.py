@@ -26,6 +26,7 @@ from fer.data.labels import relabel
 from fer.environment import device_name, versions
 from fer.errors import CheckpointError, ConfigError, InterruptedRunError, TrainingError
 from fer.evaluation import predict_logits
+from fer.files import expanded
 from fer.metrics import evaluate_table
 from fer.overrides import with_values
 from fer.training import store
@@ -333,7 +334,7 @@ class _Keeper:
         """Beside the figures of the whole validation split those of the faces that a clean index leaves in."""
         if not self.job.plan.config.clean:
             return {}
-        index = read_index(Path(self.job.plan.config.clean).expanduser())
+        index = read_index(expanded(self.job.plan.config.clean))
         return {"validation/clean": evaluate_table(table.rows(index.kept(table.split, table.names)))}
 
 
