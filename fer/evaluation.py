@@ -1,13 +1,15 @@
 """The only pass of a model over a data set: faces in, a table out."""
 
+import json
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from fer.card import Card
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import standardise, to_unit
@@ -56,7 +58,7 @@ def predict_logits(
     model.eval()
     parts = []
     try:
-        with autocast or nullcontext():
+        with autocast or _exact():
             for start in range(0, len(images), BATCH):
                 pixels = to_unit(images[start : start + BATCH].to(device))
                 parts.append(_mean_logits(model, pixels, preprocess, asking))
@@ -65,6 +67,17 @@ def predict_logits(
     finally:
         model.train(was_training)
     return torch.cat(parts)
+
+
+@contextmanager
+def _exact() -> Iterator[None]:
+    """Convolutions of a GPU in float32 proper: its short form (TF32) turns faces near a tie, and cards are held to one face."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _mean_logits(model: nn.Module, pixels: torch.Tensor, preprocess: Preprocess, asking: Asking) -> torch.Tensor:
@@ -115,6 +128,15 @@ def evaluate_checkpoint(
     return table.only(classes) if classes else table
 
 
+def _calibration(card: Card) -> dict[str, str]:
+    """What a table has to tell, beside the temperature, for its calibration to be judged on faces that it has not seen."""
+    held_out = card.metrics.get("validation/held-out", {}).get("log_loss")
+    return {
+        **({"biases": json.dumps(dict(zip(card.classes, card.biases, strict=True)))} if card.biases else {}),
+        **({} if held_out is None else {"held_out_log_loss": repr(held_out)}),
+    }
+
+
 def make_table(
     checkpoint: Checkpoint | Portable, faces: FaceSet, logits: torch.Tensor, *, tta: str = "none"
 ) -> PredictionTable:
@@ -126,6 +148,7 @@ def make_table(
         "data": faces.fingerprint,
         "tta": tta,
         "temperature": repr(card.temperature),
+        **_calibration(card),
         **({"format": checkpoint.seal.format} if isinstance(checkpoint, Portable) else {}),
     }
     labels = torch.tensor([card.classes.index(name) for name in faces.classes])[faces.labels.cpu()].numpy()

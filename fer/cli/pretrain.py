@@ -33,6 +33,7 @@ def pretrain(
     from fer.data.natural import load_natural
     from fer.files import check_place
     from fer.overrides import parse_assignments, read_recipe, with_values
+    from fer.training.memory import memory_advice
     from fer.training.pretrain import PretrainEpoch, pretrained_form
     from fer.training.pretrain import pretrain as run
 
@@ -52,6 +53,6 @@ def pretrain(
             f"validation {console.percent(epoch.validation_accuracy)}  {epoch.images_per_second:,.0f} images/s"
         )
 
-    with console.progress("pretraining") as report:
+    with console.progress("pretraining") as report, memory_advice(config):
         run(config, natural, out, say, report)
     console.put(str(out))

@@ -89,6 +89,7 @@ def train(
     else:
         resolved = repeat(config) if config else resolve(architecture, recipe, assignments or [], shorthand)
         folder = new_folder(runs, resolved)
+    refuse_unheeded(resolved, shorthand, changed_data and not resume)
     with console.progress("reading faces") as report:
         from fer.data import load
 
@@ -120,6 +121,19 @@ def refuse_changes(option: str, changed: bool) -> None:
             f"{option} takes the whole configuration of its run; leave out the architecture, --set and the options that stand "
             "for it, or start a changed run with --recipe runs/.../config.yaml"
         )
+
+
+def refuse_unheeded(config: RunConfig, shorthand: dict[str, Any], changed_data: bool) -> None:
+    """ConfigError where an option is given that this run would not heed."""
+    from fer.errors import ConfigError
+
+    lessons = [name for name in ("temperature", "alpha") if shorthand[f"distillation.{name}"] is not None]
+    if lessons and not config.distillation.teachers:
+        raise ConfigError(f"--{lessons[0]} is for what teachers say; name one with --teacher, or leave it out")
+    if shorthand["unfreeze_every"] is not None and config.mode != "gradual":
+        raise ConfigError(f"--unfreeze-every is for --mode gradual, this run is {config.mode}; leave one of them out")
+    if changed_data:
+        raise ConfigError("--changed-data is for a run that goes on; name it with --resume, or leave it out")
 
 
 def refuse_series(folder: Path, runs: int, changed_data: bool) -> None:

@@ -153,7 +153,7 @@ def speedrun(
     recipe: Annotated[Optional[str], typer.Option(help="Recipe. [default: speedrun on a GPU, speedrun-cpu without]")] = None,
     runs: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
 ) -> None:
-    """Train against the clock, from this command to the end of the last validation, data included; prints JSON."""
+    """Train against the clock, from this command to the end of the run, data included; prints JSON."""
     started = time.perf_counter()
     from fer.environment import bind_threads
 
@@ -176,10 +176,11 @@ def speedrun(
         console.say(f"{ends[-1]:.1f} s: {line(epoch, config.epochs, is_best)}")
 
     run = run_training(config, corpus, new_folder(runs, config), Watch(on_epoch=on_epoch))
-    metrics = run.card.metrics["validation"]
-    result = {"accuracy": metrics["accuracy"], "ci95": metrics["ci95"], "n": metrics["n"], "seconds": round(ends[-1], 1)}
-    place = {"seconds_loading": round(loaded, 1), "device": device_name(), "recipe": name, "folder": str(run.folder)}
-    console.put_json(result | place)
+    metrics, seconds = run.card.metrics["validation"], time.perf_counter() - started
+    result = {"accuracy": metrics["accuracy"], "ci95": metrics["ci95"], "n": metrics["n"], "seconds": round(seconds, 1)}
+    parts = {"seconds_loading": round(loaded, 1), "seconds_last_epoch": round(ends[-1], 1)}
+    place = {"device": device_name(), "recipe": name, "folder": str(run.folder)}
+    console.put_json(result | parts | place)
 
 
 @app.command()
@@ -192,9 +193,13 @@ def pareto(
     from analysis.figures import pareto as drawing
     from analysis.figures import save
     from fer.environment import device_name
-    from fer.files import write_whole
+    from fer.errors import OutputError
+    from fer.files import check_place, write_whole
     from fer.zoo import points
 
+    if out.suffix != ".png":
+        raise OutputError(f"cannot write {out}: the picture is a PNG, and its figures go beside it; give a name ending in .png")
+    check_place(out)  # before the minutes that it takes
     rows, device = points(), device_name()
     content = json.dumps({"device": device, "models": rows}, indent=2) + "\n"
     write_whole(out.with_suffix(".json"), content.encode())

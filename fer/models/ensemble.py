@@ -47,6 +47,7 @@ class Ensemble(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Logarithm of the weighted mean of the members' probabilities (their arithmetic mean)."""
+        pixels = pixels.float()  # a loop in a half format hands over its own, and members standardise by themselves
         parts = zip(self.members, self.inputs, self.temperatures, strict=True)
         scores = [(member(standardise(pixels, own)).float() / t).log_softmax(1) for member, own, t in parts]
         return (torch.stack(scores) + self.shares.log().view(-1, 1, 1)).logsumexp(0)

@@ -176,8 +176,17 @@ def epoch_batches(n: int, config: RunConfig, epoch: int, fabric: Fabric) -> list
 
 def _seeded(fabric: Fabric, seed: int, epoch: int, step: int) -> torch.Generator:
     number = _number(seed, epoch, step + 1, fabric.global_rank)
-    torch.manual_seed(number)  # dropout draws from the global generator
+    _seed_global(fabric.device, number)
     return torch.Generator(fabric.device).manual_seed(number)
+
+
+def _seed_global(device: torch.device, number: int) -> None:
+    """Seed what dropout draws from; ``torch.manual_seed`` asks every kind of device there might be, at every step."""
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(number)
+    elif device.type != "cpu":
+        torch.manual_seed(number)
 
 
 def _number(seed: int, epoch: int, step: int = 0, rank: int = 0) -> int:
@@ -231,7 +240,7 @@ def validate(job: Job, trainer: Trainer) -> Tally:
     fabric, model = job.fabric, trainer.average.model
     if fabric.world_size > 1:  # statistics of batch norms differ between processes; one speaks for all
         for buffer in model.buffers():
-            buffer.copy_(fabric.broadcast(buffer))
+            torch.distributed.broadcast(buffer, 0)
     share = torch.arange(fabric.global_rank, len(job.validation), fabric.world_size, device=fabric.device)
     labels = job.validation.labels[share]
     tally = Tally.empty(len(job.plan.config.classes), fabric.device)

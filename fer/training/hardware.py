@@ -80,5 +80,6 @@ def make_fabric(hardware: Hardware, plan: Plan) -> Fabric:
     )
     if several and not hardware.on_gpu:  # processes on one machine share its cores
         torch.set_num_threads(max(1, cores() // hardware.devices))
+    torch.backends.cudnn.benchmark = hardware.on_gpu  # batches are of the same few shapes throughout
     fabric.launch()
     return fabric

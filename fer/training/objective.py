@@ -53,7 +53,7 @@ def make_objective(plan: Plan, fabric: Fabric, faces: FaceSet, progress: Progres
 
     Raises:
         CheckpointError: a teacher cannot be loaded.
-        ConfigError: a teacher knows other classes.
+        ConfigError: a teacher does not know a class of the run.
     """
     teachers = load_teachers(plan.config, fabric.device, fabric.autocast)
     ahead = teachers and plan.config.distillation.ahead

@@ -24,7 +24,7 @@ from fer.data import Corpus, FaceSet
 from fer.data.clean import read_index
 from fer.data.labels import relabel
 from fer.environment import device_name, versions
-from fer.errors import CheckpointError, ConfigError, InterruptedRunError, TrainingError
+from fer.errors import CheckpointError, ConfigError, InterruptedRunError
 from fer.evaluation import predict_logits
 from fer.files import expanded
 from fer.metrics import evaluate_table
@@ -35,6 +35,7 @@ from fer.training.fit import Hooks, Job, OnStep, StopTraining, agreed, fit, summ
 from fer.training.hardware import Hardware, check_shares, make_fabric
 from fer.training.history import Epoch, History
 from fer.training.interrupt import stop_requests
+from fer.training.memory import memory_advice
 from fer.training.norms import settled
 from fer.training.objective import make_objective
 from fer.training.plan import make_model, make_plan
@@ -48,12 +49,9 @@ from fer.words import shortened
 MOST_ROLLBACKS = 3
 
 #: Seconds of saving a state that are never too many.
-QUICK_SAVE = 0.25
+QUICK_SAVE = 0.05
 #: A state that takes longer is saved after so many times its own seconds only, so that a fast GPU does not wait for the disk.
 MOST_SAVING = 10
-
-# How a plain RuntimeError says that memory was lacking: torch on a CPU, cuBLAS, cuDNN.
-_NO_MEMORY = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 _CURVES = (
     "train_loss",
@@ -194,6 +192,7 @@ class _Keeper:
                 f"{self.folder} was trained on other data; name the same data set with --data, start a new run, "
                 "or go on with fer train --resume and --changed-data"
             )
+        self._check_lessons(card)
         self._take(state, dict(average))
         if len(self.trainer.history):
             store.read_best(self.folder)
@@ -201,6 +200,15 @@ class _Keeper:
             self.watch.on_note(note)
             if self.job.fabric.is_global_zero:
                 store.set_aside(self.folder)
+
+    def _check_lessons(self, card: Card) -> None:
+        """ConfigError where files behind the same settings say other things than they did."""
+        teachers = [[one["weights_sha256"] for one in of.data.get("teachers", ())] for of in (card, self.card)]
+        changed = "its teachers" if teachers[0] != teachers[1] else ""
+        if card.class_weights != self.card.class_weights:
+            changed = "the class weights"
+        if changed:
+            raise ConfigError(f"{changed} have changed since {self.folder} was stopped; put back the old, or start a new run")
 
     def _take(self, state: dict[str, Any], average: dict[str, torch.Tensor]) -> None:
         try:
@@ -355,20 +363,6 @@ def _accuracy(checkpoint: Checkpoint, faces: FaceSet, fabric: Fabric, progress: 
     return float((logits.argmax(1).cpu() == faces.labels.cpu()).double().mean())
 
 
-@contextmanager
-def memory_advice(config: RunConfig) -> Iterator[None]:
-    """Translate a lack of memory into the batch size to try."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not any(sign in str(error) for sign in _NO_MEMORY):
-            raise
-        smaller = f"--set batch_size={max(2, config.batch_size // 2)}, or " if config.batch_size > 2 else ""
-        raise TrainingError(
-            f"out of memory at batch_size={config.batch_size}; start a run with {smaller}a smaller --set input_size"
-        ) from error
-
-
 def _card(job: Job, corpus: Corpus, train_faces: FaceSet, validation: FaceSet, labels_note: str) -> Card:
     plan, teachers, device = job.plan, job.objective.teachers, job.fabric.device.type
     splits = {s.split: {"n": len(s), "fingerprint": s.fingerprint} for s in (train_faces, validation)}
@@ -379,9 +373,9 @@ def _card(job: Job, corpus: Corpus, train_faces: FaceSet, validation: FaceSet, l
         data["clean"] = corpus.clean_note
     data |= plan.start.about
     if teachers:
-        cards = {teacher.name: teacher.card for teacher in teachers.checkpoints}
         data["teachers"] = [
-            {"name": name, "weights_sha256": card.weights_sha256, "marks": list(card.marks)} for name, card in cards.items()
+            {"name": one.name, "weights_sha256": one.card.weights_sha256, "marks": list(one.card.marks)}
+            for one in teachers.checkpoints
         ]
     return Card(
         architecture=plan.config.model,

@@ -16,6 +16,7 @@ from fer.files import sweep
 from fer.training import out_of_fold, store
 from fer.training.hardware import Hardware
 from fer.training.run import Continuation, Watch, train
+from fer.training.start import STARTED_FROM, read_start
 
 #: Opens what is shown of one run.
 Watched = Callable[[RunConfig, Corpus, Path], AbstractContextManager[Watch]]
@@ -92,9 +93,11 @@ def cross_validate(
     is put together in ``out-of-fold.npz``, one table of the whole train split.
 
     Raises:
+        ConfigError: teachers, or the start, may have seen what is held out.
         DataError: more parts than the smallest class has photos.
         FerError: as :func:`fer.training.run.train`.
     """
+    _refuse_lessons(config)
     # once for all: the votes of a whole data set do not fit its parts
     corpus, note = relabel(corpus, config)
     faces = corpus.split("train")
@@ -108,6 +111,17 @@ def cross_validate(
     out_of_fold.save(folder, held_out, faces)
     store.write_json(folder / SUMMARY, asdict(series))
     return series
+
+
+def _refuse_lessons(config: RunConfig) -> None:
+    """ConfigError where a run would learn from networks that may have seen the part that is held out from it."""
+    if config.distillation.teachers:
+        names = ", ".join(config.distillation.teachers)
+        raise ConfigError(f"the teachers {names} may have learnt from what folds hold out; use --set teachers=[]")
+    if STARTED_FROM in read_start(config).about:
+        raise ConfigError(
+            f"{config.init} may have learnt from what folds hold out; use --mode scratch, or a trunk of fer pretrain"
+        )
 
 
 def _series(

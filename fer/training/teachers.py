@@ -1,10 +1,11 @@
 """Checkpoints that a network learns from: asked at every step, or once for all."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -22,7 +23,10 @@ from fer.types import Progress
 
 @dataclass(frozen=True, eq=False)
 class Teachers:
-    """Loaded teachers of one run; they answer in the run's classes, with the mean of their softened probabilities."""
+    """Loaded teachers of one run; they answer in the run's classes, with the mean of their softened probabilities.
+
+    Of a teacher that knows more classes the answer is that among the run's: its probabilities given that it is one of them.
+    """
 
     checkpoints: Sequence[Checkpoint]
     classes: tuple[str, ...]
@@ -51,11 +55,20 @@ class Teachers:
         ]
         return torch.stack([self._mean([one[way] for one in both]) for way in (0, 1)]).mean(0)
 
+    @cached_property
+    def _orders(self) -> list[torch.Tensor]:
+        """Where each teacher has the run's classes; on its device, since a step that fetches them would wait for it."""
+        devices = [next(teacher.model.parameters()).device for teacher in self.checkpoints]
+        return [
+            torch.tensor([teacher.card.classes.index(name) for name in self.classes], device=device)
+            for teacher, device in zip(self.checkpoints, devices, strict=True)
+        ]
+
     def _mean(self, logits: Sequence[torch.Tensor]) -> torch.Tensor:
-        probs = []
-        for teacher, one in zip(self.checkpoints, logits, strict=True):
-            order = [teacher.card.classes.index(name) for name in self.classes]
-            probs.append(soften(one[:, order] / teacher.card.temperature, self.temperature))
+        probs = [
+            soften(one.index_select(1, order) / teacher.card.temperature, self.temperature)
+            for teacher, one, order in zip(self.checkpoints, logits, self._orders, strict=True)
+        ]
         return torch.stack(probs).mean(0)
 
     def _ask(self, teacher: Checkpoint, faces: FaceSet, passes: Iterator[Progress]) -> torch.Tensor:
@@ -71,8 +84,10 @@ class Teachers:
 
 def _key(teacher: Checkpoint, faces: FaceSet) -> str:
     """Name under which a teacher's logits of these faces are kept."""
-    pixels = faces.images.cpu().numpy().tobytes()
-    return f"teacher-{hashlib.sha256(teacher.card.weights_sha256.encode() + pixels).hexdigest()[:32]}"
+    card, pixels = teacher.card, faces.images.cpu().numpy().tobytes()
+    # two ensembles of the same networks differ in their members' shares and temperatures only
+    about = json.dumps([card.weights_sha256, card.preprocess.to_dict(), card.members]).encode()
+    return f"teacher-{hashlib.sha256(about + pixels).hexdigest()[:32]}"
 
 
 def _kept(teacher: Checkpoint, faces: FaceSet) -> torch.Tensor | None:
@@ -101,14 +116,14 @@ def load_teachers(
 
     Raises:
         CheckpointError: a teacher cannot be loaded.
-        ConfigError: a teacher knows other classes.
+        ConfigError: a teacher does not know a class of the run.
     """
     checkpoints = [load(name, device) for name in config.distillation.teachers]
     for teacher in checkpoints:
-        if set(teacher.card.classes) != set(config.classes):
+        if unknown := [name for name in config.classes if name not in teacher.card.classes]:
             raise ConfigError(
-                f"teacher {teacher.name} knows the classes {', '.join(teacher.card.classes)}, this run has "
-                f"{', '.join(config.classes)}; choose another teacher, or --classes (--set classes=...)"
+                f"teacher {teacher.name} knows the classes {', '.join(teacher.card.classes)}, and not {', '.join(unknown)} of "
+                f"this run's; choose another teacher (--set teachers=[] for none), or --classes (--set classes=...)"
             )
         teacher.model.to(memory_format=torch.channels_last).requires_grad_(False)
     return Teachers(checkpoints, config.classes, config.distillation.temperature, autocast) if checkpoints else None

@@ -114,9 +114,10 @@ def _open_study(optuna: Any, config: RunConfig, corpus: Corpus, folder: Path) ->
             storage=f"sqlite:///{path}",
             direction="maximize",
             load_if_exists=True,
-            sampler=optuna.samplers.TPESampler(seed=config.seed),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=config.epochs // 4),
         )
+        # a study that goes on must not draw again what it drew at first
+        study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials))
         asked = {"data": corpus.fingerprint, "settings": yaml.safe_dump(config.to_dict())}
         for what, value in asked.items():
             if study.user_attrs.get(what, value) != value:

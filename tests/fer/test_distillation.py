@@ -11,10 +11,11 @@ import torch
 from fer import checkpoint as checkpoints
 from fer.card import Card
 from fer.cli.train import resolve
+from fer.combine import combine
 from fer.config import RunConfig
 from fer.data import load
 from fer.data.augment import mixup
-from fer.data.preprocess import model_input, to_unit
+from fer.data.preprocess import model_input, standardise, to_unit
 from fer.emotions import EMOTIONS
 from fer.losses import one_hot, smooth
 from fer.models import MODELS
@@ -248,11 +249,46 @@ def test_the_command_line_takes_teachers_of_the_same_classes(fer, fake_zip, tmp_
     assert kept == {"teachers": [str(name) for name in names], "temperature": 4.0, "alpha": 1.0, "ahead": False}
 
 
+def test_a_teacher_of_more_classes_answers_among_those_of_the_run(tmp_path):
+    path = save_teacher(tmp_path / "four.pth", ("angry", "disgust", "fear", "happy"), 3)
+    config = with_values(RunConfig(), {"model": "baseline", "teachers": [str(path)], "classes": ["happy", "fear"]}, "test")
+    taught = load_teachers(config, torch.device("cpu"))
+    assert taught is not None
+    pixels = torch.rand(5, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    teacher = checkpoints.load(path)
+    with torch.no_grad():
+        probs = (teacher.model(standardise(pixels, teacher.card.preprocess)) / config.distillation.temperature).softmax(1)
+    among = probs[:, [teacher.card.classes.index(name) for name in config.classes]]
+    torch.testing.assert_close(taught.probs(pixels), among / among.sum(1, keepdim=True))
+
+
+def test_the_card_names_teachers_whose_files_have_the_same_name(fer, fake_zip, tmp_path):
+    paths = [tmp_path / run / "best.pth" for run in "ab"]
+    for seed, path in enumerate(paths):
+        path.parent.mkdir()
+        save_teacher(path, EMOTIONS, seed)
+    words = ["--data", fake_zip, "--runs", tmp_path / "runs", *FAST, "--epochs", 1]
+    outcome = fer("train", "baseline", "--teacher", paths[0], "--teacher", paths[1], *words)
+    assert outcome.code == 0, outcome.err
+    named = checkpoints.load(Path(outcome.out.strip()) / "best.pth").card.data["teachers"]
+    assert [one["weights_sha256"] for one in named] == [checkpoints.load(path).card.weights_sha256 for path in paths]
+
+
+def test_answers_of_an_ensemble_are_not_those_of_the_same_networks_in_other_shares(faces, teachers, tmp_path):
+    members = [checkpoints.load(teachers[0]), checkpoints.load(save_teacher(tmp_path / "second.pth", seed=1))]
+    asked = []
+    for name, weights in (("even.pth", (1.0, 1.0)), ("uneven.pth", (1.0, 9.0))):
+        both = combine(members, weights)
+        checkpoints.save(tmp_path / name, both.model.state_dict(), both.card)
+        asked.append(objective_of(faces, [tmp_path / name], ahead=True).answers)
+    assert not torch.allclose(*asked)
+
+
 REFUSED = {
     "missing": (["--teacher", "nobody.pth"], ["nobody.pth", "released"]),
     "one of two missing": (["--teacher", "TEACHER", "--teacher", "nobody.pth"], ["nobody.pth"]),
     "other classes": (["--teacher", "PAIR"], ["pair", "happy, sad", "angry, disgust"]),
-    "fewer classes in the run": (["--teacher", "TEACHER", "--classes", "happy,sad"], ["teacher", "happy, sad"]),
+    "one class too many": (["--teacher", "PAIR", "--classes", "happy,fear,sad"], ["pair", "not fear of", "teachers=[]"]),
     "no checkpoint": (["--teacher", "TEXT"], ["text.pth"]),
     "alpha": (["--teacher", "TEACHER", "--alpha", "1.5"], ["alpha=1.5", "0..1"]),
     "temperature": (["--teacher", "TEACHER", "--temperature", "0"], ["temperature=0", "0.1..100"]),

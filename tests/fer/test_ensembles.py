@@ -1,5 +1,6 @@
 """Ensembles: a mean of probabilities that is saved, loaded, judged and explained like any checkpoint."""
 
+import copy
 import json
 from dataclasses import replace
 
@@ -191,6 +192,19 @@ def test_members_that_do_not_fit_are_refused(members, tmp_path):
         combine([members[1], fewer])
 
 
+def test_all_of_an_ensemble_is_where_its_members_are(members):
+    moved = [replace(member, model=copy.deepcopy(member.model).to("meta")) for member in members]
+    whole = combine(moved).model
+    assert {tensor.device.type for tensor in (*whole.parameters(), *whole.buffers())} == {"meta"}
+
+
+def test_members_standardise_in_float32_whatever_the_loop_hands_over():
+    net = Ensemble([torch.nn.Flatten()] * 2, [Preprocess(96), Preprocess(48)], [1.0, 1.0])
+    net.members[1] = torch.nn.Sequential(torch.nn.Upsample(96), torch.nn.Flatten())
+    faces = torch.randint(0, 256, (2, 1, 48, 48)) / 256  # exact in bfloat16
+    torch.testing.assert_close(net(faces.bfloat16()), net(faces), rtol=0, atol=0)
+
+
 def test_one_sure_member_is_not_outvoted_by_the_logarithm():
     sure, unsure = torch.nn.Flatten(), torch.nn.Flatten()
     net = Ensemble([sure, unsure], [Preprocess(16, mean=(0.0,), std=(1.0,))] * 2, [1.0, 1.0])
@@ -235,3 +249,9 @@ def test_an_ensemble_goes_on_training_from_its_file(fer, members, fake_zip, tmp_
     assert outcome.code == 0, outcome.err
     trained = checkpoints.load(f"{outcome.out.strip()}/best.pth")
     assert [m["architecture"] for m in trained.card.members] == ["baseline", "custom_cnn"]
+
+
+@pytest.mark.parametrize("name", ["both.onnx", "both", "both.xml"])
+def test_an_ensemble_under_a_name_that_cannot_be_opened_is_refused_before_the_work(name, fer, tmp_path):
+    outcome = fer("ensemble", "a", "b", "--data", "nowhere.zip", "--out", tmp_path / name)
+    assert (outcome.code, outcome.out) == (2, "") and str(tmp_path / name) in outcome.err and ".pth" in outcome.err

@@ -227,7 +227,15 @@ OWN = [name for name in recipe_names() if name in MODELS or name.partition("-")[
 
 def test_other_recipes_say_which_architecture_they_are_for():
     others = set(recipe_names()) - set(OWN) - {"pretrain"}  # the one for whatever is pretrained
-    assert others == {"fast_cnn-four", "net-long", "resnet18-ferplus", "resnet18-four", "speedrun", "speedrun-cpu"}
+    assert others == {
+        "fast_cnn-four",
+        "net-long",
+        "resnet18-distilled",
+        "resnet18-ferplus",
+        "resnet18-four",
+        "speedrun",
+        "speedrun-cpu",
+    }
     assert {name: read_recipe(name)["model"] in MODELS for name in others} == dict.fromkeys(others, True)
 
 

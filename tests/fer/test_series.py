@@ -188,6 +188,8 @@ REFUSED = {
     "batch larger than the set": (["--seeds", 2, "--set", "batch_size=43"], ["batch_size=43", "42"]),
     "weights that do not fit": (["--seeds", 2, "--mode", "finetune", "--init", "WEIGHTS"], ["random.pth"]),
     "unknown teacher": (["--folds", 2, "--teacher", "nobody.pth"], ["nobody.pth"]),
+    "teachers of folds": (["--folds", 2, "--teacher", "WEIGHTS"], ["random.pth", "what folds hold out", "teachers=[]"]),
+    "start of folds": (["--folds", 2, "--mode", "finetune", "--init", "WEIGHTS"], ["random.pth", "what folds hold out"]),
     "no votes": (["--folds", 2, "--labels", "ferplus-soft"], ["--votes"]),
 }
 

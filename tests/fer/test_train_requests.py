@@ -54,7 +54,10 @@ REFUSED: dict[str, tuple[list[object], list[str]]] = {
     "no weights to start from": (["baseline", "--mode", "finetune"], ["baseline", "finetune", "--init"]),
     "soft labels without votes": (["baseline", "--labels", "ferplus-soft"], ["ferplus-soft", "--votes"]),
     "votes without their labels": (["baseline", "--votes", "VOTES"], ["VOTES", "--labels ferplus-majority"]),
-    "classes of another teacher": (["baseline", "--teacher", "WEIGHTS", "--classes", "sad,fear", *SMALL], ["fear, sad"]),
+    "a share for no teacher": (["baseline", "--alpha", 0.5], ["--alpha", "--teacher"]),
+    "answers of no teacher softened": (["baseline", "--temperature", 2], ["--temperature", "--teacher"]),
+    "stages of a run that frees none": (["baseline", "--unfreeze-every", 2], ["--unfreeze-every", "gradual", "scratch"]),
+    "changed data of a new run": (["baseline", "--changed-data"], ["--changed-data", "--resume"]),
     # files
     "no data": (["baseline", "--data", "nowhere.zip"], ["nowhere.zip"]),
     "votes of other data": (["baseline", "--labels", "ferplus-soft", "--votes", "VOTES"], ["VOTES", "not one image"]),
@@ -169,6 +172,16 @@ def test_the_smallest_batch_is_not_advised_against_itself(fer, fake_zip, tmp_pat
     outcome = fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path, *FAST, "--set", "batch_size=2")
     line = outcome.err.splitlines()[-1]
     assert outcome.code == 2 and "out of memory at batch_size=2" in line and "--set batch_size=2" not in line
+
+
+def test_a_gpu_that_others_fill_is_told_from_other_troubles(fer, fake_zip, tmp_path, monkeypatch):
+    for words, told in (("CUDA error: out of memory", True), ("CUDA error: an illegal address", False)):
+        monkeypatch.setattr(fit, "_train_step", lambda *_, said=words: (_ for _ in ()).throw(RuntimeError(said)))
+        if told:
+            assert fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path, *FAST).code == 2
+        else:
+            with pytest.raises(RuntimeError, match="illegal address"):
+                fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path, *FAST)
 
 
 def test_what_torch_itself_says_when_the_host_has_no_memory_is_translated(fer, fake_zip, tmp_path, monkeypatch):

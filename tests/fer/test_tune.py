@@ -58,6 +58,8 @@ def test_a_study_goes_on_and_its_recipe_trains(fer, fake_zip, tmp_path):
     stored = optuna.load_study(study_name="baseline", storage=f"sqlite:///{study / 'study.db'}")
     recipe = with_values(RunConfig(), {"model": "baseline", **read_recipe(str(study / "best.yaml"))}, "test")
     assert recipe.optimizer.lr == pytest.approx(stored.best_params["optimizer.lr"])
+    drawn = [tuple(trial.params.values()) for trial in stored.trials[1:]]  # the first is the recipe itself
+    assert len(drawn) == len(set(drawn)) == 2
     assert f"{100 * stored.best_value:.2f} %" in (study / "best.yaml").read_text(encoding="utf-8")
     trained = fer("train", "baseline", "--recipe", study / "best.yaml", "--data", fake_zip, "--runs", tmp_path / "runs")
     assert trained.code == 0, trained.err

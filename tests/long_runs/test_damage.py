@@ -1,5 +1,6 @@
 """Damaged, foreign and finished runs: the state before is used, or one line says why nothing is."""
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any
 import pytest
 
 from fer import checkpoint as checkpoints
+from fer.emotions import EMOTIONS
 from fer.errors import CheckpointError
+from fer.overrides import with_values
 from fer.training import store
 from fer.training.run import Watch, train
 from tests import fakes
+from tests.conftest import save_random
 from tests.long_runs.runs import Killed, config_of, contents, differences, go_on, kept, killed_before_rename, one_line, stop_at
 
 # damaged files
@@ -185,3 +189,22 @@ def test_changed_data_are_refused_unless_told(fer, stopped, tmp_path):
     assert outcome.code == 0 and outcome.out.strip() == str(stopped)
     card = checkpoints.load(stopped / "best.pth").card
     assert card.data["splits"]["train"]["n"] == 49
+
+
+def test_teachers_or_weights_behind_the_same_names_that_changed_are_refused(corpus, fer, fake_zip, tmp_path):
+    teachers = [str(save_random(tmp_path / "teacher.pth", seed=1))]
+    config = with_values(config_of(), {"distillation.teachers": teachers}, "test")
+    folder = stop_at(config, corpus, tmp_path / "run", (2, 1))
+    kept_teacher = (tmp_path / "teacher.pth").read_bytes()
+    save_random(tmp_path / "teacher.pth", seed=2)
+    one_line(fer("train", "--resume", folder, "--data", fake_zip), "its teachers have changed", "put back the old")
+    (tmp_path / "teacher.pth").write_bytes(kept_teacher)
+    assert fer("train", "--resume", folder, "--data", fake_zip).code == 0
+
+
+def test_class_weights_behind_the_same_name_that_changed_are_refused(corpus, fer, fake_zip, tmp_path):
+    weights = tmp_path / "weights.json"
+    weights.write_text(json.dumps(dict.fromkeys(EMOTIONS, 1.0) | {"fear": 2.0}))
+    folder = stop_at(with_values(config_of(), {"class_weights": str(weights)}, "test"), corpus, tmp_path / "run", (2, 1))
+    weights.write_text(json.dumps(dict.fromkeys(EMOTIONS, 1.0) | {"fear": 3.0}))
+    one_line(fer("train", "--resume", folder, "--data", fake_zip), "the class weights have changed")
