@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import gradio as gr
+try:
+    import gradio as gr
+except ModuleNotFoundError as missing:
+    sys.stderr.write(f"gradio_app.py: {missing.name} is not installed here; activate .venv, or pip install .\n")
+    sys.exit(2)
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone runs without being installed
 
@@ -70,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from fer.data.source import locate  # brings torch, which not every page has
 
                 locate(options.data)
-            demo = build_demo(options.checkpoint, Shelf(options.explore, options.data))
+            shelf = Shelf(options.explore, options.data)
+            shelf.check()
+            demo = build_demo(options.checkpoint, shelf)
             serve(demo, options)
             cleaning = keep_clean(demo, uploads)
             try:
@@ -106,7 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--explore", type=Path, nargs="+", default=[], metavar="FOLDER",
-        help="finished runs, reports, or folders of them, for the tab Explore; whoever sees the page sees their faces",
+        help="finished runs, reports, or folders of them, for the tab Explore; whoever sees the page sees their faces, so that "
+        "no public link is made",
     )  # fmt: skip
     parser.add_argument("--data", type=Path, help="FER-2013, for the faces of runs (default: $FER_DATA, then data/)")
     parser.add_argument("--browser", action="store_true", help="open a browser window")

@@ -6,6 +6,8 @@ import json
 import logging
 import re
 import socket
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.parse
@@ -20,6 +22,7 @@ import pytest
 from apps.gradio_app import main
 from apps.serving import is_seen
 from tests.apps.started import free_port, wait
+from tests.conftest import ROOT
 
 LINK = "https://0123456789abcdef.gradio.live"
 
@@ -254,6 +257,30 @@ def test_data_that_are_not_there_are_refused_in_one_line(capsys, checkpoint_file
     assert len(message.splitlines()) == 1
 
 
+def test_a_page_that_explores_results_gets_no_public_link(serve, tmp_path):
+    served = serve("--explore", str(tmp_path), visit=config_status)
+    assert served.code == 0 and served.tunnels == [] and served.seen == 200
+    assert served.err.splitlines() == ["no share link is made: the page shows the faces of --explore"]
+    assert serve("--explore", str(tmp_path), "--no-share").err == ""
+
+
+def test_folders_to_explore_that_are_not_there_are_refused_in_one_line(capsys, checkpoint_file, tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "rnus", tmp_path / "file"):
+        code, message = refusal(
+            capsys, "--no-share", "--checkpoint", str(checkpoint_file), "--explore", str(tmp_path), str(place)
+        )
+        assert code == 2 and message.startswith("fer: ") and f"{place}: no such folder" in message
+        assert len(message.splitlines()) == 1
+
+
+def test_a_folder_to_explore_that_cannot_be_read_is_refused_in_one_line(capsys, checkpoint_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("apps.explore.os.access", lambda path, mode: path != tmp_path)
+    code, message = refusal(capsys, "--no-share", "--checkpoint", str(checkpoint_file), "--explore", str(tmp_path))
+    assert code == 2 and f"{tmp_path}: cannot be read" in message
+    assert len(message.splitlines()) == 1
+
+
 def test_a_page_listens_on_this_machine_alone_unless_told_otherwise(serve):
     served = serve()
     assert served.tunnels[0].startswith("127.0.0.1:")
@@ -348,3 +375,10 @@ def test_numbers_that_are_none_are_refused_in_one_line(capsys, words):
     code, message = refusal(capsys, *words)
     assert code == 2 and words[0] in message
     assert len(message.splitlines()) == 1
+
+
+def test_without_its_packages_it_says_in_one_line_how_to_get_them():
+    command = [sys.executable, "-S", str(ROOT / "apps" / "gradio_app.py")]  # -S: no installed packages
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "gradio_app.py: gradio is not installed here; activate .venv, or pip install .\n"
