@@ -4,6 +4,7 @@ Classes are those of the answers ("when it says fear with 70 %, how often is it 
 Gupta and Ramdas 2022 (arXiv:2107.08353): the only one that a reader of an answer can use.
 """
 
+import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,6 +16,8 @@ from fer.metrics import Probs, evaluate_table, wilson_interval
 from fer.reliability import ECE_BINS, Bins, adaptive_calibration_error, equal_width, sort_into_bins
 from fer.types import PredictionTable
 
+#: Two log losses of the same faces and weights differ by less, on whatever machine; of two halves of a split by more.
+_SAME_LOSS = 1e-4
 #: Simulated sets from which the error of a calibrated model is told.
 DRAWS = 1000
 
@@ -134,7 +137,8 @@ class Scaling:
 
     Attributes:
         temperature: of the card.
-        faces: which faces: the half of the validation split that the temperature was not fitted on, or a whole other split.
+        faces: which faces: the half of the validation split that the temperature was not fitted on, or a whole other split;
+            the whole validation split where that half is not known.
         raw: without scaling.
         scaled: with it.
     """
@@ -150,7 +154,7 @@ class Scaling:
 
 
 def compare_scaling(table: PredictionTable) -> Scaling | None:
-    """Calibration before and after temperature scaling, on faces that the temperature was not fitted on.
+    """Calibration before and after temperature scaling, on faces that the temperature was not fitted on where these are known.
 
     None where the table does not say what its logits were divided by, or where views were averaged afterwards, so that
     the network's own logits cannot be had back.
@@ -163,10 +167,22 @@ def compare_scaling(table: PredictionTable) -> Scaling | None:
     temperature = _temperature(table.source["temperature"])
     if table.source.get("tta", "none") != "none":
         return None
-    held_out, faces = table, f"{table.split} split"
+    judged, faces = table, f"{table.split} split"
     if table.split == "validation":
-        held_out, faces = two_halves(table)[1], "held-out half of the validation split"
-    return Scaling(temperature, faces, calibration_scores(held_out.cooled(1 / temperature)), calibration_scores(held_out))
+        half = two_halves(table)[1]
+        known = temperature == 1 or _is_held_out(half)
+        faces = "held-out half of the validation split" if known else "validation split, fitted on in part"
+        judged = half if known else table
+    return Scaling(temperature, faces, calibration_scores(judged.cooled(1 / temperature)), calibration_scores(judged))
+
+
+def _is_held_out(half: PredictionTable) -> bool:
+    """Whether these are the faces that the release kept from its fit: of other faces or names the half is another one."""
+    try:
+        expected = float(half.source.get("held_out_log_loss", "nan"))
+    except ValueError:
+        return False
+    return bool(abs(evaluate_table(half)["log_loss"] - expected) <= _SAME_LOSS)
 
 
 def _temperature(text: str) -> float:
@@ -182,15 +198,29 @@ def _temperature(text: str) -> float:
 def cross_fitted(table: PredictionTable) -> PredictionTable:
     """All faces held out: each half calibrated by what is fitted on the other, so that the ECE rests on all of them.
 
-    Calibrated as a release is: by a temperature, and by a bias a class where these pay.
+    Calibrated as a release is: by a temperature, and by a bias a class where these pay. Biases that the release has put into
+    the network, fitted on some of these faces, are taken out first; where views were averaged they cannot be, nor can those
+    of an ensemble's members.
 
     Raises:
-        DataError: the table has one face only.
+        DataError: the table has one face only, or its biases are damaged.
     """
-    one, other = two_halves(table)
+    one, other = two_halves(_without_biases(table))
     logits = cross_fit(one, other, biases=biases_pay(one, other))
     labels = np.concatenate([one.labels, other.labels])
     return replace(table, logits=logits, labels=labels, names=one.names + other.names, source={})
+
+
+def _without_biases(table: PredictionTable) -> PredictionTable:
+    if "biases" not in table.source or table.source.get("tta", "none") != "none":
+        return table
+    try:
+        known = json.loads(table.source["biases"])
+        biases = np.array([float(known[name]) for name in table.classes], dtype=np.float32)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"the table's biases are damaged: {error!r}; write the table anew with fer evaluate") from error
+    temperature = _temperature(table.source.get("temperature", "1.0"))
+    return replace(table, logits=table.logits - biases / np.float32(temperature))
 
 
 def two_halves(table: PredictionTable) -> tuple[PredictionTable, PredictionTable]:

@@ -33,7 +33,8 @@ class Study:
         split: of the table.
         scores: calibration figures over all faces.
         scaling: before and after the temperature; None where :func:`~analysis.calibration.compare_scaling` cannot tell.
-        cross_fitted: over all faces, each half calibrated by what is fitted on the other; independent of the card's.
+        cross_fitted: over all faces, each half calibrated by what is fitted on the other; see
+            :func:`~analysis.calibration.cross_fitted`.
         overall: reliability over all answers.
         by_answer: reliability of every class, by what was answered.
         histograms: of every class, by label.

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from analysis.explain import METHODS, Question, explain_set
+from analysis.learnt.features import heads
 from analysis.perturbation import MEASURES, Scores, Values
 from analysis.sampling import sample
 from analysis.significance import DRAWS, percentile_interval
@@ -24,6 +25,7 @@ from fer import checkpoint as checkpoints
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import model_input, to_unit
+from fer.errors import ConfigError
 from fer.evaluation import judge
 from fer.metrics import pearson
 from fer.types import FloatArray, Progress
@@ -206,6 +208,16 @@ def rate(
     return tuple(reports)
 
 
+def refuse_other_classes(checkpoint: Checkpoint, other: Checkpoint) -> None:
+    """ConfigError where another checkpoint cannot be asked about all classes that this one answers."""
+    missing = [name for name in checkpoint.card.classes if name not in other.card.classes]
+    if missing:
+        raise ConfigError(
+            f"{other.name} does not know {', '.join(missing)}, which {checkpoint.name} answers; "
+            "name a checkpoint of the same classes with --other-seed"
+        )
+
+
 def random_maps(count: int, seed: int) -> FloatArray:
     """Smooth noise of the fineness of a 6×6 map, float32 (N, 48, 48): what a map is that knows nothing."""
     noise = torch.rand(count, 1, 6, 6, generator=torch.Generator().manual_seed(seed))
@@ -237,14 +249,16 @@ def _shift(subject: Subject, method: str, maps: FloatArray) -> float | None:
 
 
 def without_training(subject: Subject, *, whole: bool) -> Checkpoint:
-    """The checkpoint with an untrained head, or wholly untrained, its batch statistics those of the faces."""
+    """The checkpoint with an untrained head (an ensemble: all heads), or wholly untrained, its batch statistics the faces'."""
     own = subject.checkpoint
     fresh = checkpoints.build(own.card).to(next(own.model.parameters()).device)
     if whole:
-        _settle(fresh, model_input(subject.faces.images[:64], own.card.preprocess))
+        images = subject.faces.images[:64].to(next(fresh.parameters()).device)
+        _settle(fresh, model_input(images, own.card.preprocess))
         return replace(own, model=fresh.eval())
-    model, head = copy.deepcopy(own.model), own.card.spec.head
-    model.get_submodule(head).load_state_dict(fresh.get_submodule(head).state_dict())
+    model = copy.deepcopy(own.model)
+    for head in heads(own):
+        model.get_submodule(head).load_state_dict(fresh.get_submodule(head).state_dict())
     return replace(own, model=model.eval())
 
 

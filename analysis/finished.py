@@ -50,11 +50,14 @@ class Finished:
 
 def find_finished(folder: Path, depth: int = 2) -> list[Path]:
     """The folders of finished results in and below a folder, sorted; those deeper than ``depth`` are not looked for."""
-    if _kind(folder):
-        return [folder]
-    if depth == 0 or not folder.is_dir():
+    try:
+        if _kind(folder):
+            return [folder]
+        if depth == 0 or not folder.is_dir():
+            return []
+        below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:  # a folder of somebody else's holds nothing that could be opened
         return []
-    below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     return [found for path in below for found in find_finished(path, depth - 1)]
 
 

@@ -48,9 +48,13 @@ def explain_split(
     check(checkpoint, question)
     make_folder(out)
     table, heatmaps = explain_set(checkpoint, faces, question, progress)
-    images = faces.only(checkpoint.card.classes).images.cpu().numpy()[:, 0]
+    known = faces.only(checkpoint.card.classes)
+    judged = set(table.names)
+    images = known.images.cpu().numpy()[np.array([name in judged for name in known.names]), 0]
     written = save_pass(out, table, heatmaps)
-    about = f"{question.method}, {faces.split} split, n = {len(table):,}"
+    about = f"{_asked(question)}; {faces.split} split, n = {len(table):,}"
+    if len(table) < len(known):
+        about += f" ({len(known) - len(table):,} left out, whose class would be set against itself)"
     chosen: list[int] = []
     for surest, name, what in ((True, "gallery", "most"), (False, "unsure", "least")):
         rows = pick(table, surest=surest)
@@ -67,6 +71,15 @@ def explain_split(
     write_whole(written[-1], (json.dumps([average.to_dict() for average in found]) + "\n").encode())
     written.append(write_records(out, checkpoint, _records(table, heatmaps, list(dict.fromkeys(chosen)))))
     return written
+
+
+def _asked(question: Question) -> str:
+    """What the maps show, in words: ``gradcam at layer3: fear, not happy``."""
+    place = f" at {', '.join(question.layers)}" if question.layers else ""
+    if question.target is None and question.against is None:
+        return f"{question.method}{place}"
+    target, against = (name if isinstance(name, str) else "" for name in (question.target, question.against))
+    return f"{question.method}{place}: {target or 'the answer'}" + (f", not {against}" if against else "")
 
 
 def _records(table: PredictionTable, heatmaps: HeatmapTable, chosen: Sequence[int]) -> list[dict[str, Any]]:

@@ -113,7 +113,7 @@ class Group:
         ci95: Wilson interval of the accuracy.
         difference: its accuracy minus that of the rest; None where there is no rest.
         p: Fisher's exact test against the rest, two-sided; None where there is no rest.
-        p_holm: the same, corrected for the number of groups in the column.
+        p_holm: the same, corrected for the number of tests in the column: one where it has two groups, else one a group.
         note: a warning for the reader, or "".
     """
 
@@ -146,8 +146,10 @@ class Grouping:
         right, has = table.predicted == table.labels, belongs != ""
         groups = [_group(str(name), right[has], belongs[has] == name) for name in np.unique(belongs[has])]
         tested = [group.p for group in groups if group.p is not None]
+        # of two groups each is the other's rest: one test
+        corrected = tested if len(tested) == 2 else holm(tested) if tested else []
         if tested:
-            groups = [replace(group, p_holm=p) for group, p in zip(groups, holm(tested), strict=True)]
+            groups = [replace(group, p_holm=p) for group, p in zip(groups, corrected, strict=True)]
         return cls(column, tuple(groups), int((~has).sum()))
 
 

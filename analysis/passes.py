@@ -29,10 +29,20 @@ def load_pass(folder: Path, checkpoint: Checkpoint) -> tuple[PredictionTable, He
     return table, HeatmapTable.load(folder / HEATMAPS)
 
 
+def other_way(table: PredictionTable) -> str:
+    """How a table was made where it is not what its checkpoint says of each face once; empty where it is."""
+    if "format" in table.source:
+        return f"of the model exported as {table.source['format']}"
+    tta = table.source.get("tta", "none")
+    return "" if tta == "none" else f"of several views of each face (--tta {tta})"
+
+
 def check_maker(table: PredictionTable, checkpoint: Checkpoint, place: Path) -> None:
-    """ConfigError where a table that was read from ``place`` is not by this checkpoint."""
+    """ConfigError where a table that was read from ``place`` is not by this checkpoint, or not of one plain pass of it."""
     if table.source.get("weights_sha256") != checkpoint.card.weights_sha256:
         raise ConfigError(
             f"{place} is by {table.source.get('checkpoint', 'another checkpoint')}, not by {checkpoint.name}; "
             "name the checkpoint that made it with --checkpoint"
         )
+    if way := other_way(table):
+        raise ConfigError(f"{place} is {way}, and maps are not; write it anew with fer evaluate --checkpoint {checkpoint.name}")

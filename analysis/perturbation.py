@@ -37,12 +37,14 @@ class Scores(nn.Module):
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.net, self.card = checkpoint.runner, checkpoint.card
+        self.device = next(checkpoint.model.parameters()).device
 
     @torch.no_grad()
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """In batches of bounded size."""
-        parts = [self.net(standardise(batch, self.card.preprocess)).float() for batch in torch.split(pixels, _BATCH)]
-        return (torch.cat(parts) / self.card.temperature).softmax(1)
+        """In batches of bounded size, each brought to the network's device; the answer lies where the faces do."""
+        batches = (standardise(batch.to(self.device), self.card.preprocess) for batch in torch.split(pixels, _BATCH))
+        parts = [(self.net(batch).float() / self.card.temperature).softmax(1) for batch in batches]
+        return torch.cat(parts).to(pixels.device)
 
     def of(self, pixels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """float32 (N,), each face's probability of its target int64 (N,)."""
@@ -107,9 +109,9 @@ def curve(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: tor
     order = ranks(maps)[:, None]
     start = blurred(pixels) if insertion else pixels
     end = pixels if insertion else torch.full_like(pixels, GREY)
-    states = [torch.where(order < step / STEPS, end, start) for step in range(STEPS + 1)]
-    found = scores.of(torch.cat(states), targets.repeat(STEPS + 1))
-    return found.reshape(STEPS + 1, len(pixels)).T
+    # one state at a time: all of them are seventeen times the faces
+    found = [scores.of(torch.where(order < step / STEPS, end, start), targets) for step in range(STEPS + 1)]
+    return torch.stack(found, dim=1)
 
 
 def blurred(pixels: torch.Tensor) -> torch.Tensor:
@@ -165,13 +167,14 @@ def road(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torc
     """Mean over percentiles of half (score without the coldest pixels − score without the hottest), −0.5..0.5.
 
     The pixels are filled in by the grad-cam package; this is its ROADCombined, with all faces of a percentile in one batch.
+    It is given ranks: of a map that is mostly 0 its percentiles would take all pixels, whatever the rest says.
     """
-    found = []
+    found, order = [], 1 - ranks(maps)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # the filling adds a little noise
         for percentile in PERCENTILES:
             for sign, kind in ((-1, ROADMostRelevantFirst), (1, ROADLeastRelevantFirst)):
                 fill = kind(percentile).perturbation
-                filled = torch.stack([fill(face.cpu(), heat.cpu()) for face, heat in zip(pixels, maps, strict=True)])
+                filled = torch.stack([fill(face.cpu(), heat.cpu()) for face, heat in zip(pixels, order, strict=True)])
                 found.append(sign * scores.of(filled.to(pixels.device), targets))
     return torch.stack(found).sum(0) / (2 * len(PERCENTILES))

@@ -6,10 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from analysis.figures import panel, save
 from analysis.question import OWN_PREDICTION, Question, ask
+from fer.aim import make_aim
+from fer.errors import ConfigError
 from fer.faces import DEFAULT_DETECTOR, Search
-from fer.files import make_folder, write_whole
+from fer.files import check_folder, make_folder, write_whole
 from fer.predict import Model, Predictor
 from fer.types import Heatmap, Prediction
 
@@ -23,37 +27,60 @@ def explain_pictures(
 ) -> tuple[list[Path], list[str]]:
     """Explain every face of some pictures, each with all questions in one picture.
 
+    A map is left out where a face's answer makes target and contrast one class.
+
     Returns:
         The files written (pictures, then explanations.json), and notes for the user.
 
     Raises:
         ImageError: a picture cannot be read; nothing is written then.
+        ConfigError: a question does not fit the model, or no map is left.
         OutputError: the folder is not writable.
     """
+    check_folder(out)
     predictor = Predictor(model, detector)
     found = [(path, predictor.predict(path)) for path in images]
     notes = [note for path, predictions in found if (note := predictor.note(path, predictions))]
     answers = [[_ask(model, predictions, question) for question in questions] for _, predictions in found]
+    notes += _note_left_out([heatmap for maps in answers for heatmaps in maps for heatmap in heatmaps])
     written, records = [], []
     make_folder(out)
     for name, (path, predictions), maps in zip(_names(images), found, answers, strict=True):
         for number, prediction in enumerate(predictions, 1):
-            own = [heatmaps[number - 1] for heatmaps in maps]
+            pairs = zip([heatmaps[number - 1] for heatmaps in maps], questions, strict=True)
+            own = [(heatmap, q.layers) for heatmap, q in pairs if heatmap]
+            if not own:
+                continue
             picture = out / f"{name}-face{number}.png"
-            captions = [panel.caption(heatmap, q.layers) for heatmap, q in zip(own, questions, strict=True)]
-            save(panel.figure(prediction, own, captions), picture)
+            captions = [panel.caption(*each) for each in own]
+            save(panel.figure(prediction, [heatmap for heatmap, _ in own], captions), picture)
             written.append(picture)
             place = {"path": str(path), "face": number, "picture": picture.name}
-            records += [place | record(prediction, heatmap, q.layers) for heatmap, q in zip(own, questions, strict=True)]
+            records += [place | record(prediction, *each) for each in own]
     written.append(write_records(out, model, records))
     return written, notes
 
 
-def _ask(model: Model, predictions: Sequence[Prediction], question: Question) -> tuple[Heatmap, ...]:
-    faces, q = [prediction.face for prediction in predictions], question
+def _ask(model: Model, predictions: Sequence[Prediction], question: Question) -> list[Heatmap | None]:
+    """A map a face, None where there is nothing to set apart."""
+    q, classes = question, model.card.classes
+    aim = make_aim(classes, len(predictions), q.target, q.against)
     # the predictions are known: no method needs to ask for them again
-    target = q.target if q.target not in (None, "top1") or q.against else [prediction.label for prediction in predictions]
-    return ask(model, faces, replace(q, target=target))
+    scores = np.stack([prediction.logits for prediction in predictions])
+    rows = np.flatnonzero(~aim.against_itself(scores)).tolist()
+    if not rows:
+        return [None] * len(predictions)
+    target, against = ([classes[which[row]] for row in rows] for which in (aim.classes(scores), aim.contrasts(scores)))
+    asked = replace(q, target=target, against=against if q.against else None)
+    found = dict(zip(rows, ask(model, [predictions[row].face for row in rows], asked), strict=True))
+    return [found.get(row) for row in range(len(predictions))]
+
+
+def _note_left_out(maps: Sequence[Heatmap | None]) -> list[str]:
+    count = sum(heatmap is None for heatmap in maps)
+    if count == len(maps):
+        raise ConfigError("every face is answered as the class that it would be set against; name two different classes")
+    return [f"{count} maps left out, whose class would be set against itself"] if count else []
 
 
 def record(prediction: Prediction, heatmap: Heatmap | None, layers: Sequence[str] = ()) -> dict[str, Any]:

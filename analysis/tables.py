@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from analysis.passes import other_way
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.errors import ConfigError, DataError
@@ -23,28 +26,34 @@ def tables_of(
 
     Raises:
         ConfigError: the same weights twice.
-        DataError: a table cannot be read, or is of another model or of other faces.
+        DataError: a table cannot be read, or is of another model, of an exported one, of several views, or of other faces.
     """
     names: dict[str, str] = {}
     for name, model in models.items():
         if names.setdefault(model.card.weights_sha256, name) != name:
             twin = names[model.card.weights_sha256]
             raise ConfigError(f"{twin} and {name} are the same weights; name different checkpoints")
-    read = dict(_owned(path, names, faces) for path in saved)
+    read = dict(_owned(path, models, faces) for path in saved)
     return {name: read[name] if name in read else evaluate_checkpoint(model, faces, progress) for name, model in models.items()}
 
 
-def _owned(path: Path, names: Mapping[str, str], faces: FaceSet) -> tuple[str, PredictionTable]:
+def _owned(path: Path, models: Mapping[str, Checkpoint], faces: FaceSet) -> tuple[str, PredictionTable]:
     table = PredictionTable.load(path)
-    owner = names.get(table.source.get("weights_sha256", ""))
+    weights = table.source.get("weights_sha256", "")
+    owner = next((name for name, model in models.items() if model.card.weights_sha256 == weights), None)
     if owner is None:
         made = table.source.get("checkpoint", "an unknown checkpoint")
-        raise DataError(f"{path} is the table of {made}, not of {' or '.join(names.values())}; name its checkpoint, too")
-    if table.source.get("data") != faces.fingerprint:
+        raise DataError(f"{path} is the table of {made}, not of {' or '.join(models)}; name its checkpoint, too")
+    if way := other_way(table):
+        raise DataError(f"{path} is {way}, not of {owner} itself; write it anew with fer evaluate --checkpoint {owner}")
+    faces = faces.only(models[owner].card.classes)
+    # the fingerprint knows neither names nor order, and faces are shown by both
+    if table.source.get("data") != faces.fingerprint or sorted(table.names) != sorted(faces.names):
         raise DataError(
             f"{path} is of other faces than the {len(faces):,} of this {faces.split} split; write it anew with fer evaluate"
         )
-    return owner, table
+    place = {name: row for row, name in enumerate(table.names)}
+    return owner, table.rows(np.array([place[name] for name in faces.names]))
 
 
 def display_names(paths: Sequence[Path]) -> list[str]:

@@ -1,6 +1,8 @@
 """What the page says of the model behind it and of itself; every figure is read from the card."""
 
 from fer.card import Card
+from fer.portable import Portable
+from fer.portable.seal import Seal
 from fer.predict import Model
 from fer.words import percent, with_interval
 
@@ -31,15 +33,31 @@ _LIMITS = """## Known limits
 
 def describe(model: Model) -> str:
     """The page's text on a model, as Markdown: what it is, how good, on what, what it cannot do, and what is kept."""
-    return f"## The model\n\n{_figures(model.name, model.card)}\n\n{_LIMITS}\n{_KEPT}"
+    own = f"{_exported(model.seal)}\n\n" if isinstance(model, Portable) else ""
+    return f"## The model\n\n{_origin(model)}\n\n{own}{_figures(model.card)}\n\n{_LIMITS}\n{_KEPT}"
 
 
-def _figures(name: str, card: Card) -> str:
-    origin = card.data.get("origin", "unknown data")
-    first = f"`{name}`: architecture {card.architecture}, {len(card.classes)} classes, trained on {origin}."
+def _origin(model: Model) -> str:
+    card, origin = model.card, model.card.data.get("origin", "unknown data")
+    return f"`{model.name}`: architecture {card.architecture}, {len(card.classes)} classes, trained on {origin}."
+
+
+def _exported(seal: Seal) -> str:
+    """What was measured of the file that answers here; the figures of its card are its checkpoint's."""
+    accuracy = seal.proof.get("accuracy")
+    if not accuracy:
+        return f"Exported as {seal.format}; its own accuracy was not measured then. Of the checkpoint it was made from:"
+    before, after = accuracy
+    return (
+        f"Exported as {seal.format}: accuracy {percent(after)} on the {seal.proof['n']:,} faces of its {seal.proof['faces']} "
+        f"split ({percent(before)} before it was exported). Of the checkpoint it was made from:"
+    )
+
+
+def _figures(card: Card) -> str:
     metrics = card.metrics.get("validation")
     if not metrics:
-        return f"{first} Its card holds no figures: measure it with `fer evaluate`."
+        return "Its card holds no figures: measure it with `fer evaluate`."
     figures = (
         f"Accuracy on the validation split (PublicTest): {with_interval(metrics['accuracy'], metrics['ci95'])}, "
         f"n = {metrics['n']:,}; macro F1 {metrics['macro_f1']:.3f}; calibration error {_calibration(card)}."
@@ -49,7 +67,7 @@ def _figures(name: str, card: Card) -> str:
         for label, own in metrics.get("per_class", {}).items()
     ]
     head = ["| expression | recognised | right when said | faces |", "|---|---|---|---|"]
-    return "\n".join([first, "", figures, "", *head, *rows])
+    return "\n".join([figures, "", *head, *rows])
 
 
 def _calibration(card: Card) -> str:

@@ -28,28 +28,40 @@ element.addEventListener('click', event => {
 
 
 def face_cards(cards: Sequence[FaceCard]) -> str:
-    """A card a face: verdict, heatmap on a slider, the most probable classes, the regions it looks at."""
+    """A card a face: verdict, heatmap on a slider or why there is none, the most probable classes, the regions it looks at."""
     return "".join(map(_face_card, cards))
 
 
 def _face_card(card: FaceCard) -> str:
-    number = card.number
-    regions = (
-        bars("Where it looks", card.regions, "regions")
-        if card.regions
-        else '<p class="caption">The heatmap is empty: nothing in this face speaks for the class.</p>'
-    )
-    caption = html.escape(card.caption)
+    if card.overlay is None:
+        picture, regions = f'<img src="{data_url(card.face)}" alt="face {card.number}">', ""
+        figure = f'<figure>{picture}<figcaption class="caption">{html.escape(card.caption)}</figcaption></figure>'
+    else:
+        figure, regions = _slider(card, card.overlay), _regions(card)
     return (
-        '<section class="face"><figure><div class="heatmap">'
-        f'<img src="{data_url(card.face)}" alt="face {number}">'
-        f'<img src="{data_url(card.overlay)}" alt="face {number} with the heatmap over it: {caption}">'
-        f'<input type="range" min="0" max="100" value="50" aria-label="Border between face {number} and its heatmap">'
-        f'<span class="border"></span></div><figcaption class="caption">face ↔ where the network looks ({caption}) '
-        f"{_save(f'heatmap-{number}.jpg')}</figcaption></figure>"
+        f'<section class="face">{figure}'
         f'<div class="said"><h3 class="face-title">{html.escape(card.title)}</h3>'
         f'<div class="columns">{bars("Top 3", card.probabilities, "top3")}{regions}</div></div></section>'
     )
+
+
+def _slider(card: FaceCard, overlay: bytes) -> str:
+    """Face and heatmap with a border to slide between them."""
+    number, caption = card.number, html.escape(card.caption)
+    return (
+        '<figure><div class="heatmap">'
+        f'<img src="{data_url(card.face)}" alt="face {number}">'
+        f'<img src="{data_url(overlay)}" alt="face {number} with the heatmap over it: {caption}">'
+        f'<input type="range" min="0" max="100" value="50" aria-label="Border between face {number} and its heatmap">'
+        f'<span class="border"></span></div><figcaption class="caption">face ↔ where the network looks ({caption}) '
+        f"{_save(f'heatmap-{number}.jpg')}</figcaption></figure>"
+    )
+
+
+def _regions(card: FaceCard) -> str:
+    if not card.regions:
+        return '<p class="caption">The heatmap is empty: nothing in this face speaks for the class.</p>'
+    return bars("Where it looks", card.regions, "regions")
 
 
 def comparison(result: Comparison) -> str:

@@ -10,7 +10,7 @@ from analysis.figures.panel import caption
 from analysis.pictures import heatmap_record
 from analysis.question import Question, ask
 from apps.inline import jpeg
-from apps.look import square
+from apps.look import in_whole, square
 from apps.offered import turn
 from fer.errors import ConfigError
 from fer.images import read
@@ -83,7 +83,7 @@ def compare(path: str | Path, checkpoints: Sequence[str], methods: Sequence[str]
     with turn(checkpoints[0]) as first:
         faces = first.faces(image)
     face = max(faces, key=lambda face: face.box.width * face.box.height)
-    note = "No face found: the whole image is used." if face.is_whole_image else _which(face, faces)
+    note = in_whole(face) if face.is_whole_image else _which(face, faces)
     return Comparison(jpeg(square(face.image)), note, tuple(_opinion(name, face, methods) for name in checkpoints))
 
 

@@ -2,6 +2,7 @@
 
 import html
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -78,6 +79,13 @@ class Shelf:
         self.folders, self._data = tuple(folders), data
         self._open = lru_cache(_OPENED)(self._opened)
         self._corpus = lru_cache(1)(self._loaded)
+
+    def check(self) -> None:
+        """DataError where a folder is not there, or cannot be looked into: an empty list would not tell."""
+        for folder in self.folders:
+            if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
+                reason = "cannot be read" if folder.is_dir() else "no such folder"
+                raise DataError(f"--explore {folder}: {reason}; name folders of finished runs or reports")
 
     def names(self) -> list[str]:
         """Of all results that are there now."""

@@ -19,8 +19,10 @@ from apps.inline import jpeg
 from apps.offered import predictor, turn
 from fer.clarity import doubt
 from fer.errors import ConfigError
+from fer.faces import is_cut_out
 from fer.images import grey_square, read
 from fer.portable import Portable
+from fer.predict import lacks_maps
 from fer.types import FACE_SIZE, ByteArray, Face, Heatmap, Prediction
 from fer.words import counted
 
@@ -61,8 +63,8 @@ class FaceCard:
         number: of the face, as it is boxed.
         title: verdict in words.
         probabilities: of all classes.
-        face, overlay: JPEG of 320×320, the face and the heatmap over it.
-        caption: what the heatmap explains, by which method.
+        face, overlay: JPEG of 320×320, the face and the heatmap over it; None where the model gives no heatmaps.
+        caption: what the heatmap explains, by which method; without one, why.
         regions: region of the face → share of the heatmap; empty where the map is.
     """
 
@@ -70,7 +72,7 @@ class FaceCard:
     title: str
     probabilities: dict[str, float]
     face: bytes
-    overlay: bytes
+    overlay: bytes | None
     caption: str
     regions: dict[str, float]
 
@@ -116,21 +118,27 @@ def look(path: str | Path, wish: Wish) -> Look:
             raise ConfigError(
                 f"a face is taken for {wish.against} itself; choose the class to explain, or another to set it against"
             )
-        faces = [predictions[place].face for place in places]
-        maps = dict(zip(places, ask(model.model, faces, Question(target, wish.method, wish.against or None)), strict=True))
-    cards = tuple(_card(place + 1, predictions[place], heatmap, wish.threshold) for place, heatmap in maps.items())
-    records = [record(prediction, maps.get(place)) for place, prediction in enumerate(predictions)]
+        reason = lacks_maps(model.model)
+        faces = [] if reason else [predictions[place].face for place in places]
+        found = ask(model.model, faces, Question(target, wish.method, wish.against or None)) if faces else ()
+    maps = dict(zip(places, found, strict=False))
+    cards = tuple(_card(place + 1, predictions[place], maps.get(place) or reason, wish.threshold) for place in places)
+    why = {"reason": reason} if reason else {}
+    records = [record(prediction, maps.get(place)) | why for place, prediction in enumerate(predictions)]
     note = _note(predictions, len(places))
     told = {"checkpoint": model.model.name, "weights_sha256": model.model.card.weights_sha256, "note": note, "faces": records}
     return Look(jpeg(draw_boxes(image, predictions)), note, cards, told)
 
 
-def _card(number: int, prediction: Prediction, heatmap: Heatmap, threshold: float) -> FaceCard:
+def _card(number: int, prediction: Prediction, heatmap: Heatmap | str, threshold: float) -> FaceCard:
+    """The card of a face with its heatmap, or with the reason why it has none."""
     face = prediction.face
     unsure = "unsure, perhaps " if prediction.confidence < threshold else ""
     title = f"{number}. {unsure}{prediction.label}, {prediction.confidence:.0%}{_doubt(face)}"
-    pictures = jpeg(square(face.image)), jpeg(square(overlay(face.image, heatmap)))
-    return FaceCard(number, title, prediction.probabilities, *pictures, caption(heatmap), _regions(face, heatmap))
+    said = number, title, prediction.probabilities, jpeg(square(face.image))
+    if isinstance(heatmap, str):
+        return FaceCard(*said, None, heatmap, {})
+    return FaceCard(*said, jpeg(square(overlay(face.image, heatmap))), caption(heatmap), _regions(face, heatmap))
 
 
 def _regions(face: Face, heatmap: Heatmap) -> dict[str, float]:
@@ -162,10 +170,17 @@ def _largest(predictions: Sequence[Prediction], most: int) -> list[int]:
 
 def _note(predictions: Sequence[Prediction], explained: int) -> str:
     if predictions[0].face.is_whole_image:
-        return "No face found: the whole image is used."
+        return in_whole(predictions[0].face)
     several = ", numbered from the left" if len(predictions) > 1 else ""
     part = f"; the {explained} largest are explained" if explained < len(predictions) else ""
     return f"{counted(len(predictions), 'face')} found{several}{part}."
+
+
+def in_whole(face: Face) -> str:
+    """Why a picture is judged whole."""
+    if is_cut_out(face.image):
+        return "Small picture: taken as a face already cut out."
+    return "No face found: the whole image is used."
 
 
 def square(image: ByteArray) -> ByteArray:

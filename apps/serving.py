@@ -39,6 +39,8 @@ _WAITING, _AT_ONCE = 32, 2
 def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
     """Launch, with a guarded link where one is wanted and can be made, else locally; guarded, too, where others see it.
 
+    A page that shows the faces of finished results gets no link.
+
     Raises:
         ServingError: the wanted port and those after it are taken.
     """
@@ -46,7 +48,9 @@ def serve(demo: gr.Blocks, options: argparse.Namespace) -> None:
     if port != options.port:
         print(f"port {options.port} is taken; the next free one is {port}", file=sys.stderr, flush=True)
     options = argparse.Namespace(**{**vars(options), "port": port, "seen": is_seen(options.host)})
-    if options.share:
+    if options.share and options.explore:  # those faces are a data set's, which may not be published
+        print("no share link is made: the page shows the faces of --explore", file=sys.stderr, flush=True)
+    elif options.share:
         auth = None if options.public else _credentials(options.auth)
         if _launch(demo, options, share=True, auth=auth):
             print(f"share link: {demo.share_url}", flush=True)

@@ -39,8 +39,8 @@ _README = """---
 
 # {title}
 
-A picture goes in; every face comes out with an estimated expression, its calibrated confidence, and a heatmap of where the
-network looked. The model is `{model}`, a {checkpoint} exported by `fer export`.
+A picture goes in; every face comes out with an estimated expression and its calibrated confidence{maps}.
+The model is `{model}`, a {checkpoint} exported by `fer export`.
 
 {figures}
 
@@ -73,7 +73,7 @@ def write_space(folder: Path, model: Path, exported: Portable) -> None:
         "python_version": platform.python_version().rpartition(".")[0],
         "app_file": "app.py",
         "license": "mit",
-        "short_description": "Facial expressions with the reasons for them",
+        "short_description": "Facial expressions" if exported.lacks_maps else "Facial expressions with the reasons for them",
     }
     texts = {
         "app.py": _APP.format(model=model.name),
@@ -84,6 +84,7 @@ def write_space(folder: Path, model: Path, exported: Portable) -> None:
             model=model.name,
             checkpoint=exported.card.architecture,
             figures=_figures(exported),
+            maps="" if exported.lacks_maps else ", beside a heatmap of where the network looked",
         ),
         "requirements.txt": "".join(f"{name}=={metadata.version(name)}\n" for name in REQUIREMENTS),
         # all that the wheels of OpenCV (headless) and ONNX Runtime load of the system, by ldd

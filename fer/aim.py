@@ -57,6 +57,14 @@ class Aim:
         score = one_hot[self.classes(logits)]
         return score if self.against is None else score - one_hot[self.contrasts(logits)]
 
+    def against_itself(self, logits: Logits) -> npt.NDArray[np.bool_]:
+        """bool (N,): faces of which nothing is explained, since the class and what it is set against are one for them.
+
+        >>> Aim(0, against=(1, 1)).against_itself(np.array([[0.2, 0.5], [0.5, 0.2]])).tolist()
+        [True, False]
+        """
+        return np.asarray(self.classes(logits) == self.contrasts(logits), dtype=np.bool_)
+
     def part(self, start: int, stop: int) -> "Aim":
         """The same for some of the faces."""
         target, against = (c[start:stop] if isinstance(c, tuple) else c for c in (self.target, self.against))

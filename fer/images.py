@@ -27,6 +27,9 @@ MAX_PIXELS = 64_000_000
 #: Larger files are refused before they are read.
 MAX_BYTES = 100_000_000
 
+# Pixels that are brought to eight bits at once.
+_BAND = 65_536
+
 ImageInput = str | Path | bytes | Image.Image | npt.NDArray[np.generic]
 
 
@@ -72,13 +75,18 @@ def decode_grey(data: bytes, name: str, size: int) -> ByteArray:
     Raises:
         ImageError: no picture, damaged, or too large.
     """
+    return decode_face(data, name, size)[0]
+
+
+def decode_face(data: bytes, name: str, size: int) -> tuple[ByteArray, tuple[int, int]]:
+    """The same, and the width and height that the picture was brought from."""
     if not data:
         raise ImageError(f"{name}: the file is empty; delete it or replace it")
     with _open(data, name) as picture:
         if picture.mode != "L" or picture.size != (size, size) or "exif" in picture.info:
-            return grey_square(_to_rgb(picture, name), size)
+            return grey_square(_to_rgb(picture, name), size), picture.size
         try:
-            return np.asarray(picture)
+            return np.asarray(picture), picture.size
         except _DECODER_ERRORS as error:
             raise _damaged(name, error) from error
 
@@ -177,13 +185,21 @@ def _converted(picture: Image.Image) -> ByteArray:
 
 def _to_8_bit(values: npt.NDArray[np.generic]) -> ByteArray:
     """16-bit, 32-bit or float grey → uint8; Pillow itself would clip at 255 instead of scaling."""
-    wide = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    top = 255.0 if wide.max() <= 255 else 65535.0 if wide.max() <= 65535 else float(wide.max())
+    bands = np.array_split(values.reshape(-1), max(1, values.size // _BAND))
     if values.dtype in (np.uint16, np.dtype(">u2"), np.dtype("<u2")):
         top = 65535.0
-    elif wide.max() <= 1 and np.issubdtype(values.dtype, np.floating):
-        top = 1.0
-    return np.asarray(np.clip(wide / top * 255 + 0.5, 0, 255).astype(np.uint8))
+    else:
+        largest = max(float(_wide(band).max()) for band in bands)
+        top = 255.0 if largest <= 255 else 65535.0 if largest <= 65535 else largest
+        if largest <= 1 and np.issubdtype(values.dtype, np.floating):
+            top = 1.0
+    scaled = [np.clip(_wide(band) / top * 255 + 0.5, 0, 255).astype(np.uint8) for band in bands]
+    return np.concatenate(scaled).reshape(values.shape)
+
+
+def _wide(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    """float64 without what is not finite: eight bytes a pixel, so that it is asked of a band at a time."""
+    return np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
 
 
 def _from_array(array: npt.NDArray[np.generic]) -> ByteArray:
@@ -197,7 +213,7 @@ def _from_array(array: npt.NDArray[np.generic]) -> ByteArray:
         raise _too_large("the array", f"{array.shape[1]}×{array.shape[0]} pixels")
     if array.shape[2] == 4:
         return _to_rgb(Image.fromarray(array.astype(np.uint8), "RGBA"), "the array")
-    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3))).astype(np.uint8)
+    return np.array(np.broadcast_to(array, (*array.shape[:2], 3)), dtype=np.uint8, order="C")  # one copy, of its own
 
 
 def _too_large(name: str, what: str, most: int = MAX_PIXELS) -> ImageError:

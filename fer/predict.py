@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from fer.errors import CheckpointError, ConfigError
-from fer.faces import DEFAULT_DETECTOR, Detector, Search, cut_faces
+from fer.faces import DEFAULT_DETECTOR, Detector, Search, cut_faces, is_cut_out
 from fer.images import ImageInput, grey_batch, read
 from fer.portable import Portable, is_portable
 from fer.portable import load as load_portable
@@ -82,6 +82,8 @@ class Predictor:
         """What a person should be told of an image's predictions, or None."""
         if self.detector.name == "none" or not predictions[0].face.is_whole_image:
             return None
+        if is_cut_out(predictions[0].face.image):
+            return f"{path}: small picture: taken as a face already cut out"
         return f"{path}: no face found: whole image used"
 
 
@@ -117,6 +119,11 @@ def model_logits(model: Model, pixels: ByteArray, *, tta: str = "none") -> Float
 
     logits: FloatArray = judge(model, torch.from_numpy(pixels), tta=tta).cpu().numpy()
     return logits
+
+
+def lacks_maps(model: Model) -> str:
+    """Why a model gives no heatmaps, and what does; empty where it gives them, as every checkpoint does."""
+    return model.lacks_maps if isinstance(model, Portable) else ""
 
 
 def checkpoint_only(model: Model) -> Checkpoint:

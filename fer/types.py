@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fer.emotions import EMOTIONS
 from fer.errors import DataError, OutputError
-from fer.files import write_whole
+from fer.files import check_place, write_whole
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -242,8 +242,8 @@ class PredictionTable:
         names: N file names or row numbers, to find a face again.
         classes: the C class names in the order of the logits.
         split: ``"train"``, ``"validation"`` or ``"test"``.
-        source: where it comes from: checkpoint, weights sha256, data fingerprint, test-time augmentation, and the
-            temperature that the logits have been divided by.
+        source: where it comes from: checkpoint, weights sha256, data fingerprint, test-time augmentation, the temperature
+            that the logits have been divided by, the class biases in them, and the log loss of the faces held out from both.
     """
 
     logits: FloatArray
@@ -312,8 +312,9 @@ class PredictionTable:
         """Write ``path`` (.npz: arrays) and the same name with .json (the rest).
 
         Raises:
-            OutputError: the folder is missing or not writable.
+            OutputError: the folder is missing or not writable, or the name is no .npz.
         """
+        _refuse_other_ending(path)
         meta = {"names": self.names, "classes": self.classes, "split": self.split, "source": dict(self.source)}
         arrays = io.BytesIO()
         np.savez_compressed(arrays, logits=self.logits, labels=self.labels)
@@ -323,6 +324,16 @@ class PredictionTable:
         except OutputError:
             path.unlink(missing_ok=True)  # one without the other is no table
             raise
+
+    @staticmethod
+    def check_place(path: Path) -> None:
+        """OutputError where :meth:`save` cannot write, or would replace a .json that is no table's: known before the work."""
+        _refuse_other_ending(path)
+        beside = path.with_suffix(".json")
+        for place in (path, beside):
+            check_place(place)
+        if beside.exists() and not _is_of_table(beside):
+            raise OutputError(f"{path} is kept in two files, and {beside} is there and no table's; choose another name")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -351,3 +362,17 @@ class PredictionTable:
         if any(name not in EMOTIONS for name in table.classes):
             raise DataError(f"{path} is a table of the classes {list(table.classes)}; known classes: {', '.join(EMOTIONS)}")
         return table
+
+
+def _refuse_other_ending(path: Path) -> None:
+    """Any other, above all .json, would be the name of the second file."""
+    if path.suffix != ".npz":
+        raise OutputError(f"cannot write {path}: tables end in .npz, and have a .json beside them; choose such a name")
+
+
+def _is_of_table(path: Path) -> bool:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.keys() >= {"names", "classes", "split", "source"}

@@ -1,6 +1,7 @@
 """Why a model decides: one :func:`explain` over all methods, every result a :class:`~fer.types.Heatmap`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,16 +11,17 @@ from torch import nn
 from analysis.explain import head  # noqa: F401
 
 # isort: split
-from analysis.explain import attribution, package, rollout  # noqa: F401
+from analysis.explain import ablation, attribution, package, rollout  # noqa: F401
 from analysis.explain.heatmaps import HeatmapTable
 from analysis.explain.members import maps_of_members
 from analysis.explain.method import METHODS, Layers, Maps, resized, untouched
+from analysis.perturbation import GREY
 from analysis.question import DEFAULT_METHOD, OWN_PREDICTION, Question
 from fer.aim import Aim, Name, make_aim
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import face_batch, model_input
-from fer.errors import ConfigError
+from fer.errors import ConfigError, DataError
 from fer.evaluation import make_table
 from fer.models.ensemble import Ensemble
 from fer.types import FACE_SIZE, Face, Heatmap, IntArray, PredictionTable, Progress
@@ -72,6 +74,9 @@ def explain(
         here = aim.part(start, start + BATCH)
         maps = _maps(checkpoint, images[start : start + BATCH], here, method, layers)
         said = maps.logits.cpu().numpy()
+        if here.against_itself(said).any():
+            name = _names(checkpoint, here.classes(said)[here.against_itself(said)])[0]
+            raise ConfigError(f"target and contrast of a face are both {name}, as it is answered; name two different classes")
         names, others = (_names(checkpoint, index) for index in (here.classes(said), here.contrasts(said)))
         parts = zip(maps.values.cpu().numpy(), maps.peaks.tolist(), names, others, strict=True)
         found += [Heatmap(values, peak, name, method, other) for values, peak, name, other in parts]
@@ -83,7 +88,8 @@ def explain_set(
 ) -> tuple[PredictionTable, HeatmapTable]:
     """Predictions and heatmaps of a whole split from one pass, in bounded memory; see :func:`explain`.
 
-    Faces of classes that the checkpoint does not know are left out. Maps are brought to the size of the faces, 48×48.
+    Faces of classes that the checkpoint does not know are left out, and those whose answer makes target and contrast one
+    class. Maps are brought to the size of the faces, 48×48.
 
     Raises:
         DataError: no face is left.
@@ -103,10 +109,15 @@ def explain_set(
         if progress:
             progress(min(start + BATCH, len(faces)), len(faces))
     logits, values, peaks = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
-    table = make_table(checkpoint, faces, logits)
     targets, against = np.concatenate(asked, axis=1)
+    kept = targets != against
+    if not kept.any():
+        raise DataError(f"every face is answered {question.against}, which cannot be set against itself; name another class")
+    faces = faces if kept.all() else faces.select(torch.from_numpy(kept))
+    table = make_table(checkpoint, faces, logits[torch.from_numpy(kept)])
     about = (table.classes, question.method, table.names)
-    return table, HeatmapTable(values.numpy(), peaks.numpy(), targets, *about, against, tuple(question.layers))
+    maps_of = (values.numpy()[kept], peaks.numpy()[kept], targets[kept])
+    return table, HeatmapTable(*maps_of, *about, against[kept], tuple(question.layers))
 
 
 def check(checkpoint: Checkpoint, question: Question) -> None:
@@ -114,7 +125,8 @@ def check(checkpoint: Checkpoint, question: Question) -> None:
     method = METHODS[question.method]
     if not method.fits(checkpoint.model):
         raise ConfigError(
-            f"{question.method} follows {method.reads}, and this network has none; use it with vit, or choose another method"
+            f"{question.method} follows attention of the kind torch.nn.MultiheadAttention, and this network has none (timm's "
+            "transformers have one of their own); use it with vit, or choose another method"
         )
     if question.layers and method.reads != "layers":
         raise ConfigError(f"{question.method} reads no single layer; leave --layer out, or choose another --method")
@@ -139,8 +151,9 @@ def _maps(checkpoint: Checkpoint, images: torch.Tensor, aim: Aim, method: str, l
     with untouched(model):
         if isinstance(model, Ensemble) and not layers and METHODS[method].reads != "pixels":
             return maps_of_members(METHODS[method], model, checkpoint.card, inputs, aim)
-        read = _layers(checkpoint, model, layers)
-        return METHODS[method].run(model, inputs, read, aim)
+        own = checkpoint.card.preprocess
+        grey = tuple((GREY - mean) / std for mean, std in zip(own.mean, own.std, strict=True))
+        return METHODS[method].run(model, inputs, replace(_layers(checkpoint, model, layers), grey=grey), aim)
 
 
 def _layers(checkpoint: Checkpoint, model: nn.Module, names: Sequence[str]) -> Layers:

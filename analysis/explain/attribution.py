@@ -29,7 +29,7 @@ def integrated_gradients(model: nn.Module, inputs: torch.Tensor, layers: Layers,
     logits, weights = _asked(model, inputs, aim)
     found = IntegratedGradients(_Score(model)).attribute(
         inputs.detach(),
-        baselines=torch.zeros_like(inputs),  # standardised inputs: 0 is the mean grey
+        baselines=_grey(layers, inputs),
         additional_forward_args=(weights,),
         n_steps=_STEPS,
         internal_batch_size=max(_TOGETHER, len(inputs)),
@@ -54,10 +54,15 @@ def occlusion(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) 
             inputs.detach(),
             sliding_window_shapes=(channels, square, square),
             strides=(channels, stride, stride),
-            baselines=0.0,
+            baselines=_grey(layers, inputs)[:1],
             additional_forward_args=(weights,),
         )
     return finished([lost.mean(1)], size, logits)
+
+
+def _grey(layers: Layers, inputs: torch.Tensor) -> torch.Tensor:
+    """The mean grey of faces in every pixel, in the shape of the inputs."""
+    return torch.tensor(layers.grey, dtype=inputs.dtype, device=inputs.device).view(1, -1, 1, 1).expand_as(inputs)
 
 
 class _Score:

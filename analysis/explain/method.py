@@ -28,17 +28,41 @@ class Maps:
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """Where a network's maps are read: modules by name, and what brings their outputs to (N, D, h, w) if they are not."""
+    """Where a network's maps are read: modules by name, and what brings their outputs to (N, D, h, w) if they are not.
+
+    ``grey`` is what the mean grey of faces is in each channel of the network's input: what stands for "nothing there".
+    """
 
     modules: tuple[nn.Module, ...]
     names: tuple[str, ...]
     reshape: Callable[[torch.Tensor], torch.Tensor] | None = None
+    grey: tuple[float, ...] = (0.0,)
 
     @classmethod
     def of(cls, model: nn.Module, spec: Variant, names: Sequence[str] = ()) -> Self:
         """The layers that an architecture declares, or those named, found in its network; AttributeError for no such layer."""
         chosen = tuple(names or spec.cam_layers)
         return cls(tuple(model.get_submodule(name) for name in chosen), chosen, spec.reshape)
+
+    def maps(self, output: torch.Tensor) -> torch.Tensor:
+        """What a layer answers as (N, D, h, w)."""
+        return self.reshape(output) if self.reshape else output
+
+
+@torch.no_grad()
+def outputs_of(model: nn.Module, inputs: torch.Tensor, layers: Layers) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Logits, and what each layer answers, as it does."""
+    kept: dict[nn.Module, torch.Tensor] = {}
+    handles = [
+        module.register_forward_hook(lambda module, _, output: kept.update({module: output.clone()}))
+        for module in layers.modules
+    ]
+    try:
+        logits = model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return logits, [kept[module] for module in layers.modules]
 
 
 def score_weights(aim: Aim, logits: torch.Tensor) -> torch.Tensor:

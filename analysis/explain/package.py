@@ -1,6 +1,5 @@
 """Class activation maps by the grad-cam package (jacobgil/pytorch-grad-cam): those that need more than the head's gradient."""
 
-import copy
 import io
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
@@ -9,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from pytorch_grad_cam import AblationCAM, EigenCAM, GradCAM, GradCAMPlusPlus, ScoreCAM, XGradCAM
-from pytorch_grad_cam.ablation_layer import AblationLayer, AblationLayerVit
+from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, ScoreCAM, XGradCAM
 from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.model_targets import FinerWeightedTarget
+from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection_with_sign_correction
 from torch import nn
 
-from analysis.explain.method import Layers, Maps, register_method, score_weights
+from analysis.explain.method import Layers, Maps, outputs_of, register_method, score_weights
 from fer.aim import Aim
 
 #: Logits of one face → the score that is explained.
@@ -23,6 +22,9 @@ Target = Callable[[torch.Tensor], torch.Tensor]
 
 #: Classes that FinerCAM sets a class against: those of the nearest scores (the paper compares with three).
 _COMPARED = 3
+
+#: Numbers of the masked faces that Score-CAM lays out at once: a quarter of a gigabyte.
+_TOGETHER = 64 * 2**20
 
 
 def package_maps(kind: type[BaseCAM], model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim, **options: Any) -> Maps:
@@ -57,7 +59,8 @@ def _run(
     finally:
         cam.activations_and_grads.release()
     values = np.nan_to_num(scaled, nan=0.0).clip(0, 1).astype(np.float32)
-    return Maps(torch.from_numpy(values), torch.from_numpy(np.nan_to_num(peaks).astype(np.float32)), logits)
+    strongest = np.nan_to_num(peaks).astype(np.float32)
+    return Maps(torch.from_numpy(values).to(inputs.device), torch.from_numpy(strongest).to(inputs.device), logits)
 
 
 @register_method(
@@ -101,8 +104,18 @@ def _nearest(logits: torch.Tensor, own: int) -> list[int]:
     follows_target=False,
 )
 def eigencam(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -> Maps:
-    """What a layer is most about, whatever the class."""
-    return package_maps(EigenCAM, model, inputs, layers, aim)
+    """What a layer is most about, whatever the class; its strongest deviation counts as positive.
+
+    A component has no sign of its own: without that rule (Chung & Ying 2025, doi:10.3390/app15137562) the maps of faces
+    are turned round by chance.
+    """
+    return package_maps(_SignedEigenCAM, model, inputs, layers, aim)
+
+
+class _SignedEigenCAM(EigenCAM):  # type: ignore[misc]
+    def get_cam_image(self, *args: Any, **_: object) -> npt.NDArray[np.float32]:
+        activations = args[3]
+        return np.asarray(get_2d_projection_with_sign_correction(activations))
 
 
 @register_method(
@@ -113,19 +126,13 @@ def eigencam(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -
 )
 def scorecam(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -> Maps:
     """Every channel as a mask over the face; its weight is the score that the masked face gets."""
-    return package_maps(ScoreCAM, model, inputs, layers, aim)
-
-
-@register_method(
-    "ablationcam",
-    "channels weighted by the score lost without them",
-    "Desai & Ramaswamy 2020 (doi:10.1109/WACV45572.2020.9093360)",
-    passes="1 a channel",
-)
-def ablationcam(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -> Maps:
-    """Every channel taken out in turn; its weight is the share of the score that goes with it."""
-    # the package swaps the layer for another one, and leaves that behind after an error
-    own = copy.deepcopy(model)
-    copied = Layers(tuple(own.get_submodule(name) for name in layers.names), layers.names, layers.reshape)
-    layer = AblationLayerVit() if layers.reshape else AblationLayer()
-    return package_maps(AblationCAM, own, inputs, copied, aim, ablation_layer=layer)
+    _, outputs = outputs_of(model, inputs[:1], layers)
+    # the package lays every face out once a channel
+    numbers = max(layers.maps(output).shape[1] for output in outputs) * inputs[0].numel()
+    step = max(1, _TOGETHER // numbers)
+    parts = [
+        package_maps(ScoreCAM, model, inputs[start : start + step], layers, aim.part(start, start + step))
+        for start in range(0, len(inputs), step)
+    ]
+    values, peaks, logits = (torch.cat([getattr(part, name) for part in parts]) for name in ("values", "peaks", "logits"))
+    return Maps(values, peaks, logits)

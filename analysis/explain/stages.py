@@ -15,8 +15,8 @@ _DEPTHS = 4
 def stages(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Modules from early to late whose maps show what a network sees at every depth: the last one of each map size.
 
-    Where all maps have one size, as in a transformer, some of its blocks at even distances; of an ensemble, those of its
-    members, one member after the other.
+    Where all maps have one size, as in a transformer, some of its blocks at even distances, the last one left out; of an
+    ensemble, those of its members, one member after the other.
 
     >>> from fer.checkpoint import load
     >>> stages(load("custom_cnn"))
@@ -38,8 +38,12 @@ def _stages(model: nn.Module, preprocess: Preprocess) -> tuple[str, ...]:
         (m for m in model.named_modules() if isinstance(m[1], nn.Sequential | nn.ModuleList)), key=lambda m: len(m[1])
     )
     blocks = [f"{longest[0]}.{name}" for name, _ in longest[1].named_children()]
-    every = max(1, len(blocks) // _DEPTHS)
-    return tuple(blocks[every - 1 :: every])
+    if len(blocks) == 1:
+        return tuple(blocks)
+    # behind the last block a transformer reads its class token alone, so that no place has a gradient there
+    count = min(_DEPTHS, len(blocks) - 1)
+    every = (len(blocks) - 1) // count
+    return tuple(reversed(blocks[-2::-every][:count]))
 
 
 def _map_sizes(model: nn.Module, inputs: torch.Tensor) -> dict[str, int]:

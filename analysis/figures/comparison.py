@@ -52,7 +52,8 @@ def draw_deltas(ax: Axes, pair: Pair, n: int) -> Axes:
     ax.invert_yaxis()
     ax.set_xlabel(f"points by which {pair.b} is better (95 % bootstrap)")
     p = "p < 0.001" if pair.p_holm < 0.001 else f"p = {pair.p_holm:.3f}"
-    ax.set_title(f"{pair.b} − {pair.a}, n = {n:,}: {100 * pair.difference:+.2f}, McNemar {p}", fontsize=10)
+    corrected = "" if pair.p_holm == pair.p else " (Holm)"
+    ax.set_title(f"{pair.b} − {pair.a}, n = {n:,}: {100 * pair.difference:+.2f}, McNemar {p}{corrected}", fontsize=10)
     ax.grid(axis="x", alpha=0.25)
     return ax
 

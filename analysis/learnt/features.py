@@ -94,10 +94,11 @@ def extract(checkpoint: Checkpoint, faces: FaceSet, progress: Progress | None = 
 
 def last_layers(checkpoint: Checkpoint) -> tuple[nn.Linear, ...]:
     """The layers that give the logits: one, or one a member; ConfigError where a head has no linear layer."""
-    return tuple(_last_linear(checkpoint, name) for name in _heads(checkpoint))
+    return tuple(_last_linear(checkpoint, name) for name in heads(checkpoint))
 
 
-def _heads(checkpoint: Checkpoint) -> tuple[str, ...]:
+def heads(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Dotted names of the modules that give the logits: one, or one a member."""
     if not isinstance(checkpoint.model, Ensemble):
         return (checkpoint.card.spec.head,)
     members = checkpoint.card.members or DEFAULT_MEMBERS

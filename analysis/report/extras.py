@@ -137,8 +137,13 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def refuse_other_checkpoint(extras: Mapping[str, Extra], checkpoint: Checkpoint) -> None:
-    """ConfigError where a file speaks of other checkpoints only; by their weights where it knows them, else by name."""
+    """ConfigError where a file speaks of other checkpoints only; by their weights where it knows them, else by name.
+
+    What the folds of a series say is of no checkpoint that is reported on, and passes.
+    """
     for extra in extras.values():
+        if any("folds" in source for source in extra.sources):
+            continue
         weights = {source["weights_sha256"] for source in extra.sources if source.get("weights_sha256")}
         theirs, ours = (weights, checkpoint.card.weights_sha256) if weights else (extra.checkpoints, checkpoint.name)
         if theirs and ours not in theirs:

@@ -102,7 +102,7 @@ class Regions:
         lift: (class, right or wrong, faces) → region → share of the maps over the area, None without a face.
         effect: the same for the drop of the probability of the answer; faces are those covered.
         verdicts: class → what the figures say of it.
-        strays: class → faces whose map lies mostly on the background.
+        strays: class → faces whose map lies on the background by more than its share of the picture.
     """
 
     about: Content

@@ -80,7 +80,7 @@ def predict_files(sources: Sequence[Path], out: Path, bulk: Bulk = DEFAULT, prog
         raise DataError(f"no picture in {', '.join(map(str, sources))}; name pictures, or folders that hold some")
     stage = FaceStage(bulk.model, bulk.detector, bulk.tta)  # what is wrong is said before anything is begun
     weights = hashlib.sha256(find(bulk.model).read_bytes()).hexdigest()
-    store.open({"model": weights, "detector": stage.detector, "tta": bulk.tta})
+    store.open({"model": weights, "detector": _detector(stage.detector, bulk.detector), "tta": bulk.tta})
     done = _Done(total, progress)
     try:
         _work(sources, store, bulk, done)
@@ -90,6 +90,12 @@ def predict_files(sources: Sequence[Path], out: Path, bulk: Bulk = DEFAULT, prog
         raise InterruptedRunError(f"a process died, for want of memory perhaps; with fewer --processes, {_GO_ON}", 2) from error
     faces, unreadable = store.join(done.parts)
     return Summary(total, faces, unreadable, others, done.kept, out, store.errors)
+
+
+def _detector(name: str, search: str | Search) -> str:
+    """Which detector searches, and with which file where one was given: others of its kind find other boxes."""
+    file = search.model if isinstance(search, Search) else None
+    return f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}" if file else name
 
 
 @dataclass

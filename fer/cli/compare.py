@@ -43,11 +43,13 @@ def compare(
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
     from fer.errors import ConfigError
+    from fer.files import check_folder
     from fer.released import find
 
     if len(checkpoints) < 2:
         raise ConfigError(f"{checkpoints[0]} alone cannot be compared; name two or more checkpoints")
     METHODS[method]  # an unknown name is said before anything is done
+    check_folder(out)
     paths = [find(name) for name in checkpoints]
     models = {name: load_checkpoint(path) for name, path in zip(display_names(paths), paths, strict=True)}
     with console.progress("reading faces") as report:

@@ -27,14 +27,17 @@ def confidence(
 ) -> None:
     """Calibration before and after temperature scaling, reliability, histograms, and a threshold for "unsure".
 
-    Calibration and threshold are judged on faces that they were not fitted on. The pictures are drawn from confidence.json.
+    Calibration and threshold are judged on faces that they were not fitted on, as far as these are known. The pictures are
+    drawn from confidence.json.
     """
     from analysis.confidence import study, write
     from fer.errors import ConfigError
+    from fer.files import check_folder
     from fer.types import PredictionTable
 
     if table and (checkpoint or data or split):
         raise ConfigError("give --table, or a checkpoint, data and split to run it on, not both")
+    check_folder(out)
     predictions = PredictionTable.load(table) if table else _judged(checkpoint, data, split or "validation")
     found = study(predictions, accuracy)
     written = write(found, out)

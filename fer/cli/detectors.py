@@ -45,6 +45,10 @@ def detectors(
     from fer.errors import ConfigError
     from fer.faces import DETECTORS
 
+    if fetch and (measure or json):
+        raise ConfigError("--fetch only fetches a file and prints its path; leave out --measure and --json")
+    if not measure and (data or checkpoint or detector_model):
+        raise ConfigError("--data, --checkpoint and --detector-model belong to --measure; add it, or leave them out")
     if fetch:
         file = DETECTORS[fetch].file
         if not file:

@@ -9,11 +9,14 @@ from fer.cli import console, options
 
 app = typer.Typer(add_completion=False)
 
+# Of checkpoints: others are opened as what their ending says.
+_ENDINGS = (".pth", ".pt")
+
 
 @app.command()
 def ensemble(
     checkpoints: Annotated[list[str], typer.Argument(help="Two or more checkpoint files or released names.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File that receives the ensemble.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File that receives the ensemble (.pth).")],
     weights: Annotated[
         str, typer.Option(help="uniform, fit (least log loss on the validation split), or one number a member: 2,1,1.")
     ] = "uniform",
@@ -29,10 +32,14 @@ def ensemble(
     from fer import checkpoint as files
     from fer.combine import combine, contributions, fit_weights, measured
     from fer.data import load
+    from fer.errors import OutputError
     from fer.evaluation import evaluate_checkpoint
     from fer.files import check_place
     from fer.metrics import evaluate_table
 
+    if out.suffix not in _ENDINGS:
+        endings = " or ".join(_ENDINGS)
+        raise OutputError(f"cannot write {out}: an ensemble is a checkpoint; give a name ending in {endings}, and export that")
     check_place(out)
     members = [files.load(name) for name in checkpoints]
     shares = None if weights in ("uniform", "fit") else _numbers(weights)

@@ -45,7 +45,9 @@ def evaluate(
     num_samples: Annotated[Optional[int], typer.Option(help="So many of them, drawn. [default: all]")] = None,
     out: Annotated[Optional[Path], typer.Option(help="Folder for the class's histogram, gallery and numbers.")] = None,
     json: options.Json = False,
-    table: Annotated[Optional[Path], typer.Option(help="Also save the prediction table here (.npz).")] = None,
+    table: Annotated[
+        Optional[Path], typer.Option(help="Also save the prediction table as this .npz, and the same name with .json.")
+    ] = None,
 ) -> None:
     """Run a checkpoint once over a split and print its figures.
 
@@ -59,8 +61,9 @@ def evaluate(
 
     if not one_class and (num_samples is not None or out):
         raise ConfigError("--num-samples and --out belong to --emotion; name a class with it")
-    if one_class and (group_file or clean):
-        raise ConfigError("--emotion looks at one class alone; leave out --groups and --clean")
+    if one_class and (group_file or column or clean):
+        raise ConfigError("--emotion looks at one class alone; leave out --groups, --column and --clean")
+    _check_places(table, out)
     model = open_model(checkpoint)
     chosen = None if classes is None else options.class_names(classes)
     with console.progress("reading faces") as report:
@@ -82,6 +85,17 @@ def evaluate(
         console.put_json(metrics | ({"clean": {**cleaned, "index_sha256": index.sha256}} if index and cleaned else {}))
     else:
         show(metrics, title, cleaned)
+
+
+def _check_places(table: Path | None, out: Path | None) -> None:
+    """Say what cannot be written before anything is judged for it."""
+    from fer.files import check_folder
+    from fer.types import PredictionTable
+
+    if table:
+        PredictionTable.check_place(table)
+    if out:
+        check_folder(out)
 
 
 def _labelled(corpus: Any, labels: str, votes: Path | None) -> Any:

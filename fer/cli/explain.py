@@ -10,6 +10,7 @@ from fer.cli import console, options
 
 if TYPE_CHECKING:
     from analysis.question import Question
+    from fer.predict import Model
 
 app = typer.Typer(add_completion=False)
 
@@ -18,8 +19,11 @@ app = typer.Typer(add_completion=False)
 def explain(
     images: Annotated[Optional[list[Path]], typer.Argument(help="Pictures. [default: the embedded sample]")] = None,
     checkpoint: options.Checkpoint = None,
-    data: options.Data = None,
-    split: options.Split = "validation",
+    data: Annotated[
+        Optional[Path],
+        typer.Option("--data", "-d", help="Instead of pictures, a whole split of this FER-2013 zip, fer2013.csv or folder."),
+    ] = None,
+    split: Annotated[Optional[str], typer.Option(help="Of --data: validation, test or train. [default: validation]")] = None,
     target: Annotated[
         Optional[str],
         typer.Option(help="Class to explain, top1, top2, top3, or all for every class. [default: each face's prediction]"),
@@ -45,24 +49,21 @@ def explain(
         return
     from analysis.question import DEFAULT_METHOD, questions
     from fer.errors import ConfigError
+    from fer.files import check_folder
     from fer.predict import open_model
     from fer.samples import sample_path
 
     if data and images:
         raise ConfigError("give pictures, or a data set with --data, not both")
+    if split and not data:
+        raise ConfigError("--split belongs to --data; name a data set with it")
+    if data and (detector != options.AUTO or detector_model):
+        raise ConfigError("the faces of --data are cut out already; leave out --detector and --detector-model")
+    check_folder(out)
     model = open_model(checkpoint)
     asked = questions(model, method or [DEFAULT_METHOD], target, against, layer or [])
     if data:
-        from analysis.gallery import explain_split
-        from fer.data import load
-        from fer.predict import checkpoint_only
-
-        with console.progress("reading faces") as report:
-            faces = load(data, report).split(split)
-        written = []
-        for question, folder in zip(asked, folders(asked), strict=True):
-            with console.progress(f"judging and explaining faces {folder}".strip()) as report:
-                written += explain_split(checkpoint_only(model), faces, out / folder, question, report)
+        written = _explained_set(model, data, split or "validation", asked, out)
     else:
         from analysis.pictures import explain_pictures
         from fer.faces import Search
@@ -72,6 +73,25 @@ def explain(
             console.say(note)
     for path in written:
         console.put(str(path))
+
+
+def _explained_set(model: "Model", data: Path, split: str, asked: Sequence["Question"], out: Path) -> list[Path]:
+    """Explain a split by every question, each in a folder of its own; what was written."""
+    from analysis.explain import check
+    from analysis.gallery import explain_split
+    from fer.data import load
+    from fer.predict import checkpoint_only
+
+    network = checkpoint_only(model)
+    for question in asked:  # the last one's mistake is not to be said after the first one's pass
+        check(network, question)
+    with console.progress("reading faces") as report:
+        faces = load(data, report).split(split)
+    written = []
+    for question, folder in zip(asked, folders(asked), strict=True):
+        with console.progress(f"judging and explaining faces {folder}".strip()) as report:
+            written += explain_split(network, faces, out / folder, question, report)
+    return written
 
 
 def show_methods() -> None:

@@ -66,7 +66,10 @@ def export(
         with console.progress("comparing faces") as report:
             seal = write(model, target, format, evidence, opset=DEFAULT_OPSET if opset is None else opset, progress=report)
         if space:
-            write_space(space, target, load_portable(target))
+            exported = load_portable(target)
+            write_space(space, target, exported)
+            if exported.lacks_maps:
+                console.say(f"{exported.lacks_maps}; the page of this Space shows verdicts without heatmaps")
             target = space / name
     if json:
         console.put_json({"path": str(target), "format": format, "lacks_maps": seal.lacks_maps, "proof": seal.proof})

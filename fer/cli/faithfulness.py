@@ -26,7 +26,7 @@ def faithfulness(
     method: options.Methods = None,
     faces: Annotated[int, typer.Option(min=2, help="Faces that are asked about, a seeded sample.")] = 100,
     other_seed: Annotated[
-        Optional[str], typer.Option(help="A checkpoint of another seed; its maps are compared with those of the first.")
+        Optional[str], typer.Option(help="A checkpoint of another seed; its maps are compared with those of every one.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample and the intervals.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the picture and faithfulness.json.")] = Path("faithfulness"),
@@ -51,6 +51,9 @@ def faithfulness(
         METHODS[name]  # unknown names are said before anything is done
     models = [load_checkpoint(name or None) for name in checkpoints or [""]]
     other = load_checkpoint(other_seed) if other_seed else None
+    if other:
+        for model in models:
+            study.refuse_other_classes(model, other)
     plan = study.Plan(methods, faces, seed)
     with console.progress("reading faces") as report:
         judged = load(data, report).split(split)

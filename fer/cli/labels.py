@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, help="Find labels that are probably wrong.")
 
+# Of --architecture.
+_FOLDS, _RUNS = 5, Path("runs")
+
 
 @app.callback()
 def _labels() -> None:
@@ -29,11 +32,13 @@ def audit(
         Optional[Path], typer.Option(help="Prediction table (.npz) of a model that did not train on its faces.")
     ] = None,
     architecture: Annotated[Optional[str], typer.Option(help="Train this one over folds first.")] = None,
-    folds: Annotated[int, typer.Option(help="With --architecture: how many folds.")] = 5,
+    folds: Annotated[Optional[int], typer.Option(help="With --architecture: how many folds. [default: 5]")] = None,
     assignments: Annotated[
         Optional[list[str]], typer.Option("--set", help="With --architecture: key=value, repeatable.")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="With --architecture: folder that receives the series.")] = Path("runs"),
+    runs: Annotated[
+        Optional[Path], typer.Option(help="With --architecture: folder that receives the series. [default: runs]")
+    ] = None,
     data: options.Data = None,
     votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for label-audit.json, suspects.csv and figures.")] = Path("label-audit"),
@@ -54,11 +59,14 @@ def audit(
     from analysis.labels.tagger_votes import check
     from analysis.pairing import paired, paired_votes
     from fer.data.ferplus import read_votes
+    from fer.errors import ConfigError
+    from fer.files import check_folder
 
     if sum(given is not None for given in (series, table, architecture)) != 1:
-        from fer.errors import ConfigError
-
         raise ConfigError("give one of --series FOLDER, --table FILE.npz, or --architecture NAME to train over folds first")
+    if not architecture and (folds is not None or assignments or runs):
+        raise ConfigError("--folds, --set and --runs belong to --architecture; leave them out, or name one to train")
+    check_folder(out)
     with console.progress("reading faces") as report:
         from fer.data import load
 
@@ -97,7 +105,7 @@ def _read(series: Path | None, table: Path | None) -> PredictionTable:
     return predictions
 
 
-def _train(architecture: str, folds: int, assignments: list[str], runs: Path, corpus: Corpus) -> PredictionTable:
+def _train(architecture: str, folds: int | None, assignments: list[str], runs: Path | None, corpus: Corpus) -> PredictionTable:
     """The table of a new series over folds."""
     from fer.cli.train import resolve, train_series
     from fer.errors import ConfigError
@@ -105,10 +113,11 @@ def _train(architecture: str, folds: int, assignments: list[str], runs: Path, co
     from fer.training.hardware import Hardware
     from fer.training.run import new_folder
 
+    folds = _FOLDS if folds is None else folds
     if folds < 2:
         raise ConfigError(f"--folds {folds}: two or more are needed")
     config = resolve(architecture, None, assignments, {})
-    folder = new_folder(runs, config)
+    folder = new_folder(runs or _RUNS, config)
     train_series(config, corpus, folder, Hardware(), folds=folds)
     console.say(f"{folder}: audit it again with fer labels audit --series {folder}")
     return out_of_fold.load(folder)

@@ -44,8 +44,10 @@ def mistakes(
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
     from fer.data.ferplus import read_votes
+    from fer.files import check_folder
 
     METHODS[method]  # an unknown name is said before anything is done
+    check_folder(out)
     model = load_checkpoint(checkpoint)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
@@ -61,8 +63,10 @@ def mistakes(
         judged, heatmaps = explain_set(model, faces, asked, report)
     predictions = predictions if table else judged
     counted = None if votes is None else paired_votes(predictions, corpus, votes)
-    with console.progress("explaining mistakes") as report:
-        layers = [own_layer(heatmaps), contrast_layer(model, faces, predictions, method, report)]
+    layers = [own_layer(heatmaps)]
+    if METHODS[method].follows_target:  # a map that is the same for every class cannot be set against one
+        with console.progress("explaining mistakes") as report:
+            layers.append(contrast_layer(model, faces, predictions, method, report))
     page = MistakesReport(predictions, faces.images, counted, layers)
     for path in page.write(out):
         console.say(str(path))

@@ -15,7 +15,7 @@ from fer.cli.recording import Wishes, finished, open_recording
 from fer.cli.window import Window, can_show
 from fer.errors import ConfigError, FerError, InterruptedRunError, VideoError
 from fer.faces import Search
-from fer.predict import Predictor, open_model
+from fer.predict import Predictor, lacks_maps, open_model
 from fer.types import ByteArray
 from fer.video import Frame, Recogniser, Scene, Source, Tracking, open_source
 from fer.video.source import is_camera
@@ -51,7 +51,14 @@ class Player:
         self._at = now
         if not draws:
             return scene, frame.image
+        self._go_without_maps()
         return scene, drawn(frame.image, scene, self.recogniser.model, maps=self.heatmap)
+
+    def _go_without_maps(self) -> None:
+        """Where the present model gives none, say so once; what was asked for by a key does not end the session."""
+        if self.heatmap and (reason := lacks_maps(self.recogniser.model)):
+            self.heatmap = False
+            console.say(reason)
 
     def time_left(self, frame: Frame) -> float:
         """Seconds for which a frame of a film is to be shown, so that it is not faster than it was made; 0 for a camera's."""

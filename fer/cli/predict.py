@@ -109,7 +109,8 @@ def _csv(results: Results) -> None:
     writer.writerow(["path", "face", "x1", "y1", "x2", "y2", "score", "label", "confidence", *EMOTIONS])
     for path, found in results:
         for number, p in enumerate(found, 1):
-            probabilities = [f"{p.probabilities.get(name, 0.0):.6f}" for name in EMOTIONS]
+            known = p.probabilities  # of other classes the model says nothing, not 0
+            probabilities = [f"{known[name]:.6f}" if name in known else "" for name in EMOTIONS]
             row = [*p.face.box.as_list(), f"{p.face.score:.6f}", p.label, f"{p.confidence:.6f}", *probabilities]
             writer.writerow([path, number, *row])
 

@@ -48,9 +48,10 @@ def regions(
     from analysis.regions.study import Plan, study, write
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
-    from fer.files import make_folder
+    from fer.files import check_folder, make_folder
 
     COVERS[cover]  # what is unknown or impossible is said before anything is done
+    check_folder(out)
     model = load_checkpoint(checkpoint)
     tables = _saved(source, model, split, method) if source else None
     with console.progress("reading faces") as report:

@@ -48,9 +48,11 @@ def report(
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
     from fer.errors import ConfigError
+    from fer.files import check_folder
 
     if source and (split or method):
         raise ConfigError("give --from, or a split and a method to run the model on, not both")
+    check_folder(out)
     extras = read_extras(more or [])
     model = load_checkpoint(checkpoint)
     refuse_other_checkpoint(extras, model)

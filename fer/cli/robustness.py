@@ -38,8 +38,10 @@ def robustness(
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
     from fer.data.corruptions import CORRUPTIONS
+    from fer.files import check_folder
 
     METHODS[method]  # unknown names are said before anything is done
+    check_folder(out)
     names = tuple(dict.fromkeys(corruption or CORRUPTIONS))
     for name in names:
         CORRUPTIONS[name]

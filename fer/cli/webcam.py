@@ -47,11 +47,15 @@ def webcam(
     """
     from fer.cli.player import Player, play
     from fer.cli.recording import Wishes
+    from fer.errors import ConfigError
     from fer.faces import Search
+    from fer.predict import lacks_maps
     from fer.released import live_names
 
     wishes = Wishes(output, csv, record_events, show, seconds)
     player = Player(checkpoint or live_names(), Search(detector, detector_model), every, smoothing)
+    if heatmap and (reason := lacks_maps(player.recogniser.model)):
+        raise ConfigError(f"{reason}, or leave out --heatmap")
     player.heatmap = heatmap
     with console.cleaned_up():
         play(source, wishes, player)

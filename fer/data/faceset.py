@@ -122,13 +122,17 @@ class Skipped:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """A whole data set: its splits, where it came from, what was passed over, what its labels and its cleaning rest on."""
+    """A whole data set: its splits, where it came from, what was passed over, what its labels and its cleaning rest on.
+
+    ``photo_note`` says which of its pictures are no faces cut out; empty where all are.
+    """
 
     origin: Path
     splits: Mapping[str, FaceSet]
     skipped: tuple[Skipped, ...] = ()
     labels_note: str = ""
     clean_note: str = ""
+    photo_note: str = ""
 
     def split(self, name: str) -> FaceSet:
         """The faces of one split.

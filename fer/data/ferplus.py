@@ -14,6 +14,7 @@ from fer.data.faceset import OFFICIAL_SPLITS, Corpus, FaceSet
 from fer.data.names import paired
 from fer.emotions import EMOTIONS, SYNONYMS
 from fer.errors import DataError
+from fer.files import expanded
 from fer.registry import Registry
 from fer.types import FloatArray, IntArray
 
@@ -24,6 +25,10 @@ OTHERS: tuple[str, ...] = ("contempt", "unknown", "nf")
 CANDIDATES = EMOTIONS + OTHERS
 _NAME_COLUMNS = ("file", "image name")
 _GET_IT = "get fer2013new.csv from microsoft/FERPlus on GitHub"
+_BY_ROW = (
+    "these votes go by the rows of the challenge's fer2013.csv: name that csv with --data, "
+    "or give votes with a column file that has the names of your files"
+)
 _VOTE = re.compile(r"\d{1,6}(\.0*)?")  # some spreadsheets write 4.0
 _ROW = re.compile(r"row (\d+)")
 _SHOWN = 3
@@ -60,7 +65,8 @@ def apply_votes(corpus: Corpus, path: Path | str, rule: str) -> tuple[Corpus, st
 
     Args:
         corpus: FER-2013 with all its classes.
-        path: ``fer2013new.csv``, whose row i belongs to row i of ``fer2013.csv``, or a csv with a ``file`` column.
+        path: ``fer2013new.csv``, whose row i belongs to row i of ``fer2013.csv``, or a csv with a ``file`` column. Kaggle's
+            archive has lost the rows: it needs the latter.
         rule: a name in :data:`RULES`.
 
     Returns:
@@ -70,7 +76,7 @@ def apply_votes(corpus: Corpus, path: Path | str, rule: str) -> tuple[Corpus, st
         DataError: no readable FER+ csv, not the votes of this data set, or a split without a label.
         UnknownNameError: no such rule.
     """
-    chosen, votes = RULES[rule], _read(Path(path).expanduser())
+    chosen, votes = RULES[rule], _read(expanded(path))
     rows = _rows(corpus, votes)
     splits = {split: _relabelled(faces, rows[split], votes, chosen) for split, faces in corpus.splits.items()}
     for split, faces in splits.items():
@@ -93,7 +99,7 @@ def read_votes(corpus: Corpus, path: Path | str) -> dict[str, IntArray]:
     Raises:
         DataError: no readable FER+ csv, or not the votes of this data set.
     """
-    votes = _read(Path(path).expanduser())
+    votes = _read(expanded(path))
     known = votes.counts.sum(axis=1, keepdims=True) > 0
     counts = np.concatenate([np.where(known, votes.counts, -1), np.full((1, len(CANDIDATES)), -1)])  # row −1: none
     return {split: counts[rows] for split, rows in _rows(corpus, votes).items()}
@@ -228,6 +234,6 @@ def _by_name(corpus: Corpus, votes: _Votes) -> dict[str, IntArray]:
     if max(found) < 0:
         example = next((name for name in votes.names if name), "")
         here = f"{votes.path} (with names such as {example!r}) has votes for not one image of {corpus.origin} ({ours[0]!r})"
-        raise DataError(f"{here}; name the votes of this data set")
+        raise DataError(f"{here}; {_BY_ROW if votes.in_csv_order else 'name the votes of this data set'}")
     rows = iter(found)
     return {split: np.array([next(rows) for _ in faces.names], dtype=np.int64) for split, faces in corpus.splits.items()}

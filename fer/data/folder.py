@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from fer.data.archive import FileTree, Member, is_junk
 from fer.data.faceset import OFFICIAL_SPLITS, Row, Skipped
 from fer.emotions import EMOTIONS, canonical
 from fer.errors import DataError, ImageError, UnknownNameError
-from fer.images import decode_grey
+from fer.images import decode_face
 from fer.types import FACE_SIZE, Progress
 
 _SPLIT_FOLDERS = {
@@ -18,10 +19,12 @@ _SPLIT_FOLDERS = {
 }
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 _PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_\d+")
+# Faces that somebody cut out are nearly square and seldom larger than this; photos of cameras are neither.
+_SQUARE, _LARGE = 1.25, 512
 
 
-def read_folders(tree: FileTree, progress: Progress | None = None) -> tuple[list[Row], list[Skipped]]:
-    """Decode every picture of a tree of class folders.
+def read_folders(tree: FileTree, progress: Progress | None = None) -> tuple[list[Row], list[Skipped], str]:
+    """Decode every picture of a tree of class folders; also what was passed over, and a note on pictures that are no faces.
 
     Raises:
         DataError: no pictures, an unknown or empty class folder, a picture in no split, a damaged picture.
@@ -31,16 +34,28 @@ def read_folders(tree: FileTree, progress: Progress | None = None) -> tuple[list
         raise DataError(f"{tree.origin}: no pictures found; expected train/<class>/*.jpg and test/<class>/*.jpg")
     _refuse_empty_classes(tree, pictures)
     places = [_place(member.path, tree) for member in pictures]
-    rows = []
+    rows, photos = [], []
     for done, (member, (split, label)) in enumerate(zip(pictures, places, strict=True), 1):
         try:
-            pixels = decode_grey(member.read(), f"{tree.origin}: {member.path}", FACE_SIZE)
+            pixels, (width, height) = decode_face(member.read(), f"{tree.origin}: {member.path}", FACE_SIZE)
         except ImageError as error:
             raise DataError(str(error)) from error
         rows.append(Row(pixels, label, split, str(member.path)))
+        if max(width, height) > min(_LARGE, _SQUARE * min(width, height)):
+            photos.append(f"{member.path}, {width}×{height}")
         if progress and (done % 512 == 0 or done == len(pictures)):
             progress(done, len(pictures))
-    return rows, skipped
+    return rows, skipped, _photo_note(photos, len(pictures))
+
+
+def _photo_note(photos: Sequence[str], count: int) -> str:
+    """What to say of pictures that look like whole photos, since nothing searches a data set for faces; mostly nothing."""
+    if not photos:
+        return ""
+    return (
+        f"{len(photos):,} of {count:,} pictures (such as {photos[0]}) are not square or larger than a face cut out: each is "
+        f"squashed whole to {FACE_SIZE}×{FACE_SIZE}; cut their faces out first, at the boxes of fer predict --out faces.csv"
+    )
 
 
 def _sort_out(tree: FileTree) -> tuple[list[Member], list[Skipped]]:

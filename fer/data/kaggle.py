@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from fer.errors import DataError
+from fer.errors import DataError, OutputError
+from fer.files import check_folder
 
 #: The data set on Kaggle whose layout this project reads.
 HANDLE = "msambare/fer2013"
@@ -14,8 +15,10 @@ def download(out: Path) -> Path:
     """Fetch the data set and copy it to ``out``; returns ``out``.
 
     Raises:
-        DataError: kagglehub is missing, Kaggle is out of reach or refuses, or the copy fails.
+        DataError: kagglehub is missing, or Kaggle is out of reach or refuses.
+        OutputError: ``out`` cannot be written.
     """
+    check_folder(out)
     try:
         import kagglehub
     except ImportError as error:
@@ -25,8 +28,12 @@ def download(out: Path) -> Path:
 
     try:
         fetched = Path(kagglehub.dataset_download(HANDLE))
-        shutil.copytree(fetched, out, dirs_exist_ok=True)
     except (KaggleApiHTTPError, UnauthenticatedError, requests.RequestException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"Kaggle gave no data ({reason}); check network and kaggle.json, or {_BY_HAND}") from error
+    try:
+        shutil.copytree(fetched, out, dirs_exist_ok=True)
+    except (shutil.Error, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise OutputError(f"cannot write {out} ({reason}); choose another folder, or make room") from error
     return out

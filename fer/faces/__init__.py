@@ -1,7 +1,7 @@
 """Face detection: one detector a file, all found through :data:`DETECTORS`."""
 
 from fer.faces import haar, mediapipe, uncut, yunet  # noqa: F401  (importing enters them in the registry)
-from fer.faces.crop import cut, cut_faces, whole_image
+from fer.faces.crop import cut, cut_faces, is_cut_out, whole_image
 from fer.faces.detector import DETECTORS, Detector, Find, Hint, Margin
 from fer.faces.search import AUTO, Search
 
@@ -19,5 +19,6 @@ __all__ = [
     "Search",
     "cut",
     "cut_faces",
+    "is_cut_out",
     "whole_image",
 ]

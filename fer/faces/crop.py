@@ -21,10 +21,15 @@ def cut_faces(image: ByteArray, detector: Detector) -> tuple[Face, ...]:
         image: uint8 (H, W, 3), RGB.
         detector: finds the faces.
     """
-    if max(image.shape[:2]) <= CROPPED_SIZE:
+    if is_cut_out(image):
         return (whole_image(image),)
     faces = [face for find in detector.find(image) if (face := cut(image, find, detector.margin, detector.name))]
     return tuple(sorted(faces, key=lambda face: face.box.x1)) or (whole_image(image),)
+
+
+def is_cut_out(image: ByteArray) -> bool:
+    """True for a picture so small that it is taken as a face already cut out, and never searched."""
+    return bool(max(image.shape[:2]) <= CROPPED_SIZE)
 
 
 def whole_image(image: ByteArray) -> Face:

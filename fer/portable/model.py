@@ -68,6 +68,12 @@ class Portable:
         """The card of the checkpoint that it was made from."""
         return self.seal.card
 
+    @property
+    def lacks_maps(self) -> str:
+        """Why it gives no heatmaps, and what does; empty where it gives them."""
+        lacks = self.seal.lacks_maps
+        return f"{self.name} gives no heatmaps without torch: {lacks}; explain its .pth" if lacks else ""
+
     def views(self, tta: str) -> tuple[View, ...]:
         """The views of a test-time augmentation; ConfigError where they are no whole faces, which is all the model takes."""
         if any(view.side != FACE_SIZE for view in TTA[tta]):
@@ -100,8 +106,8 @@ class Portable:
             ConfigError: the model gives no maps, or a class is set against itself.
             UnknownNameError: no such class.
         """
-        if self.seal.lacks_maps:
-            raise ConfigError(f"{self.name} gives no heatmaps without torch: {self.seal.lacks_maps}; explain its .pth")
+        if self.lacks_maps:
+            raise ConfigError(self.lacks_maps)
         aim = make_aim(self.card.classes, len(faces), target, against)
         found: list[Heatmap] = []
         for start in range(0, len(faces), BATCH):

@@ -1,5 +1,6 @@
 """Reliability, the error by chance, and temperature scaling, each against another way to the same number."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +13,13 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from analysis.calibration import calibration_scores, compare_scaling, cross_fitted, expected_ece_if_calibrated, reliability
 from analysis.figures import reliability as figures
+from fer import checkpoint as checkpoints
 from fer.calibration import biases_pay, calibrate, halves
+from fer.data import load
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
-from fer.metrics import wilson_interval
+from fer.evaluation import evaluate_checkpoint
+from fer.metrics import evaluate_table, wilson_interval
 from tests.analysis.tables import all_right, all_wrong, drawn, one_class, toy
 
 
@@ -97,12 +101,46 @@ def test_scores_are_those_of_scikit_learn_and_torchmetrics():
 def test_scaling_is_judged_on_the_half_that_the_temperature_was_not_fitted_on():
     raw = drawn(4000, temperature=2.0)
     table = said(raw.cooled(2.0), 2.0)
+    kept = evaluate_table(halves(table)[1])["log_loss"]
+    table = replace(table, source={**table.source, "held_out_log_loss": repr(kept)})
     found = compare_scaling(table)
     assert found.temperature == 2.0 and found.faces == "held-out half of the validation split"
     assert found.raw == calibration_scores(halves(raw)[1])
     assert found.scaled == calibration_scores(halves(table)[1])
     assert found.raw.ece > 0.1 and found.scaled.ece <= 0.03
     assert found.raw.accuracy == found.scaled.accuracy and found.raw.n == 2000
+
+
+@pytest.mark.parametrize("kind", ["other names", "some classes", "unknown"])
+def test_a_half_that_the_temperature_was_fitted_on_is_not_called_held_out(kind):
+    table = drawn(4000)
+    kept = repr(evaluate_table(halves(table)[1])["log_loss"])
+    table = replace(table, source={"temperature": "2.0", "held_out_log_loss": "" if kind == "unknown" else kept})
+    if kind == "other names":
+        table = replace(table, names=tuple(name[::-1] for name in table.names))
+    if kind == "some classes":
+        table = table.only(EMOTIONS[:4])
+    found = compare_scaling(table)
+    assert found.faces == "validation split, fitted on in part"
+    assert found.scaled == calibration_scores(table)
+
+
+def test_biases_of_the_release_are_taken_out_before_faces_are_calibrated_anew():
+    raw, biases = drawn(600), np.linspace(-0.9, 0.9, 7)
+    source = {"temperature": "2.0", "biases": json.dumps(dict(zip(EMOTIONS, biases.tolist(), strict=True)))}
+    released = replace(raw, logits=(raw.logits + biases) / 2, source=source)
+    np.testing.assert_allclose(cross_fitted(released).logits, cross_fitted(raw).logits, atol=1e-3)
+    with pytest.raises(DataError, match="biases are damaged"):
+        cross_fitted(replace(released, source={**source, "biases": "{}"}))
+
+
+def test_a_pass_says_what_its_calibration_was_fitted_on(checkpoint_file, fake_folder):
+    model, faces = checkpoints.load(checkpoint_file), load(fake_folder).split("validation")
+    biases = (0.1, -0.1, 0.0, 0.0, 0.0, 0.2, -0.2)
+    card = replace(model.card, biases=biases, metrics={"validation/held-out": {"log_loss": 0.75}})
+    source = evaluate_checkpoint(replace(model, card=card), faces).source
+    assert json.loads(source["biases"]) == dict(zip(EMOTIONS, biases, strict=True))
+    assert source["held_out_log_loss"] == "0.75"
 
 
 def test_on_another_split_every_face_is_held_out():

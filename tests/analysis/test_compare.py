@@ -5,10 +5,12 @@ from math import comb
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy import stats
 from sklearn.metrics import recall_score
 
 from analysis.compare import Comparison, disagreements, paired_counts, require_same_faces
+from analysis.figures import comparison as comparison_figure
 from analysis.significance import fisher, holm, mcnemar, percentile_interval, resampled_counts
 from fer.errors import DataError
 from fer.metrics import wilson_interval
@@ -191,3 +193,16 @@ def test_the_interval_is_the_middle_of_what_is_defined():
 
 def test_a_wilson_interval_is_what_the_accuracy_has():
     assert Comparison.of({"a": TOY_A, "b": TOY_B}).models[0].ci95 == wilson_interval(4, 6)
+
+
+def test_a_corrected_p_is_called_so_in_the_picture():
+    right = np.random.default_rng(0).random((3, 200)) < np.array([[0.5], [0.6], [0.8]])
+    tables = {}
+    for name, hits in zip("abc", right, strict=True):
+        logits = np.stack([hits, ~hits], axis=1) * 2.0
+        tables[name] = PredictionTable(logits, np.zeros(200), tuple(map(str, range(200))), ("fear", "sad"), "validation")
+    for names, marked in ((("a", "b"), {""}), (("a", "b", "c"), {"", " (Holm)"})):
+        found = Comparison.of({name: tables[name] for name in names}, seed=0)
+        titles = [comparison_figure.draw_deltas(Figure().subplots(), pair, 200).get_title() for pair in found.pairs]
+        assert {" (Holm)" if title.endswith(" (Holm)") else "" for title in titles} == marked
+        assert [title.endswith(" (Holm)") for title in titles] == [pair.p_holm != pair.p for pair in found.pairs]

@@ -17,12 +17,13 @@ from analysis.disagreement import Gallery, galleries, map_similarities
 from analysis.explain import explain
 from analysis.figures import comparison as comparison_figure
 from analysis.figures import disputes
+from analysis.passes import check_maker
 from analysis.sampling import sample
 from analysis.tables import display_names, tables_of
 from fer import checkpoint as checkpoints
 from fer.data import load
 from fer.emotions import EMOTIONS
-from fer.errors import ConfigError
+from fer.errors import ConfigError, DataError
 from fer.evaluation import evaluate_checkpoint
 from fer.types import PredictionTable
 from tests.conftest import REAL_DATA, save_random
@@ -59,6 +60,34 @@ def test_a_saved_table_is_taken_instead_of_running_its_model(models, faces, tmp_
     tables = tables_of(models, faces, [saved])
     assert ran == [models["a"]] and list(tables) == ["a", "b"]
     np.testing.assert_array_equal(tables["b"].logits, evaluate_checkpoint(models["b"], faces).logits)
+
+
+def test_a_table_of_fewer_classes_is_of_the_faces_that_its_model_knows(models, faces, tmp_path):
+    net = models["a"]
+    two = replace(net, model=net.card.spec.build(2, 0.2).eval(), card=replace(net.card, classes=("happy", "sad")))
+    evaluate_checkpoint(two, faces).save(tmp_path / "two.npz")
+    assert tables_of({"two": two}, faces, [tmp_path / "two.npz"])["two"].classes == ("happy", "sad")
+
+
+@pytest.mark.parametrize("source, words", [({"format": "onnx-int8"}, "exported as onnx-int8"), ({"tta": "flip"}, "--tta flip")])
+def test_a_table_of_another_kind_of_answer_is_refused(source, words, models, faces, tmp_path):
+    table = evaluate_checkpoint(models["a"], faces)
+    replace(table, source={**table.source, **source}).save(tmp_path / "a.npz")
+    with pytest.raises(DataError, match=words):
+        tables_of(models, faces, [tmp_path / "a.npz"])
+    with pytest.raises(ConfigError, match=words):
+        check_maker(PredictionTable.load(tmp_path / "a.npz"), models["a"], tmp_path / "a.npz")
+
+
+def test_rows_of_a_saved_table_stand_in_the_order_of_the_faces(models, faces, tmp_path):
+    expected = evaluate_checkpoint(models["a"], faces)
+    expected.rows(np.arange(len(faces))[::-1]).save(tmp_path / "a.npz")
+    found = tables_of(models, faces, [tmp_path / "a.npz"])["a"]
+    assert found.names == faces.names
+    np.testing.assert_array_equal(found.logits, expected.logits)
+    replace(expected, names=tuple(f"row {row}" for row in range(len(faces)))).save(tmp_path / "b.npz")
+    with pytest.raises(DataError, match="of other faces"):
+        tables_of(models, faces, [tmp_path / "b.npz"])
 
 
 def test_the_same_weights_twice_are_refused(models, faces):

@@ -111,7 +111,10 @@ def test_two_classes_of_one_face_and_the_network_stays_as_it_was(architecture, m
         layers, before = layers_for(checkpoint, method), mixed(checkpoint)
         faces = random_faces(1).repeat(2, 1, 1, 1)
         if refused(checkpoint, method):
-            with pytest.raises(ConfigError, match="rollout follows attention, and this network has none; use it with"):
+            with pytest.raises(
+                ConfigError,
+                match=r"rollout follows attention of the kind torch\.nn\.MultiheadAttention, and this network has none",
+            ):
                 explain(checkpoint, faces, TARGETS, method, layers=layers)
             assert seen(checkpoint) == before
             return

@@ -12,7 +12,10 @@ from pytorch_grad_cam.metrics.road import ROADCombined
 from scipy import stats
 from torch import nn
 
+from analysis.explain import explain
 from analysis.faithfulness import Estimate, Plan, Rating, Report, Subject, blob_maps, random_maps, rate, without_training
+from analysis.figures import faithfulness as chart
+from analysis.learnt.features import heads
 from analysis.perturbation import GREY, MEASURES, PERCENTILES, STEPS, Scores, ranks
 from fer import checkpoint as checkpoints
 from fer.card import Card
@@ -21,6 +24,7 @@ from fer.data import FaceSet
 from fer.emotions import EMOTIONS
 from fer.models import MODELS
 from fer.types import Preprocess
+from tests.analysis.elsewhere import Elsewhere, brought
 
 HAPPY = EMOTIONS.index("happy")
 #: A square whose brightness alone decides.
@@ -256,3 +260,87 @@ def test_what_cannot_be_measured_is_one_line(case, fer, checkpoint_file, fake_fo
     arguments, words = REFUSED[case]
     outcome = fer("faithfulness", checkpoint_file, "-d", fake_folder, *arguments, "--out", tmp_path / "out")
     assert outcome.code == 2 and outcome.out == "" and len(outcome.err.splitlines()) == 1 and words in outcome.err
+
+
+@pytest.fixture
+def _on_cuda(monkeypatch):
+    """Networks of this test are made on a pretended GPU."""
+    build = checkpoints.build
+    monkeypatch.setattr(checkpoints, "build", lambda card: brought(build(card)))
+
+
+@pytest.mark.usefixtures("_on_cuda")
+def test_on_a_gpu_faces_and_maps_come_back_to_where_they_are_measured(faces):
+    with Elsewhere():
+        net = small_net("custom_cnn")
+        brought(net.model)
+        with pytest.raises(RuntimeError, match="same device"):
+            net.model(torch.zeros(1, 1, 48, 48))
+        subject = Subject.of(net, faces, Plan(("gradcam",), 4))
+        measured = subject.measured(subject.maps("gradcam++"))
+        assert set(measured) == set(MEASURES) and all(len(values) == 4 for values in measured.values())
+        for whole in (False, True):
+            subject.maps("gradcam", without_training(subject, whole=whole))
+
+
+def test_an_ensemble_on_a_gpu_has_maps_of_every_family(faces):
+    with Elsewhere():
+        net = small_net("ensemble")
+        brought(net.model)
+        for method in ("gradcam", "gradcam++", "ablationcam", "occlusion"):
+            layers = ("members.0.conv1",) if method == "ablationcam" else ()
+            (heatmap,) = explain(net, faces.images[:1], "happy", method, layers=layers)
+            assert heatmap.values.shape == (48, 48)
+
+
+def small_net(architecture: str) -> Checkpoint:
+    torch.manual_seed(0)
+    spec = MODELS[architecture].variants["small"]
+    return Checkpoint(spec.build(7, 0.1).eval(), Card(architecture, "small", EMOTIONS, spec.preprocess), architecture)
+
+
+def test_all_heads_of_an_ensemble_lose_their_training(faces):
+    net = small_net("ensemble")
+    untrained = without_training(Subject.of(net, faces, Plan(("gradcam",), 4)), whole=False).model.state_dict()
+    weights = {name: value for name, value in net.model.state_dict().items() if value.ndim > 1}
+    changed = {name for name, value in weights.items() if not torch.equal(value, untrained[name])}
+    assert {name.split(".")[1] for name in changed} == {"0", "1"}
+    assert changed == {name for name in weights if any(name.startswith(head + ".") for head in heads(net))}
+
+
+def test_road_takes_no_more_than_its_share_of_a_map_that_is_mostly_zero(monkeypatch):
+    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
+    checkpoint, faces = square_checkpoint(), some_faces(3)
+    maps, scores = torch.from_numpy(knowing_maps(3)), Scores(checkpoint)
+    order = (1 - ranks(maps)).numpy()
+    expected = ROADCombined(percentiles=list(PERCENTILES))(faces, order, [lambda probs: probs[HAPPY]] * 3, scores)
+    found = MEASURES["ROAD"].run(scores, faces, maps, torch.full((3,), HAPPY))
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
+    everything = ROADCombined(percentiles=list(PERCENTILES))(faces, maps.numpy(), [lambda probs: probs[HAPPY]] * 3, scores)
+    assert np.abs(expected - everything).max() > 0.01
+
+
+def test_no_more_than_the_faces_are_held_for_a_step(monkeypatch):
+    asked, of = [], Scores.of
+    monkeypatch.setattr(Scores, "of", lambda self, pixels, targets: asked.append(len(pixels)) or of(self, pixels, targets))
+    MEASURES["deletion"].run(Scores(square_checkpoint()), some_faces(5), torch.rand(5, 48, 48), torch.full((5,), HAPPY))
+    assert asked == [5] * (STEPS + 1)
+
+
+def test_another_seed_that_does_not_know_a_class_is_said_before_the_faces_are_read(fer, checkpoint_file, tmp_path):
+    net = checkpoints.load(checkpoint_file)
+    spec = net.card.spec
+    card = replace(net.card, classes=("happy", "sad"))
+    checkpoints.save(tmp_path / "two.pth", spec.build(2, 0.2).state_dict(), card)
+    outcome = fer("faithfulness", checkpoint_file, "--other-seed", tmp_path / "two.pth", "-d", tmp_path / "nowhere.zip")
+    assert outcome.code == 2 and "two does not know angry, disgust, fear, neutral, surprise" in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("n, marks, key", [(9, {"x"}, "fewer than 10"), (10, {"x", "o"}, "a dot: better")])
+def test_too_few_faces_have_no_dot(n, marks, key):
+    better, worse = Estimate(0.1, 0.05, 0.15), Estimate(0.0, -0.05, 0.05)
+    ratings = {name: Rating(better, better, worse) for name in MEASURES}
+    figure = chart.figure([Report("net", "gradcam", ratings, None, None, None, None, None, 1.0, n)], "maps")
+    drawn = {line.get_marker() for ax in figure.axes for line in ax.lines} - {"None", "", None}
+    assert drawn == marks and key in figure.get_suptitle()

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.stats import entropy, norm, sem
 from torch import nn
+from torchvision.models import VisionTransformer
 
 from analysis.explain import explain
 from analysis.explain.stages import stages
@@ -164,3 +165,17 @@ def test_without_any_hit_there_are_layers_and_no_maps():
     assert set(found.rows) == {None} and len(found.layers) == 4
     assert found.to_dict(wrong)["maps"] == []
     assert not any(ax.images for ax in depth_figure.figure(found, wrong, faces.images.numpy()[:, 0], "title").axes)
+
+
+def test_a_transformer_is_not_looked_at_behind_its_last_block():
+    """There only the class token is read on: other places have no gradient."""
+    torch.manual_seed(0)
+    net = VisionTransformer(48, 6, 12, 1, 8, 16, num_classes=7)
+    net.conv_proj, net.heads = nn.Conv2d(1, 8, 6, stride=6), nn.Linear(8, 7)
+    card = random_checkpoint("layercam", "vit").card
+    names = stages(Checkpoint(net.eval(), card, "vit"))
+    assert [int(name.rpartition("_")[2]) for name in names] == [4, 6, 8, 10]
+    kept = []
+    net.get_submodule(names[-1]).register_forward_hook(lambda _m, _i, output: kept.append(output))
+    (gradient,) = torch.autograd.grad(net(torch.rand(1, 1, 48, 48))[0, 0], kept)
+    assert (gradient[0, 1:].abs().amax(1) > 0).all()

@@ -1,6 +1,7 @@
 """Results that commands wrote, opened again: the same answers, faces and maps."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,6 +53,20 @@ def test_a_run_gives_its_table_and_with_the_data_its_faces(tmp_path, data):
     np.testing.assert_array_equal(opened.table.logits, table_of(faces).logits)
     np.testing.assert_array_equal(opened.images, faces.images.numpy()[:, 0])
     assert opened.maps(0) is None and opened.question == opened.note == ""
+
+
+def test_folders_that_cannot_be_read_are_passed_over(tmp_path, data, monkeypatch):
+    run = save_run(tmp_path / "run", table_of(data.split("validation")))
+    (tmp_path / "locked").mkdir()
+    iterdir = Path.iterdir
+
+    def guarded(path):
+        if path.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", guarded)
+    assert find_finished(tmp_path) == [run]
 
 
 def test_without_the_data_it_says_what_is_missing(tmp_path, data):

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from analysis.explain import HeatmapTable, Question, explain_set
@@ -156,3 +158,16 @@ def test_the_command_writes_the_gallery_of_the_split_asked_for(fer, checkpoint_f
     assert outcome.code == 0
     assert (tmp_path / "out" / "gallery-test.png").is_file()
     assert str(tmp_path / "out" / "explanations.json") in outcome.out
+
+
+def test_pictures_say_what_was_asked_and_who_was_left_out(checkpoint, faces, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(gallery, "figure", lambda *args: told.append(args[-1]) or Figure())
+    shift = torch.full((7,), -1e3)
+    last = [m for m in checkpoint.model.modules() if isinstance(m, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        last.bias.copy_(shift.index_fill(0, torch.tensor([3]), 0))  # happy, whoever is asked
+    explain_split(checkpoint, faces, tmp_path / "a", Question("fear", against="happy", layers=("block1",)))
+    assert told[0].endswith("hits (left) and misses (right): gradcam at block1: fear, not happy; validation split, n = 21")
+    with pytest.raises(DataError, match="every face is answered happy"):
+        explain_split(checkpoint, faces, tmp_path / "b", Question(against="happy"))

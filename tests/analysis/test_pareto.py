@@ -43,6 +43,8 @@ def test_of_two_equal_ones_the_cheaper_is_on_the_front():
 
 
 def test_the_command_times_every_released_checkpoint(fer, tmp_path):
+    refused = fer("zoo", "pareto", "--out", tmp_path / "pareto.json")  # the picture would replace its own figures
+    assert refused.code == 2 and "pareto.json" in refused.err and ".png" in refused.err and not list(tmp_path.iterdir())
     outcome = fer("zoo", "pareto", "--out", tmp_path / "pareto.png")
     assert outcome.code == 0, outcome.err
     content = json.loads((tmp_path / "pareto.json").read_text(encoding="utf-8"))

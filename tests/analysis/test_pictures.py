@@ -12,7 +12,7 @@ from analysis.figures import panel
 from analysis.pictures import explain_pictures
 from fer import checkpoint as checkpoints
 from fer.emotions import EMOTIONS
-from fer.errors import ImageError, OutputError
+from fer.errors import ConfigError, ImageError, OutputError
 from fer.predict import Predictor
 from fer.samples import sample_path
 from fer.types import Box, Face, Heatmap, Prediction
@@ -146,3 +146,16 @@ def test_what_cannot_be_asked_is_one_line_and_leaves_nothing(case, fer, tmp_path
     outcome = fer("explain", *arguments, "--out", tmp_path / "out")
     assert outcome.code == 2 and outcome.out == "" and len(outcome.err.splitlines()) == 1 and words in outcome.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_prediction_is_not_set_against_itself(checkpoint, tmp_path):
+    (prediction,) = Predictor(checkpoint).predict(sample_path())
+    with pytest.raises(ConfigError, match="name two different classes"):
+        explain_pictures(checkpoint, [sample_path()], tmp_path / "out", [Question(against=prediction.label)])
+    assert not (tmp_path / "out").exists()
+    every = [Question(name, against="top1") for name in EMOTIONS]
+    written, notes = explain_pictures(checkpoint, [sample_path()], tmp_path / "out", every)
+    faces = json.loads(written[-1].read_text(encoding="utf-8"))["faces"]
+    assert [face["target"] for face in faces] == [name for name in EMOTIONS if name != prediction.label]
+    assert {face["against"] for face in faces} == {prediction.label}
+    assert notes == ["1 maps left out, whose class would be set against itself"]

@@ -1,6 +1,7 @@
 """Results of other commands in a report: recognised, read as they were written, shown, or refused in one line."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,14 +10,16 @@ from PIL import Image
 
 from analysis.explain import explain_set
 from analysis.labels.audit import audit
+from analysis.labels.report import LabelReport
 from analysis.regions.study import Plan, study
 from analysis.report import Report, readers, schema
-from analysis.report.extras import KINDS, read_extra, read_extras
+from analysis.report.extras import KINDS, read_extra, read_extras, refuse_other_checkpoint
 from analysis.report.page import html
 from fer import checkpoint as checkpoints
 from fer.data import load
 from fer.data.clean import LeftOut, make_index
 from fer.emotions import EMOTIONS
+from fer.errors import ConfigError
 from fer.types import PredictionTable
 from tests.analysis import extras
 from tests.analysis.reports import Seen, material_of, numbers_in, shown_in
@@ -276,3 +279,15 @@ def test_a_clean_index_gives_the_figures_without_what_it_leaves_out(table, check
     assert clean["left_out"] == 20 and clean["metrics"]["accuracy"] == pytest.approx(right[20:].mean())
     words = Seen(html(report)).words["s-data"]
     assert f"the accuracy moves by {100 * abs(right[20:].mean() - right.mean()):.2f} points" in words
+
+
+def test_an_audit_of_folds_is_shown_with_any_checkpoint(table, checkpoint_file, tmp_path):
+    source = {"checkpoint": "series, 2 folds", "weights_sha256": "a, b", "folds": "2"}
+    content = LabelReport(audit(replace(table, source=source)), None).to_dict()
+    (path,) = extras.write(tmp_path, {"label_audit": ("label-audit.json", content)})
+    found, model = read_extras([path]), checkpoints.load(checkpoint_file)
+    assert found["label_audit"].sources == [source]
+    refuse_other_checkpoint(found, model)
+    other = found["label_audit"].content | {"source": {"checkpoint": "another", "weights_sha256": "a"}}
+    with pytest.raises(ConfigError, match="is of another, not of random"):
+        refuse_other_checkpoint({"label_audit": replace(found["label_audit"], content=other)}, model)

@@ -47,6 +47,14 @@ def test_an_empty_map_is_said():
     assert "nothing in this face" not in face_cards([card()])
 
 
+def test_without_a_heatmap_the_card_has_the_face_alone_and_the_reason():
+    drawn = face_cards([FaceCard(2, "2. happy, 96%", {"happy": 0.9}, b"face", None, f"m gives no heatmaps {EVIL}", {})])
+    elements = Elements(drawn)
+    assert [one["alt"] for one in elements.of("img")] == ["face 2"] and not [*elements.of("input"), *elements.of("button")]
+    assert "2. happy, 96%" in drawn and "m gives no heatmaps" in drawn and EVIL not in drawn
+    assert "The heatmap is empty" not in drawn
+
+
 def test_no_face_no_card():
     assert face_cards([]) == ""
 

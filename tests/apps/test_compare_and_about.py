@@ -1,5 +1,7 @@
 """Several opinions on one face, and what the page says of its model; without a browser."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -70,6 +72,18 @@ def test_the_page_says_what_the_card_says():
     assert f"calibration error {unseen['ece']:.3f} on the {unseen['n']:,} of these faces" in text
     for label, own in metrics["per_class"].items():
         assert f"| {label} | {100 * own['recall']:.2f} % | {100 * own['precision']:.2f} % | {own['n']:,} |" in text
+
+
+def test_an_exported_model_is_told_by_its_own_proof_and_not_by_its_checkpoints_card():
+    model = open_model("fast_cnn-int8")
+    before, after = model.seal.proof["accuracy"]
+    assert before != after
+    said, _, rest = describe(model).partition("Of the checkpoint it was made from:")
+    assert f"accuracy {100 * after:.2f} % on the {model.seal.proof['n']:,} faces" in said
+    assert f"({100 * before:.2f} % before" in said and "onnx-int8" in said
+    assert f"{100 * model.card.metrics['validation']['accuracy']:.2f} %" in rest
+    unmeasured = replace(model, seal=replace(model.seal, proof={}))
+    assert "its own accuracy was not measured" in describe(unmeasured)
 
 
 def test_a_card_without_figures_says_so(tmp_path):

@@ -2,6 +2,8 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image, ImageColor, ImageFilter
 
 import apps.look
 from analysis.regions.face_template import REGIONS, regions_of
+from apps.compare import compare
 from apps.look import SIDE, Wish, look, methods
 from fer.emotions import COLOURS, EMOTIONS
 from fer.errors import CheckpointError, ConfigError, ImageError
@@ -75,6 +78,8 @@ def test_a_face_already_cut_out_works(checkpoint, tmp_path):
     Image.fromarray(read(sample_path())[60:250, 140:330]).convert("L").resize((48, 48)).save(tmp_path / "crop.png")
     shown = look(tmp_path / "crop.png", Wish(checkpoint))
     assert pixels(shown.boxed).shape == (48, 48, 3) and len(shown.cards) == 1
+    assert shown.note == "Small picture: taken as a face already cut out."
+    assert compare(tmp_path / "crop.png", [checkpoint], ["gradcam"]).note == shown.note
 
 
 def test_another_checkpoint_says_something_else(save_two):
@@ -124,6 +129,20 @@ def test_another_method_gives_another_map(checkpoint):
 
 def test_an_exported_model_knows_one_method():
     assert methods("fast_cnn-int8") == ("gradcam",)
+
+
+def test_an_exported_model_without_heatmaps_still_says_what_it_sees(monkeypatch):
+    known = Predictor("fast_cnn-int8")
+    mute = replace(known.model, seal=replace(known.model.seal, lacks_maps="its head has two layers"))
+    (whole,) = look(sample_path(), Wish("fast_cnn-int8")).cards
+    monkeypatch.setattr(apps.look, "turn", lambda _: nullcontext(Predictor(mute)))
+    shown = look(sample_path(), Wish("mute"))
+    (card,) = shown.cards
+    assert (card.title, card.probabilities, card.face) == (whole.title, whole.probabilities, whole.face)
+    assert card.overlay is None and card.regions == {}
+    assert card.caption == "fast_cnn-int8 gives no heatmaps without torch: its head has two layers; explain its .pth"
+    (face,) = shown.told["faces"]
+    assert face["label"] == "happy" and face["reason"] == card.caption and "heatmap" not in face
 
 
 def test_regions_are_the_shares_of_the_map():

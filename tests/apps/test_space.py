@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib import metadata
 
 import pytest
@@ -14,7 +15,7 @@ import yaml
 from gradio_client import Client, handle_file
 
 from apps.space import REQUIREMENTS
-from fer.predict import Predictor
+from fer.predict import Predictor, open_model
 from fer.released import RELEASED
 from fer.samples import sample_path
 from tests.conftest import ROOT
@@ -82,6 +83,19 @@ def test_it_starts_from_that_folder_alone(space, tmp_path):
     assert told["note"] == "1 face found."
     (face,) = told["faces"]
     assert face["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)
+
+
+def test_a_model_without_heatmaps_promises_none(fer, tmp_path, monkeypatch):
+    path = RELEASED / "fast_cnn-int8.onnx"
+    known = open_model(path)
+    mute = replace(known, seal=replace(known.seal, lacks_maps="its head has two layers"))
+    monkeypatch.setattr("fer.export.export", lambda _, target, *__, **___: shutil.copy(path, target) and mute.seal)
+    monkeypatch.setattr("fer.portable.load", lambda _: mute)
+    outcome = fer("export", "baseline", "--space", tmp_path / "demo")
+    assert outcome.code == 0
+    assert "its head has two layers" in outcome.err and "verdicts without heatmaps" in outcome.err
+    text = (tmp_path / "demo" / "README.md").read_text(encoding="utf-8")
+    assert "heatmap" not in text and "reasons" not in text
 
 
 @pytest.mark.parametrize(

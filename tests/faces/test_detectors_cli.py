@@ -32,6 +32,25 @@ def test_what_has_no_file_is_one_line(fer, name, says):
     assert says in outcome.err
 
 
+IGNORED = {
+    "data": (["--data", "faces.zip"], "--measure"),
+    "checkpoint": (["--checkpoint", "baseline"], "--measure"),
+    "detector model": (["--detector-model", "net.onnx"], "--measure"),
+    "fetch with data": (["--fetch", "yunet", "--data", "faces.zip"], "--measure"),
+    "fetch and measure": (["--fetch", "yunet", "--measure"], "--fetch"),
+    "fetch as JSON": (["--fetch", "yunet", "--json"], "--fetch"),
+}
+
+
+@pytest.mark.parametrize("kind", IGNORED)
+def test_options_that_would_be_ignored_are_refused(kind, fer):
+    arguments, word = IGNORED[kind]
+    outcome = fer("detectors", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    (line,) = outcome.err.splitlines()
+    assert word in line and "leave" in line
+
+
 @pytest.mark.realdata
 def test_the_table_measures_those_at_hand_and_given_files(fer, tmp_path, monkeypatch):
     from fer.cli import detectors

@@ -1,6 +1,8 @@
 """Bad input at the command line: one line on stderr that names it and the cure, exit code 2, nothing half written."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -118,6 +120,57 @@ def odd_pictures():
     yield "EXIF-rotated", saved(Image.fromarray(noise(100, 120)), "JPEG", exif=exif.tobytes()), (100, 120)
 
 
+def at_a_shell(*words, cwd, **environment):
+    """A command in a process of its own, with streams as a shell gives them."""
+    command = [sys.executable, "-m", "fer", *map(str, words)]
+    settings = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    return subprocess.run(command, capture_output=True, cwd=cwd, env=settings, check=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are always Unicode")
+def test_a_name_that_is_no_utf8_is_escaped(checkpoint_file, tmp_path):
+    shutil.copyfile(sample_path(), os.fsencode(tmp_path) + b"/caf\xe9.png")
+    for words in (["predict", "--format", "json"], ["predict"], ["explain"]):
+        done = at_a_shell(*words, "--checkpoint", checkpoint_file, "caf\udce9.png", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert b"caf\\udce9" in done.stdout
+    (answer,) = json.loads(at_a_shell("predict", "caf\udce9.png", "--format", "json", cwd=tmp_path).stdout)
+    assert os.fsencode(answer["path"]) == b"caf\xe9.png"
+    explained = json.loads((tmp_path / "explanations" / "explanations.json").read_text(encoding="utf-8"))
+    assert "caf\udce9" in json.dumps(explained, ensure_ascii=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are always Unicode")
+def test_a_data_set_with_a_name_that_is_no_utf8_is_read(fake_folder, tmp_path):
+    copied = tmp_path / "data"
+    shutil.copytree(fake_folder, copied)
+    face = next(copied.rglob("*.jpg"), None) or next(copied.rglob("*.png"))
+    face.rename(face.with_stem(os.fsdecode(b"caf\xe9")))
+    done = at_a_shell("data", "info", copied, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_signs_that_a_terminal_cannot_show_are_escaped(tmp_path):
+    done = at_a_shell("no↑such", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr and b"\\u2191" in done.stderr
+
+
+def test_a_folder_that_may_not_be_looked_into_is_one_line(fer, monkeypatch, tmp_path):
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("fer.data.source.Path.exists", refuse)  # root, who runs some tests, may look everywhere
+    outcome = fer("data", "info", tmp_path / "closed" / "fer2013.zip")
+    assert outcome.code == 2
+    assert outcome.err == f"fer: {tmp_path / 'closed' / 'fer2013.zip'}: Permission denied; check the path and who may read it\n"
+
+
+def test_the_home_of_nobody_is_a_path_like_others(fer):
+    outcome = fer("data", "info", "~nobody-of-this-name/fer2013.zip")
+    assert outcome.code == 2 and outcome.err.startswith("fer: no data at ~nobody-of-this-name/fer2013.zip; ")
+
+
 @pytest.mark.parametrize(("data", "size"), [pytest.param(data, size, id=name) for name, data, size in odd_pictures()])
 def test_unusual_pictures_are_read(data, size, fer, checkpoint_file, tmp_path):
     path = tmp_path / "odd.img"
@@ -227,12 +280,79 @@ def test_pictures_and_a_data_set_at_once(check_refused, checkpoint_file, fake_zi
     check_refused("explain", sample_path(), "--data", fake_zip, "--checkpoint", checkpoint_file, names=["--data", "pictures"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--split", "test"], ["--split", "--data"]),
+        ([str(sample_path()), "--split", "test"], ["--split", "--data"]),
+        (["--data", "nowhere.zip", "--detector", "haar"], ["--detector", "cut out already"]),
+        (["--data", "nowhere.zip", "--detector-model", "net.onnx"], ["--detector-model", "cut out already"]),
+        (["--data", "nowhere.zip", "-m", "gradcam", "-m", "lime"], ["lime", "gradcam"]),
+        (["--data", "nowhere.zip", "-m", "gradcam", "-m", "rollout"], ["rollout", "vit"]),
+        (["--data", "nowhere.zip", "--layer", "conv99"], ["conv99"]),
+    ],
+    ids=["split alone", "split of a picture", "detector", "model of one", "second method", "does not fit", "layer"],
+)
+def test_what_explain_would_ignore_or_find_out_late_is_said_before_the_data_are_read(
+    arguments, names, check_refused, checkpoint_file
+):
+    check_refused("explain", *arguments, "--checkpoint", checkpoint_file, names=names)
+
+
+def test_a_column_of_groups_does_not_belong_to_one_class(check_refused):
+    names = ["--emotion", "--column"]
+    check_refused("evaluate", "--data", "nowhere.zip", "--emotion", "fear", "--column", "age", names=names)
+
+
 # places to write to
 
 
 def test_a_table_cannot_be_written_into_a_folder_that_does_not_exist(check_refused, checkpoint_file, fake_zip, work):
     table = work / "nowhere" / "table.npz"
     check_refused("evaluate", "--data", fake_zip, "--checkpoint", checkpoint_file, "--table", table, names=[table])
+
+
+@pytest.mark.parametrize("name", ["table.json", "table", "table.csv"])
+def test_a_table_of_another_ending_is_refused_before_the_work(name, check_refused, work):
+    check_refused("evaluate", "--data", "nowhere.zip", "--table", work / name, names=[work / name, ".npz"])
+
+
+def test_a_table_does_not_replace_the_json_of_something_else(fer, checkpoint_file, fake_zip, work):
+    command = ("evaluate", "--data", fake_zip, "--checkpoint", checkpoint_file, "--table", work / "found.npz")
+    assert fer(*command).code == 0
+    assert fer(*command).code == 0  # its own two files are replaced
+    for other in ('{"accuracy": 0.5}', "[1]", "no json"):
+        (work / "found.json").write_text(other, encoding="utf-8")
+        outcome = fer(*command)
+        assert outcome.code == 2 and str(work / "found.json") in outcome.err and "choose another name" in outcome.err
+        assert (work / "found.json").read_text(encoding="utf-8") == other
+
+
+INTO_FOLDERS = {
+    "labels": ["labels", "audit", "--table", "nowhere.npz"],
+    "robustness": ["robustness"],
+    "compare": ["compare", "nobody", "nothing"],
+    "mistakes": ["mistakes"],
+    "report": ["report"],
+    "confidence": ["confidence"],
+    "evaluate": ["evaluate", "--emotion", "fear"],
+    "regions": ["regions"],
+}
+
+
+@pytest.mark.parametrize("command", INTO_FOLDERS)
+@pytest.mark.parametrize("place", ["in-the-way", "in-the-way/below/it"])
+def test_a_folder_that_cannot_be_made_is_said_before_the_data_are_read(command, place, check_refused, tmp_path):
+    (tmp_path / "in-the-way").write_text("a file", encoding="utf-8")
+    out = tmp_path / place
+    check_refused(
+        *INTO_FOLDERS[command], "--data", "nowhere.zip", "--out", out, names=[f"cannot make the folder {out}", "choose another"]
+    )
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_pictures_are_judged(check_refused, tmp_path):
+    (tmp_path / "file").write_text("a file", encoding="utf-8")
+    check_refused("explain", tmp_path / "nowhere.jpg", "--out", tmp_path / "file" / "out", names=["cannot make the folder"])
 
 
 def test_a_table_is_written_whole_or_not_at_all(fer, checkpoint_file, fake_zip, work):

@@ -23,9 +23,11 @@ from fer.bulk import Bulk, FaceStage, listing, predict_files
 from fer.bulk.listing import parts
 from fer.errors import ConfigError, DataError, InterruptedRunError
 from fer.export import export
+from fer.faces import Search
 from fer.predict import Predictor
 from fer.samples import sample_path
 from tests.conftest import ROOT
+from tests.faces import nets
 from tests.fakes import encoded, fake_face
 
 LABELS = ("angry", "happy", "sad", "fear")
@@ -294,6 +296,17 @@ def test_a_damaged_part_is_made_again(model, tmp_path, small_parts):
         (tmp_path / "faces.parquet.parts" / "settings.json").read_text()
     )
     assert predict_files([folder], tmp_path / "faces.parquet", bulk).faces == 12
+
+
+def test_parts_of_another_detector_of_the_same_kind_are_not_mixed_in(model, tmp_path, small_parts):
+    folder, out = write_faces(tmp_path / "p", 12), tmp_path / "faces.parquet"
+    one, other = (Search(model=nets.write(tmp_path / f"{lean}.onnx", lean)) for lean in (0.0, 0.4))
+    with pytest.raises(InterruptedRunError):
+        predict_files([folder], out, Bulk(str(model), one, processes=1), stopper(4))
+    with pytest.raises(ConfigError, match="parts made with another detector"):
+        predict_files([folder], out, Bulk(str(model), other, processes=1))
+    moved = Search(model=one.model.rename(tmp_path / "moved.onnx"))  # it is its content that counts
+    assert predict_files([folder], out, Bulk(str(model), moved, processes=1)).pictures == 12
 
 
 def test_settings_may_change_while_no_part_is_done(model, tmp_path):

@@ -121,6 +121,12 @@ def test_no_face_is_said_on_stderr_and_the_whole_image_used(kind, fer, checkpoin
     assert "no face found" not in outcome.out
 
 
+def test_a_small_picture_is_not_said_to_have_been_searched(fer, checkpoint_file, small_face):
+    outcome = fer("predict", small_face, "--checkpoint", checkpoint_file)
+    assert outcome.err.splitlines() == [f"{small_face}: small picture: taken as a face already cut out"]
+    assert fer("predict", small_face, "--checkpoint", checkpoint_file, "--detector", "none").err == ""
+
+
 def test_predict_prints_csv_with_one_row_a_face(fer, checkpoint_file, small_face, slope):
     arguments = ["predict", sample_path(), small_face, slope, "--checkpoint", checkpoint_file]
     rows = list(csv.DictReader(io.StringIO(fer(*arguments, "--format", "csv").out)))

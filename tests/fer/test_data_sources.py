@@ -7,6 +7,7 @@ import shutil
 import sys
 import zipfile
 from collections import Counter
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -202,6 +203,20 @@ def test_pictures_of_any_kind_become_48_grey_pixels(mode, tmp_path):
     np.testing.assert_allclose(image.numpy(), 255 if mode == "1" else 128, atol=2)
 
 
+@pytest.mark.parametrize(("size", "said"), [((400, 300), True), ((600, 600), True), ((512, 512), False), ((125, 100), False)])
+def test_photos_that_are_no_faces_cut_out_are_said_every_time_in_one_line(size, said, tmp_path, cache, caplog):
+    photo = saved(Image.new("RGB", size, "grey"), "JPEG")
+    path = rezip(tmp_path / "own.zip", [("train/fear/me.jpg", photo), ("train/fear/face.png", fakes.encoded(noise(48, 48, 1)))])
+    for _ in range(2):  # the second time from the cache
+        caplog.clear()
+        assert len(load(path).split("train")) == 2
+        assert len(caplog.messages) == said
+    if said:
+        (line,) = caplog.messages
+        assert line.startswith(f"{path}: 1 of 2 pictures (such as train/fear/me.jpg, {size[0]}×{size[1]})")
+        assert "squashed whole to 48×48" in line and "cut their faces out first" in line
+
+
 # what is passed over
 
 LEFTOVERS = {
@@ -316,6 +331,37 @@ def test_download_without_kagglehub_says_what_to_do_by_hand(fer, tmp_path, monke
     outcome = fer("data", "download", "--out", tmp_path / "data")
     assert outcome.code == 2 and "kagglehub" in outcome.err and "archive.zip" in outcome.err
     assert not (tmp_path / "data").exists()
+
+
+@pytest.fixture
+def kaggle(monkeypatch, fake_folder):
+    """Kaggle's client as one that has the fake set; the list of what was asked of it."""
+    asked, client, errors = [], ModuleType("kagglehub"), ModuleType("kagglehub.exceptions")
+    client.dataset_download = lambda handle: asked.append(handle) or str(fake_folder)
+    errors.KaggleApiHTTPError = errors.UnauthenticatedError = type("KaggleError", (Exception,), {})
+    monkeypatch.setitem(sys.modules, "kagglehub", client)
+    monkeypatch.setitem(sys.modules, "kagglehub.exceptions", errors)
+    return asked
+
+
+def test_a_download_lands_in_its_folder(fer, kaggle, fake_folder, tmp_path):
+    outcome = fer("data", "download", "--out", tmp_path / "data")
+    assert outcome.code == 0 and outcome.out.split() == [str(tmp_path / "data")] and kaggle == ["msambare/fer2013"]
+    assert load(tmp_path / "data").fingerprint == load(fake_folder).fingerprint
+
+
+def test_a_download_into_a_file_is_refused_before_anything_is_fetched(fer, kaggle, tmp_path):
+    (tmp_path / "data").write_text("in the way", encoding="utf-8")
+    outcome = fer("data", "download", "--out", tmp_path / "data")
+    assert outcome.code == 2 and str(tmp_path / "data") in outcome.err and "choose another" in outcome.err
+    assert kaggle == [] and "Kaggle gave" not in outcome.err
+
+
+def test_a_download_that_cannot_be_written_is_not_blamed_on_kaggle(fer, kaggle, tmp_path):
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    (tmp_path / "data" / "train" / "angry").write_text("in the way", encoding="utf-8")
+    outcome = fer("data", "download", "--out", tmp_path / "data")
+    assert outcome.code == 2 and "cannot write" in outcome.err and "Kaggle gave" not in outcome.err
 
 
 # splits for training

@@ -173,6 +173,14 @@ def test_the_official_csv_may_name_the_files_of_a_folder(tmp_path):
     assert list(labels_of(apply_votes(corpus, votes, MAJORITY)[0].split("train")).values()) == ["fear", "sad"]
 
 
+def test_kaggles_archive_is_told_that_the_official_csv_goes_by_rows(fake_zip, tmp_path):
+    votes = official(tmp_path / "fer2013new.csv", [("Training", for_class("sad"))] * 77)
+    with pytest.raises(DataError) as caught:
+        apply_votes(load(fake_zip), votes, MAJORITY)
+    assert "'fer0000000.png'" in str(caught.value) and "name that csv with --data" in str(caught.value)
+    assert "fer2013.csv" in str(caught.value) and "a column file that has the names of your files" in str(caught.value)
+
+
 def test_paths_of_windows_are_paths(tmp_path):
     votes = by_file(
         tmp_path / "votes.csv", [("train\\sad\\1.png", for_class("sad")), ("train\\fear\\1.png", for_class("fear"))]

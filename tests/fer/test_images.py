@@ -91,6 +91,26 @@ def test_a_sixteen_bit_tiff_is_scaled_by_its_full_range():
     np.testing.assert_allclose(read(saved(Image.fromarray(values), "TIFF")), expected, atol=0.51)
 
 
+@pytest.mark.parametrize("kind", ["16 bit", "32 bit", "float"])
+def test_a_large_picture_of_many_bits_is_scaled_as_one_in_little_memory(kind, tmp_path):
+    rng = np.random.default_rng(3)
+    if kind == "16 bit":
+        values = rng.integers(0, 65536, (900, 1000)).astype(np.uint16)
+    else:
+        values = rng.integers(0, 70000, (900, 1000)).astype(np.int32 if kind == "32 bit" else np.float32)
+    values[-1, -1] = values.max()
+    path = tmp_path / "many.tif"
+    Image.fromarray(values).save(path)
+    tracemalloc.start()
+    shown = read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    top = 65535 if kind == "16 bit" else values.max()
+    expected = np.floor(values.astype(np.float64) / top * 255 + 0.5)
+    assert np.array_equal(shown, np.repeat(expected[..., None], 3, axis=2))
+    assert peak < 14 * values.size  # the file, its pixels, 3 bytes a pixel of the result; 8 more would be as float64
+
+
 def test_float_values_in_0_to_1_are_scaled():
     values = np.linspace(0, 1, 2000, dtype=np.float32).reshape(40, 50)
     expected = np.stack([values * 255] * 3, axis=-1)

@@ -114,6 +114,9 @@ REFUSED = {
     "one fold": (["--architecture", "baseline", "--folds", "1"], ["--folds 1", "two or more"]),
     "too many folds": (["--architecture", "baseline", "--folds", "99", *FAST], ["99 folds", "choose 2..6"]),
     "unknown key": (["--architecture", "baseline", "--set", "epoch=1"], ["epoch", "did you mean 'epochs'"]),
+    "folds of a table": (["--table", "TABLE", "--folds", "3"], ["--folds", "--architecture"]),
+    "settings of a table": (["--table", "TABLE", "--set", "epochs=1"], ["--set", "--architecture"]),
+    "runs of a series": (["--series", "nowhere", "--runs", "elsewhere"], ["--runs", "--architecture"]),
     "no suspect wanted": (["--table", "TABLE", "--top", "0"], ["--top"]),
     "votes are bad before anything is trained": (
         ["--architecture", "baseline", *FAST, "--votes", "OTHER VOTES"], ["votes for not one image"],
@@ -176,6 +179,13 @@ def test_mistakes_of_a_checkpoint(fer, fake_zip, checkpoint_file, own_table, vot
     assert json.loads(again.out) == found.to_dict()
     for name in ("mistakes.json", "mistakes.html"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def test_a_method_whose_map_is_the_same_for_every_class_has_no_contrast(fer, fake_zip, checkpoint_file, tmp_path):
+    out = tmp_path / "out"
+    assert fer("mistakes", "--checkpoint", checkpoint_file, "--data", fake_zip, "-m", "eigencam", "--out", out).code == 0
+    maps = json.loads((out / "mistakes.json").read_text(encoding="utf-8"))["maps"]
+    assert [layer["title"] for layer in maps] == ["eigencam for the prediction"]
 
 
 def test_mistakes_of_another_split(fer, fake_zip, checkpoint_file, tmp_path):

@@ -123,6 +123,13 @@ def test_a_table_that_names_its_temperature_names_the_product_when_it_is_cooled_
     assert "temperature" not in table().cooled(2.0).source
 
 
+@pytest.mark.parametrize("name", ["t.json", "t"])
+def test_a_table_is_not_saved_under_the_name_of_its_own_second_file(name, tmp_path):
+    with pytest.raises(OutputError, match=r"end in \.npz"):
+        table().save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_folder_is_named_when_saving(tmp_path):
     with pytest.raises(OutputError, match="nowhere"):
         table().save(tmp_path / "nowhere" / "t.npz")

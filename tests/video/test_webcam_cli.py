@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fer.emotions import EMOTIONS
+from fer.faces import Search
+from fer.predict import open_model
 from fer.released import live_names
 from fer.video import Tracking, open_source
 from fer.video import source as sources
@@ -345,6 +348,38 @@ def _wait(ready, seconds):
         assert time.monotonic() < end, "it did not come"
         time.sleep(0.1)
     return answer
+
+
+@pytest.fixture
+def mute(monkeypatch):
+    """The model as one that gives no heatmaps."""
+    known = open_model(MODEL, threads=1)
+    model = replace(known, seal=replace(known.seal, lacks_maps="its head has two layers"))
+    monkeypatch.setattr("fer.cli.player.open_model", lambda *_, **__: model)
+
+
+def test_the_key_for_heatmaps_does_not_end_the_session_of_a_model_without_them(film, mute, capsys):
+    from fer.cli.player import Player
+
+    player = Player([MODEL], Search("haar"), 1, 0.5)
+    with open_source(str(film)) as source:
+        frames = [frame for frame, _ in zip(source, range(16), strict=False)]
+    for frame in frames[:12]:
+        scene, plain = player.look(frame, draws=True)
+    assert scene.faces
+    capsys.readouterr()
+    player.press("h")
+    for frame in frames[12:]:
+        _, drawn = player.look(frame, draws=True)
+        assert drawn.shape == plain.shape
+    assert capsys.readouterr().err == f"{MODEL} gives no heatmaps without torch: its head has two layers; explain its .pth\n"
+    assert not player.heatmap
+
+
+def test_heatmaps_that_a_model_does_not_give_are_refused_before_anything_is_written(fer, film, mute, tmp_path):
+    outcome = fer("webcam", "--source", film, "-o", tmp_path / "out.mp4", "--no-show", "--heatmap", "-c", MODEL)
+    assert outcome.code == 2 and "its head has two layers" in outcome.err and "leave out --heatmap" in outcome.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_screen_that_cannot_be_reached_is_no_screen(monkeypatch):

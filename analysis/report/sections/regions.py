@@ -32,7 +32,7 @@ def regions(material: Material) -> Section | None:
             _table(f"drop when covered, points: {found.about['covered']:,} faces of the {about}", found.effect, _points),
             Table("what the figures say, class by class", ("class", "words"), tuple(found.verdicts.items()), prose=True),
             Table(
-                f"maps that lie mostly on the background: {about}",
+                f"maps that lie on the background more than a map that is the same everywhere: {about}",
                 ("class", "faces"),
                 tuple((name, f"{count:,}") for name, count in found.strays.items()),
             ),
