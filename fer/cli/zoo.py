@@ -75,7 +75,9 @@ def train(
     runs: Annotated[
         Path, typer.Option(help="Folder of the runs, one a name; finished ones are kept, stopped ones go on.")
     ] = Path("runs/zoo"),
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Where releases go; teachers come from checkpoints/. [default: there]")] = None,
+    out: Annotated[
+        Optional[Path], typer.Option("--out", "-o", help="Where releases go; teachers come from checkpoints/. [default: there]")
+    ] = None,
     votes: Annotated[Optional[Path], typer.Option(help="FER+ votes, for the models that learn from them.")] = None,
     assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipes; repeatable.")] = None,
 ) -> None:
