@@ -134,10 +134,11 @@ def test_the_map_that_knows_is_better_than_blob_and_chance_and_its_opposite_wors
     subject = Subject.of(square_checkpoint(), faces, Plan(("gradcam",), 12))
     assert subject.targets.tolist() == [HAPPY] * 12
     sign = 1 if MEASURES[name].higher_is_better else -1
-    knowing, opposite, blob, chance = (
+    knowing, opposite, blob, *randoms = (
         sign * subject.measured(maps)[name]
-        for maps in (knowing_maps(12), 1 - knowing_maps(12), blob_maps(12), random_maps(12, 0))
+        for maps in (knowing_maps(12), 1 - knowing_maps(12), blob_maps(12), *(random_maps(12, seed) for seed in range(5)))
     )
+    chance = np.mean(randoms, axis=0)  # one random map of a face may hide the square by luck
     assert (knowing > blob + 0.05).all() and (knowing >= chance).all() and knowing.mean() > chance.mean() + 0.05
     assert opposite.mean() < min(blob.mean(), chance.mean())
 
