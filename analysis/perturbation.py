@@ -37,7 +37,8 @@ class Scores(nn.Module):
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.net, self.card = checkpoint.runner, checkpoint.card
-        self.device = next(checkpoint.model.parameters()).device
+        weights = next(checkpoint.model.parameters(), None)
+        self.device = torch.device("cpu") if weights is None else weights.device  # what has no weights is anywhere
 
     @torch.no_grad()
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:

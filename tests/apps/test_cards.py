@@ -69,7 +69,7 @@ def test_opinions_show_their_maps_or_why_there_are_none(prediction):
     maps = (Map("gradcam: happy", None, b"picture"), Map("this checkpoint knows gradcam only"))
     drawn = comparison(Comparison(b"face", "1 face found.", (Opinion("best", prediction, maps),)))
     assert [one["alt"] for one in Elements(drawn).of("img")] == ["the face that is compared", "heatmap, gradcam: happy"]
-    assert "best: happy, 96%" in drawn and "knows gradcam only" in drawn
+    assert f"best: happy, {prediction.confidence:.0%}" in drawn and "knows gradcam only" in drawn
 
 
 def test_names_do_not_act_as_html(prediction):
