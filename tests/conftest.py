@@ -42,11 +42,13 @@ def needs(*programs: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(missing) and not os.environ.get("CI"), reason=f"needs {', '.join(missing)}")
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoded data sets go to the tests' own folder; no data set is found by accident."""
-    monkeypatch.setenv("FER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.delenv("FER_DATA", raising=False)
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is cached goes to the tests' own folder, of fixtures of any scope too; no data set is found by accident."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        patch.delenv("FER_DATA", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,8 @@ def eigencam(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -
 
 class _SignedEigenCAM(EigenCAM):  # type: ignore[misc]
     def get_cam_image(self, *args: Any, **_: object) -> npt.NDArray[np.float32]:
-        activations = args[3]
+        # double precision holds the mean of equal numbers exactly: a flat layer has no component made of rounding
+        activations = np.asarray(args[3], dtype=np.float64)
         return np.asarray(get_2d_projection_with_sign_correction(activations))
 
 
