@@ -251,9 +251,9 @@ def _shift(subject: Subject, method: str, maps: FloatArray) -> float | None:
 def without_training(subject: Subject, *, whole: bool) -> Checkpoint:
     """The checkpoint with an untrained head (an ensemble: all heads), or wholly untrained, its batch statistics the faces'."""
     own = subject.checkpoint
-    fresh = checkpoints.build(own.card).to(next(own.model.parameters()).device)
+    fresh = checkpoints.build(own.card).to(own.device)
     if whole:
-        images = subject.faces.images[:64].to(next(fresh.parameters()).device)
+        images = subject.faces.images[:64].to(own.device)
         _settle(fresh, model_input(images, own.card.preprocess))
         return replace(own, model=fresh.eval())
     model = copy.deepcopy(own.model)

@@ -37,6 +37,11 @@ class Checkpoint:
     card: Card
     name: str
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and faces have to be."""
+        return next(self.model.parameters()).device
+
     @cached_property
     def runner(self) -> nn.Module:
         """What answers and explains: the network, made faster for a CPU once; its weights must not change from then on."""

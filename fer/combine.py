@@ -55,8 +55,7 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
     temperatures = [card.temperature for card in cards]
     net = Ensemble([member.model for member in checkpoints], [card.preprocess for card in cards], weights, temperatures)
     card = Card("ensemble", "small", first.classes, UNIT, data=first.data, versions=first.versions, members=members)
-    device = next(checkpoints[0].model.parameters()).device
-    return Checkpoint(net.to(device).eval(), card, "+".join(member.name for member in checkpoints))
+    return Checkpoint(net.to(checkpoints[0].device).eval(), card, "+".join(member.name for member in checkpoints))
 
 
 def _described(member: Checkpoint, weight: float) -> dict[str, object]:

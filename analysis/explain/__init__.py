@@ -147,7 +147,7 @@ def _names(checkpoint: Checkpoint, places: IntArray) -> list[str]:
 def _maps(checkpoint: Checkpoint, images: torch.Tensor, aim: Aim, method: str, layers: Sequence[str]) -> Maps:
     # the faster form answers the same only at the layers that the architecture declares
     model = checkpoint.model if layers else checkpoint.runner
-    inputs = model_input(images.to(next(checkpoint.model.parameters()).device), checkpoint.card.preprocess)
+    inputs = model_input(images.to(checkpoint.device), checkpoint.card.preprocess)
     with untouched(model):
         if isinstance(model, Ensemble) and not layers and METHODS[method].reads != "pixels":
             return maps_of_members(METHODS[method], model, checkpoint.card, inputs, aim)
@@ -178,7 +178,7 @@ def _check_places(checkpoint: Checkpoint, names: Sequence[str]) -> None:
         except (AttributeError, IndexError, RuntimeError, TypeError):  # whatever a reshape made for other layers meets
             found[name] = False
 
-    face = torch.zeros(1, 1, FACE_SIZE, FACE_SIZE, dtype=torch.uint8, device=next(checkpoint.model.parameters()).device)
+    face = torch.zeros(1, 1, FACE_SIZE, FACE_SIZE, dtype=torch.uint8, device=checkpoint.device)
     with untouched(checkpoint.model):
         for name, module in zip(read.names, read.modules, strict=True):
             module.register_forward_hook(lambda _m, _i, output, name=name: look(name, output))

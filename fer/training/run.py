@@ -203,12 +203,9 @@ class _Keeper:
 
     def _check_lessons(self, card: Card) -> None:
         """ConfigError where files behind the same settings say other things than they did."""
-        teachers = [[one["weights_sha256"] for one in of.data.get("teachers", ())] for of in (card, self.card)]
-        changed = "its teachers" if teachers[0] != teachers[1] else ""
-        if card.class_weights != self.card.class_weights:
-            changed = "the class weights"
-        if changed:
-            raise ConfigError(f"{changed} have changed since {self.folder} was stopped; put back the old, or start a new run")
+        for what, of in (("its teachers", _teachers_of), ("the class weights", lambda card: card.class_weights)):
+            if of(card) != of(self.card):
+                raise ConfigError(f"{what} have changed since {self.folder} was stopped; put back the old, or start a new run")
 
     def _take(self, state: dict[str, Any], average: dict[str, torch.Tensor]) -> None:
         try:
@@ -390,3 +387,8 @@ def _card(job: Job, corpus: Corpus, train_faces: FaceSet, validation: FaceSet, l
         hardware={"device": device_name(device), "precision": plan.format_on(device).precision},
         members=plan.members,
     )
+
+
+def _teachers_of(card: Card) -> list[str]:
+    """Hashes of the networks that a run has learnt from."""
+    return [one["weights_sha256"] for one in card.data.get("teachers", ())]

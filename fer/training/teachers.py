@@ -47,21 +47,21 @@ class Teachers:
 
         ``progress`` hears of the passes over the faces together, and of none that the disk spares.
         """
-        known = [_kept(teacher, faces) for teacher in self.checkpoints]
+        names = [_name(teacher, faces) for teacher in self.checkpoints]
+        known = [_kept(name, teacher, faces) for name, teacher in zip(names, self.checkpoints, strict=True)]
         passes = _passes(progress, 2 * sum(answer is None for answer in known))
         both = [
-            self._ask(teacher, faces, passes) if answer is None else answer
-            for teacher, answer in zip(self.checkpoints, known, strict=True)
+            self._ask(name, teacher, faces, passes) if answer is None else answer
+            for name, teacher, answer in zip(names, self.checkpoints, known, strict=True)
         ]
         return torch.stack([self._mean([one[way] for one in both]) for way in (0, 1)]).mean(0)
 
     @cached_property
     def _orders(self) -> list[torch.Tensor]:
         """Where each teacher has the run's classes; on its device, since a step that fetches them would wait for it."""
-        devices = [next(teacher.model.parameters()).device for teacher in self.checkpoints]
         return [
-            torch.tensor([teacher.card.classes.index(name) for name in self.classes], device=device)
-            for teacher, device in zip(self.checkpoints, devices, strict=True)
+            torch.tensor([teacher.card.classes.index(name) for name in self.classes], device=teacher.device)
+            for teacher in self.checkpoints
         ]
 
     def _mean(self, logits: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -71,18 +71,18 @@ class Teachers:
         ]
         return torch.stack(probs).mean(0)
 
-    def _ask(self, teacher: Checkpoint, faces: FaceSet, passes: Iterator[Progress]) -> torch.Tensor:
+    def _ask(self, name: str, teacher: Checkpoint, faces: FaceSet, passes: Iterator[Progress]) -> torch.Tensor:
         """float32 (2, N, C): logits of the faces and of their mirror images, kept from now on."""
         ways = [
             predict_logits(teacher.model, images, teacher.card.preprocess, autocast=self.autocast(), progress=next(passes))
             for images in (faces.images, faces.images.flip(-1))
         ]
         both = torch.stack(ways)
-        write_arrays(_key(teacher, faces), {"logits": both.cpu().numpy()})
+        write_arrays(name, {"logits": both.cpu().numpy()})
         return both
 
 
-def _key(teacher: Checkpoint, faces: FaceSet) -> str:
+def _name(teacher: Checkpoint, faces: FaceSet) -> str:
     """Name under which a teacher's logits of these faces are kept."""
     card, pixels = teacher.card, faces.images.cpu().numpy().tobytes()
     # two ensembles of the same networks differ in their members' shares and temperatures only
@@ -90,9 +90,9 @@ def _key(teacher: Checkpoint, faces: FaceSet) -> str:
     return f"teacher-{hashlib.sha256(about + pixels).hexdigest()[:32]}"
 
 
-def _kept(teacher: Checkpoint, faces: FaceSet) -> torch.Tensor | None:
+def _kept(name: str, teacher: Checkpoint, faces: FaceSet) -> torch.Tensor | None:
     """Logits of an earlier run; None where there are none, or others than these faces have."""
-    kept = (read_arrays(_key(teacher, faces)) or {}).get("logits")
+    kept = (read_arrays(name) or {}).get("logits")
     shape = (2, len(faces), len(teacher.card.classes))
     if kept is None or kept.shape != shape or kept.dtype != np.float32 or not np.isfinite(kept).all():
         return None
