@@ -2,8 +2,10 @@
 
 import csv
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,17 +42,50 @@ def settings(**changes: object) -> list[str]:
     return [word for key, value in (ONE_STEP | changes).items() for word in ("--set", f"{key}={value}")]
 
 
-def run(folder: Path, data: Path, *arguments: str, before: tuple[str, ...] = (), **changes: object) -> Path:
-    command = [sys.executable, *before, "-m", "fer", "train", "baseline", "--data", str(data), "--runs", str(folder)]
+def run(folder: Path, data: Path, *arguments: str, machines: tuple["Machine", ...] = (), **changes: object) -> Path:
+    """Start the command on each of the machines (without any: as it is); returns the folder that one of them printed."""
     environment = {**os.environ, "FER_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, *arguments, "--accelerator", "cpu", *settings(**changes)],
-        env=environment, capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    (printed,) = done.stdout.splitlines()  # one of the processes prints the folder, once
-    assert len([line for line in done.stderr.splitlines() if line.startswith("epoch ")]) == int(changes.get("epochs", 1))
+    command = ["-m", "fer", "train", "baseline", "--data", str(data), "--runs", str(folder), *arguments]
+    started = [
+        subprocess.Popen(
+            [sys.executable, *before, *command, "--accelerator", "cpu", *settings(**changes)],
+            env={**environment, **more}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for before, more in machines or [((), {})]
+    ]  # fmt: skip
+    try:
+        told = [process.communicate(timeout=240) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0] * len(started), "".join(err[-3000:] for _, err in told)
+    (printed,) = [line for out, _ in told for line in out.splitlines()]  # one of the processes prints the folder, once
+    lines = [line for _, err in told for line in err.splitlines() if line.startswith("epoch ")]
+    assert len(lines) == int(changes.get("epochs", 1))
     return Path(printed)
+
+
+#: What stands before the command on a machine, and its environment there.
+Machine = tuple[tuple[str, ...], dict[str, str]]
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def by_torchrun(port: str, rank: int) -> Machine:
+    """One of two machines as docs/training.md starts them; both are this one."""
+    where = ["--nnodes", "2", "--node-rank", str(rank), "--master-addr", "127.0.0.1", "--master-port", port]
+    return (*TORCHRUN[:2], *where, "--nproc-per-node", "1"), {}
+
+
+def by_slurm(port: str, rank: int) -> Machine:
+    """One of two tasks in the environment that SLURM's srun gives them on two machines."""
+    told = {"JOB_ID": "7", "JOB_NAME": "train", "NTASKS": "2", "NTASKS_PER_NODE": "1", "NNODES": "2", "LOCALID": "0",
+            "PROCID": str(rank), "NODEID": str(rank), "NODELIST": "127.0.0.1"}  # fmt: skip
+    return (), {f"SLURM_{key}": value for key, value in told.items()} | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -70,10 +105,23 @@ def alone(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(tmp_path_factory.mktemp("alone"), data)
 
 
-@pytest.fixture(scope="module", params=["own processes", "torchrun"])
+#: Ways to start two processes.
+WAYS: dict[str, Callable[[Path, Path], Path]] = {
+    "own processes": lambda folder, data: run(folder, data, "--devices", "2"),
+    "torchrun": lambda folder, data: run(folder, data, "--devices", "2", machines=((tuple(TORCHRUN), {}),)),
+    "two machines": lambda folder, data: on_two_machines(folder, data, by_torchrun),
+    "slurm": lambda folder, data: on_two_machines(folder, data, by_slurm),
+}
+
+
+def on_two_machines(folder: Path, data: Path, started: Callable[[str, int], Machine]) -> Path:
+    port = free_port()
+    return run(folder, data, "--devices", "1", "--num-nodes", "2", machines=(started(port, 0), started(port, 1)))
+
+
+@pytest.fixture(scope="module", params=list(WAYS))
 def together(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    before = tuple(TORCHRUN) if request.param == "torchrun" else ()
-    return run(tmp_path_factory.mktemp("together"), data, "--devices", "2", before=before)
+    return WAYS[request.param](tmp_path_factory.mktemp("together"), data)
 
 
 def test_the_gradient_of_two_processes_is_that_of_one_with_the_same_batch(alone, together, data):
