@@ -18,7 +18,7 @@ from fer.faces import Search
 from fer.predict import Predictor, lacks_maps, open_model
 from fer.types import ByteArray
 from fer.video import Frame, Recogniser, Scene, Source, Tracking, open_source
-from fer.video.source import is_camera
+from fer.video.source import stem_of
 from fer.words import counted
 
 _FROZEN_WAIT = 0.05
@@ -99,14 +99,17 @@ def play(name: str, wishes: Wishes, player: Player) -> None:
 
     Raises:
         VideoError: it cannot be opened, or a camera failed.
+        ConfigError: heatmaps are asked for, and nothing is drawn.
         OutputError: a wish cannot be written.
         InterruptedRunError: Ctrl-C; what was written is complete.
     """
     wishes.check(name)
     with open_source(name) as source:
         has_window = _decide_window(wishes)
+        if player.heatmap and not has_window and not wishes.film and not wishes.is_empty:
+            raise ConfigError("--heatmap is drawn in the window and on the film; give --output, or leave it out")
         if not has_window and wishes.is_empty:
-            stem = f"camera-{name}" if is_camera(name) else Path(name).stem or "stream"
+            stem = stem_of(name)
             wishes = replace(wishes, film=Path(f"{stem}-faces.mp4"), table=Path(f"{stem}-faces.csv"))
             console.say(f"nothing is shown; writing {wishes.film} and {wishes.table}")
         player.is_paced = not source.is_live

@@ -17,7 +17,7 @@ from fer.video import Frame, Scene, Source
 from fer.video.events import EventLog, Watch
 from fer.video.film import Film, check_film, write_film
 from fer.video.rows import Rows, write_rows
-from fer.video.source import is_address
+from fer.video.source import is_address, plain_name
 
 _TIMELINE = re.compile(r"face-\d+\.png")
 
@@ -72,7 +72,7 @@ class Wishes:
 
 def _same_file(path: Path, source: str) -> bool:
     try:
-        return path.samefile(source)
+        return path.samefile(plain_name(source))
     except (OSError, ValueError):  # one of them is not there, or is no path at all
         return False
 
@@ -111,7 +111,9 @@ def open_recording(source: Source, wishes: Wishes, stack: ExitStack) -> Recordin
     Raises:
         OutputError: something cannot be written.
     """
-    sound = None if source.is_live or is_address(source.name) else Path(source.name)
+    # what came through a pipe has gone through it
+    has_sound = not source.is_live and not is_address(source.name) and Path(source.name).is_file()
+    sound = Path(source.name) if has_sound else None
     log = stack.enter_context(EventLog(wishes.log)) if wishes.events else None
     film = stack.enter_context(write_film(wishes.film, source.size, source.fps, sound)) if wishes.film else None
     rows = stack.enter_context(write_rows(wishes.table)) if wishes.table else None

@@ -20,6 +20,8 @@ from fer.video.opencv import open_capture, open_writer
 _EARLY = 0.25
 # A still picture is not shown for more seconds than that.
 _LONGEST_PAUSE = 60.0
+# Faster films have a pace of two decimals: the frames of a second are told to within a hundredth.
+_FINE = 65.0
 # OpenCV's wheels bring these encoders.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 
@@ -90,6 +92,7 @@ def write_film(path: Path, size: tuple[int, int], fps: float, sound_of: Path | N
     check_film(path)
     with workshop(path) as folder:
         silent = folder / f"silent{path.suffix.lower()}"
+        fps = _writable(fps)
         writer = open_writer(str(silent.absolute()), _CODECS[path.suffix.lower()], fps, size)
         if not writer.isOpened():
             raise OutputError(f"cannot write {path}: OpenCV has no encoder for {size[0]}×{size[1]} {path.suffix}; use .avi")
@@ -104,6 +107,15 @@ def write_film(path: Path, size: tuple[int, int], fps: float, sound_of: Path | N
                     move_whole(silent, path)
             if film.frames and sound_of:
                 _add_sound(path, folder, sound_of, film)
+
+
+def _writable(fps: float) -> float:
+    """The pace that is written. OpenCV makes a fraction of thousandths of it, MPEG-4 holds no term above 65,535.
+
+    >>> _writable(29.97), _writable(119.987)
+    (29.97, 119.99)
+    """
+    return fps if fps < _FINE else round(fps, 2)
 
 
 def can_copy_sound() -> bool:

@@ -1,5 +1,6 @@
 """Where frames come from: a camera, a film, a network stream."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -132,8 +133,7 @@ def open_source(name: str) -> Source:
     """
     if not name:
         raise VideoError("an empty name; give a camera's number, the path of a film, or an address")
-    if name.startswith("file://"):
-        name = url2pathname(urlsplit(name).path)
+    name = plain_name(name)
     is_live = is_camera(name) or is_address(name) or _is_so(Path(name).is_char_device)
     if not is_live:
         _check_film(name)
@@ -145,6 +145,29 @@ def open_source(name: str) -> Source:
         capture.release()
         raise VideoError(f"{shown}: cannot be opened; {_ADVICE[is_live]}")
     return Source(capture, shown, is_live)
+
+
+def plain_name(name: str) -> str:
+    """A source's name; of a film's ``file://`` address its path.
+
+    >>> plain_name("file:///films/one%20.mp4"), plain_name("rtsp://camera/1")
+    ('/films/one .mp4', 'rtsp://camera/1')
+    """
+    return url2pathname(urlsplit(name).path) if name.startswith("file://") else name
+
+
+def stem_of(name: str) -> str:
+    """What files are named after that are made of a source: word characters, dots and hyphens of an address.
+
+    >>> stem_of("0"), stem_of("films/one two.mp4"), stem_of("rtsp://me:secret@host/cam/play?channel=1&password=2")
+    ('camera-0', 'one two', 'play')
+    """
+    if is_camera(name):
+        return f"camera-{name}"
+    name = plain_name(name)
+    if is_address(name):
+        return re.sub(r"[^\w.-]+", "-", Path(urlsplit(name).path).stem).strip("-") or "stream"
+    return Path(name).stem or "stream"
 
 
 def is_address(name: str) -> bool:

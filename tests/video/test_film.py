@@ -35,6 +35,18 @@ def test_what_is_written_can_be_read(tmp_path, suffix):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+@pytest.mark.parametrize("fps", [66.667, 71.4286, 119.987, 239.942])
+def test_films_of_telephones_that_are_slowed_down_can_be_written(tmp_path, suffix, fps):
+    path = tmp_path / f"film{suffix}"
+    with write_film(path, (64, 48), fps) as film:
+        for number in range(24):
+            film.write(GREY, number / fps)
+    with open_source(str(path)) as source:
+        assert source.fps == pytest.approx(fps, rel=2e-4)
+        assert sum(1 for _ in source) == film.frames == 24
+
+
 def test_a_film_keeps_time_whatever_the_pace_of_its_frames(tmp_path):
     """Half the frames for a second, then twice as many: two seconds at 20 frames a second are 40 frames."""
     times = [n / 10 for n in range(10)] + [1 + n / 40 for n in range(40)]

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -199,6 +200,25 @@ def test_a_table_may_be_a_pipe(film, tmp_path):
     assert len(rows) > 5
 
 
+def test_a_film_through_a_pipe_becomes_a_film_without_sound(film, tmp_path):
+    """The pipe is empty once it has been read: whoever opens it again waits for ever."""
+    pipe, out = tmp_path / "pipe.mkv", tmp_path / "out.mp4"
+    words = ["--source", pipe, "-o", out, "--csv", tmp_path / "faces.csv", "--no-show", "-c", MODEL]
+    streamed = films.write(tmp_path / "film.mkv", films.frames(30, (films.head(), films.still))).read_bytes()
+    os.mkfifo(pipe)
+    started = subprocess.Popen(
+        [sys.executable, "-m", "fer", "webcam", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    writer = threading.Thread(target=lambda: pipe.write_bytes(streamed), daemon=True)
+    writer.start()
+    try:
+        printed, said = started.communicate(timeout=120)
+    finally:
+        started.kill()
+    assert (started.returncode, printed.split()[:2]) == (0, [str(out), str(tmp_path / "faces.csv")]), said
+    assert "has no sound" not in said
+
+
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGHUP, 130)])
 def test_stopped_from_outside_the_files_are_whole(tmp_path, sign, code):
     long = films.write(tmp_path / "long.mp4", list(films.frames(100, (films.head(), films.still))) * 20)
@@ -245,6 +265,8 @@ REFUSED_OUTPUTS = {
     "a folder as table": (["--csv", "sub"], "cannot write sub"),
     "a table in no folder": (["--csv", "nowhere/faces.csv"], "cannot write nowhere/faces.csv"),
     "the source as table": (["--csv", "sub/../film.mp4"], "is the source itself"),
+    "the source by its address": (["--source", "file://FOLDER/film.mp4", "-o", "film.mp4"], "is the source itself"),
+    "maps that nobody sees": (["--csv", "faces.csv", "--heatmap"], "--heatmap is drawn in the window and on the film"),
 }
 
 
@@ -258,6 +280,7 @@ def test_a_refused_output_leaves_what_was_there(kind, fer, film, tmp_path, monke
     shutil.copy(film, tmp_path / "film.mp4")
     monkeypatch.chdir(tmp_path)
     before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    arguments = [word.replace("FOLDER", str(tmp_path)) for word in arguments]
     outcome = fer("webcam", "--source", "film.mp4", *arguments, "--no-show", "-c", MODEL)
     (line,) = outcome.err.splitlines()
     assert outcome.code == 2 and words in line
