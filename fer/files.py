@@ -46,9 +46,10 @@ def write_whole(path: Path, data: bytes) -> None:
         half.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        if half:
-            half.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
+    finally:
+        if half:
+            half.unlink(missing_ok=True)  # gone already where it has its name
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -74,6 +75,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         yield made
         made.chmod(0o755)
+        if path.exists():
+            path.rmdir()  # an empty one, which Windows does not replace
         made.replace(path)
         _sync_folder(path.parent)
     except OSError as error:

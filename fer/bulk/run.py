@@ -4,6 +4,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -21,10 +22,13 @@ from fer.environment import cores
 from fer.errors import DataError, InterruptedRunError
 from fer.faces import DEFAULT_DETECTOR, Search
 from fer.released import find
+from fer.signals import children_deaf
 from fer.types import Progress
 
 #: Parts that wait for each process: enough that none idles, few enough that memory stays small.
 _AHEAD = 3
+# Windows waits for no more processes at once.
+_MOST = 61 if sys.platform == "win32" else sys.maxsize
 _GO_ON = "the same command goes on from there"
 
 
@@ -116,7 +120,7 @@ class _Done:
 
 def _work(sources: Sequence[Path], store: Store, bulk: Bulk, done: _Done) -> None:
     """Have every part judged that is not there yet; a few wait for each process."""
-    processes = bulk.processes or cores()
+    processes = min(bulk.processes or cores(), _MOST)
     waiting: deque[tuple[Part, Future[Columns]]] = deque()
     with _pool(processes, bulk) as pool:
         try:
@@ -126,7 +130,8 @@ def _work(sources: Sequence[Path], store: Store, bulk: Bulk, done: _Done) -> Non
                     done.kept += len(part.paths)
                     done.add(part)
                     continue
-                waiting.append((part, pool.submit(_judge, part.paths)))
+                with children_deaf():  # a process that is still starting would end with a traceback of its own
+                    waiting.append((part, pool.submit(_judge, part.paths)))
                 if len(waiting) >= _AHEAD * processes:
                     _finish(waiting, store, done)
             while waiting:

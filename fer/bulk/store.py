@@ -55,8 +55,10 @@ class Store:
 
         Raises:
             ConfigError: parts of other settings lie there.
-            OutputError: the folder cannot be written.
+            OutputError: the folder cannot be written, or the table has the name of one.
         """
+        if self.table.is_dir():
+            raise OutputError(f"cannot write {self.table}: that is a folder; choose another name")
         make_folder(self.folder)
         note = self.folder / "settings.json"
         if any(self.folder.glob("*.parquet")):

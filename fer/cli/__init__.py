@@ -3,6 +3,7 @@
 Stdout is data, stderr is messages. Expected errors are one line and exit code 2.
 """
 
+import errno
 import importlib
 import io
 import os
@@ -88,6 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     _escape_what_cannot_be_written()
     try:
         code = int(typer.main.get_command(app).main(words, prog_name="fer", standalone_mode=False) or 0)
+        sys.stdout.flush()  # what the disk or the pipe refuses is known here, not when Python ends
         return _complain("stopped", code) if code == _STOPPED else code  # typer's answer to Ctrl-C
     except InterruptedRunError as error:
         from fer.cli.console import is_first_process
@@ -98,12 +100,16 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(str(error))
     except (typer.Abort, KeyboardInterrupt):
         return _complain("stopped", _STOPPED)
-    except BrokenPipeError:
-        # whoever read our output has gone, as `head` does: nothing to report, and nothing left to flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):  # typer makes the second of the first
+        _forget_output()  # whoever read it has gone, as `head` does: nothing to report
         return 0
     except (ModuleNotFoundError, TyperException, OSError) as error:
         return _complain(_advice(error))
+
+
+def _forget_output() -> None:
+    """What could not be written is not tried again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _escape_what_cannot_be_written() -> None:
@@ -115,6 +121,9 @@ def _escape_what_cannot_be_written() -> None:
 
 def _advice(error: ModuleNotFoundError | TyperException | OSError) -> str:
     if isinstance(error, OSError):
+        if error.errno == errno.ENOSPC and error.filename is None:
+            _forget_output()
+            return f"cannot write the output: {error.strerror}; make room"
         if error.filename is None:
             raise error  # of no file that the user has named
         return f"{error.filename}: {error.strerror}; check the path and who may read it"

@@ -5,6 +5,7 @@ Rich takes a sixth of a second to import, so that it is imported where something
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import signal
@@ -47,8 +48,9 @@ def put(text: str) -> None:
 
 
 def put_json(value: Any) -> None:
-    """Data as indented JSON."""
-    put(json.dumps(value, indent=2, ensure_ascii=False))
+    """Data as indented JSON; in ASCII where the output is not UTF-8, as JSON has to be."""
+    is_utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+    put(json.dumps(value, indent=2, ensure_ascii=not is_utf8))
 
 
 def make_table(*columns: str, title: str | None = None) -> Table:

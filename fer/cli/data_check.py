@@ -32,10 +32,13 @@ def check(
     from fer.data import load
     from fer.data.check import check as look
     from fer.data.report import refuse_unknown
+    from fer.errors import ConfigError
     from fer.files import refuse_used
 
     kinds = [kind.strip() for kind in (also or "").split(",") if kind.strip()]
     refuse_unknown(kinds)
+    if kinds and not out:
+        raise ConfigError("--also says what the index of --out leaves out; name a folder with --out")
     if out:
         refuse_used(out)
     with console.progress("reading faces") as report:
@@ -43,7 +46,8 @@ def check(
     with console.progress("comparing faces") as report:
         found = look(corpus, report)
     if out:
-        _write(found, corpus, out, kinds)
+        with console.cleaned_up():
+            _write(found, corpus, out, kinds)
     for note in found.notes:
         console.say(note)
     if json:
@@ -67,7 +71,7 @@ def clean(
     chosen = read_index(index)
     with console.progress("reading faces") as report:
         corpus = load(path, report)
-    with console.progress("writing faces") as report:
+    with console.cleaned_up(), console.progress("writing faces") as report:
         kept = write_clean(corpus, chosen, out, report)
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in chosen.reasons.items()) or "none"
     console.say(f"{kept:,} images kept, {len(chosen.left_out):,} left out ({reasons})")
@@ -75,11 +79,11 @@ def clean(
 
 
 def _write(report: Report, corpus: Corpus, out: Path, also: list[str]) -> None:
-    from fer.files import whole_folder, write_whole
+    from fer.files import ESCAPED, whole_folder, write_whole
 
     with whole_folder(out) as folder:
         report.index(also).write(folder / "clean.json")
-        write_whole(folder / "findings.csv", report.to_csv().encode())
+        write_whole(folder / "findings.csv", report.to_csv().encode(errors=ESCAPED))
         write_whole(folder / "report.json", (encoder.dumps(report.to_dict(), indent=2) + "\n").encode())
         _draw(report, corpus, folder)
     console.say(f"index, findings and contact sheets lie in {out}")

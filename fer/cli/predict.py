@@ -65,7 +65,7 @@ def predict(
         predictions = predictor.predict(path)
         if note := predictor.note(path, predictions):
             console.say(note)
-        results.append((path, predictions))
+        results.append((path, [as_dict(prediction) for prediction in predictions]))
     say_cost(tta)
     {"json": _json, "csv": _csv, "table": _table}[format](results)
 
@@ -73,7 +73,7 @@ def predict(
 def _bulk(images: list[Path], out: Path, bulk: Bulk) -> None:
     from fer.bulk import predict_files
 
-    with console.progress("judging pictures") as report:
+    with console.cleaned_up(), console.progress("judging pictures") as report:
         summary = predict_files(images, out, bulk, report)
     if summary.pictures > summary.kept:
         say_cost(bulk.tta)
@@ -86,7 +86,8 @@ def _bulk(images: list[Path], out: Path, bulk: Bulk) -> None:
         console.put(str(summary.errors))
 
 
-Results = list[tuple[Path, "tuple[Prediction, ...]"]]
+#: Pictures with what is said of their faces; without pixels, so that any number of pictures fits into memory.
+Results = list[tuple[Path, list[dict[str, Any]]]]
 
 
 def as_dict(prediction: Prediction) -> dict[str, Any]:
@@ -94,6 +95,7 @@ def as_dict(prediction: Prediction) -> dict[str, Any]:
     return {
         "box": prediction.face.box.as_list(),
         "score": round(prediction.face.score, 6),
+        "detector": prediction.face.detector,
         "label": prediction.label,
         "confidence": prediction.confidence,
         "probabilities": prediction.probabilities,
@@ -101,25 +103,28 @@ def as_dict(prediction: Prediction) -> dict[str, Any]:
 
 
 def _json(results: Results) -> None:
-    console.put_json([{"path": str(path), "faces": [as_dict(p) for p in found]} for path, found in results])
+    console.put_json([{"path": str(path), "faces": found} for path, found in results])
 
 
 def _csv(results: Results) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["path", "face", "x1", "y1", "x2", "y2", "score", "label", "confidence", *EMOTIONS])
+    writer.writerow(["path", "face", "x1", "y1", "x2", "y2", "score", "detector", "label", "confidence", *EMOTIONS])
     for path, found in results:
-        for number, p in enumerate(found, 1):
-            known = p.probabilities  # of other classes the model says nothing, not 0
+        for number, face in enumerate(found, 1):
+            known = face["probabilities"]  # of other classes the model says nothing, not 0
             probabilities = [f"{known[name]:.6f}" if name in known else "" for name in EMOTIONS]
-            row = [*p.face.box.as_list(), f"{p.face.score:.6f}", p.label, f"{p.confidence:.6f}", *probabilities]
-            writer.writerow([path, number, *row])
+            said = [f"{face['score']:.6f}", face["detector"], face["label"], f"{face['confidence']:.6f}"]
+            writer.writerow([path, number, *face["box"], *said, *probabilities])
 
 
 def _table(results: Results) -> None:
+    from fer.types import WHOLE_IMAGE
+
     table = console.make_table("path", "face", "box", "label", "confidence", "next")
     for path, found in results:
-        for number, p in enumerate(found, 1):
-            others = ", ".join(f"{name} {value:.0%}" for name, value in p.top(3)[1:])
-            box = "whole image" if p.face.is_whole_image else " ".join(map(str, p.face.box.as_list()))
-            table.add_row(str(path), str(number), box, p.label, f"{p.confidence:.1%}", others)
+        for number, face in enumerate(found, 1):
+            others = sorted(face["probabilities"].items(), key=lambda item: -item[1])[1:3]
+            box = WHOLE_IMAGE if face["detector"] == WHOLE_IMAGE else " ".join(map(str, face["box"]))
+            next_ones = ", ".join(f"{name} {value:.0%}" for name, value in others)
+            table.add_row(str(path), str(number), box, face["label"], f"{face['confidence']:.1%}", next_ones)
     console.put_table(table)

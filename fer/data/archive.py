@@ -66,7 +66,7 @@ def _folder_tree(root: Path) -> FileTree:
 def _walk(root: Path) -> Iterator[Path]:
     """Files and empty folders below ``root`` in sorted order; links to folders are followed, but never in circles."""
     seen: set[str] = set()
-    for folder, subfolders, files in os.walk(root, followlinks=True):
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
         real = os.path.realpath(folder)
         if real in seen:
             subfolders.clear()
@@ -80,6 +80,11 @@ def _walk(root: Path) -> Iterator[Path]:
             if not path.is_file():
                 raise DataError(f"{path}: neither a file nor a link to one; remove it")
             yield path
+
+
+def _refuse(error: OSError) -> None:
+    """Faces that cannot be listed would be missing from every figure without a word."""
+    raise DataError(f"{error.filename}: cannot be listed ({error.strerror}); check its permissions") from error
 
 
 def _cap(name: str) -> int:

@@ -27,7 +27,7 @@ def read_csv(data: bytes, name: str, progress: Progress | None = None) -> list[R
         DataError: not such a csv, or lines with wrong pixel counts, labels or Usage.
     """
     try:
-        reader = csv.reader(io.StringIO(data.decode("utf-8-sig")))
+        reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""))
         header = [column.strip().lower() for column in next(reader, [])]
         if any(column not in header for column in _COLUMNS):
             raise DataError(f"{name}: columns {header[:5]}; a FER csv has emotion, pixels, Usage")

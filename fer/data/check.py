@@ -55,7 +55,7 @@ def check(corpus: Corpus, progress: Progress | None = None) -> Report:
         near=_near(faces),
         leaks=_leaks(faces, findings),
         blurred_splits=tuple(name for name, f in figures.items() if f.sharpness < quality.BLURRED_SPLIT * sharpest),
-        notes=tuple(_notes(corpus)),
+        notes=(*_notes(corpus), *_unseen(faces.near)),
         findings=findings,
     )
 
@@ -190,6 +190,14 @@ def _leaks(faces: _Faces, findings: Sequence[Finding]) -> dict[str, Leak]:
 def _with_earlier_copy(faces: _Faces, photos: IntArray) -> npt.NDArray[np.bool_]:
     _, first = np.unique(photos, return_index=True)
     return np.asarray(faces.rank[first[photos]] < faces.rank, dtype=bool)
+
+
+def _unseen(near: NearPairs) -> Iterator[str]:
+    if near.unseen:
+        yield (
+            f"{near.unseen:,} pairs of images that resemble each other were too many to be compared closely, the least alike: "
+            "near duplicates may be missing; clean the set by the index of --out, and check what is left"
+        )
 
 
 def _notes(corpus: Corpus) -> Iterator[str]:

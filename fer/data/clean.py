@@ -48,8 +48,8 @@ class CleanIndex:
         return dict(Counter(face.reason for face in self.left_out))
 
     def to_json(self) -> str:
-        """JSON with one face a line, read back by :meth:`from_json`."""
-        faces = ",\n  ".join(json.dumps(asdict(face), ensure_ascii=False) for face in self.left_out)
+        """JSON with one face a line, read back by :meth:`from_json`; ASCII, so that names which are no UTF-8 come back, too."""
+        faces = ",\n  ".join(json.dumps(asdict(face)) for face in self.left_out)
         head = f'{{\n "format": {json.dumps(_FORMAT)},\n "fingerprint": {json.dumps(self.fingerprint)}'
         return f'{head},\n "left_out": [\n  {faces}\n ]\n}}\n'
 

@@ -9,7 +9,7 @@ from PIL import Image
 from fer.data.clean import CleanIndex
 from fer.data.faceset import Corpus, FaceSet
 from fer.errors import DataError, OutputError
-from fer.files import whole_folder
+from fer.files import ESCAPED, whole_folder
 from fer.types import Progress
 
 MANIFEST = "manifest.csv"
@@ -60,7 +60,7 @@ def _write_manifest(corpus: Corpus, index: CleanIndex, path: Path) -> None:
         for faces in corpus.splits.values()
         for name, label in zip(faces.names, faces.labels.tolist(), strict=True)
     }
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", errors=ESCAPED, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["split", "name", "label", "reason", "twin"])
         for face in index.left_out:

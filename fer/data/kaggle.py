@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from fer.errors import DataError, OutputError
-from fer.files import check_folder
+from fer.files import check_folder, refuse_used, whole_folder
 
 #: The data set on Kaggle whose layout this project reads.
 HANDLE = "msambare/fer2013"
@@ -16,9 +16,10 @@ def download(out: Path) -> Path:
 
     Raises:
         DataError: kagglehub is missing, or Kaggle is out of reach or refuses.
-        OutputError: ``out`` cannot be written.
+        OutputError: ``out`` is in use, or cannot be written.
     """
     check_folder(out)
+    refuse_used(out)
     try:
         import kagglehub
     except ImportError as error:
@@ -32,8 +33,9 @@ def download(out: Path) -> Path:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"Kaggle gave no data ({reason}); check network and kaggle.json, or {_BY_HAND}") from error
     try:
-        shutil.copytree(fetched, out, dirs_exist_ok=True)
-    except (shutil.Error, OSError) as error:
+        with whole_folder(out) as folder:  # half a data set would pass for one
+            shutil.copytree(fetched, folder, dirs_exist_ok=True)
+    except shutil.Error as error:
         reason = " ".join(str(error).split())[:200]
         raise OutputError(f"cannot write {out} ({reason}); choose another folder, or make room") from error
     return out

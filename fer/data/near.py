@@ -10,7 +10,7 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,19 +37,23 @@ _AREA, _SHIFT = (0.6, 1.7), 12.0
 
 @dataclass(frozen=True, eq=False)
 class NearPairs:
-    """Pairs of positions, the smaller first: int64 ``first`` and ``second``, float32 ``score`` 0..1, bool ``mirrored``."""
+    """Pairs of positions, the smaller first: int64 ``first`` and ``second``, float32 ``score`` 0..1, bool ``mirrored``.
+
+    ``unseen``: candidates that were too many to be compared closely.
+    """
 
     first: IntArray
     second: IntArray
     score: FloatArray
     mirrored: npt.NDArray[np.bool_]
+    unseen: int = 0
 
     def __len__(self) -> int:
         return len(self.first)
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> "NearPairs":
         """The pairs where a mask is true."""
-        return NearPairs(self.first[chosen], self.second[chosen], self.score[chosen], self.mirrored[chosen])
+        return NearPairs(self.first[chosen], self.second[chosen], self.score[chosen], self.mirrored[chosen], self.unseen)
 
 
 def near_pairs(images: torch.Tensor, progress: Progress | None = None, *, threshold: float = THRESHOLD) -> NearPairs:
@@ -60,7 +64,7 @@ def near_pairs(images: torch.Tensor, progress: Progress | None = None, *, thresh
     faces = images.cpu().numpy()[:, 0]
     candidates = _candidates(faces, _part(progress, 0, 400))
     scores = _scores(faces, candidates, _part(progress, 400, 1000))
-    return _once_each(NearPairs(candidates.first, candidates.second, scores, candidates.mirrored).where(scores >= threshold))
+    return _once_each(replace(candidates, score=scores).where(scores >= threshold))
 
 
 def _part(progress: Progress | None, start: int, end: int) -> Progress:
@@ -75,13 +79,14 @@ def _candidates(faces: ByteArray, report: Progress) -> NearPairs:
     thumbs = _thumbnails(faces)
     both = {False: thumbs, True: _thumbnails(np.ascontiguousarray(faces[:, :, ::-1]))}
     starts = range(0, len(faces), _BLOCK)
-    found = [_pairs_of([], [], [], False)]
+    found, total = [_pairs_of([], [], [], False)], 0
     for number, row in enumerate(starts, 1):
         for mirrored, others in both.items():
             found += [_similar(thumbs, others, row, column, mirrored) for column in starts if column >= row]
+        total += sum(map(len, found[1:]))
         found = [_best(_joined(found), MOST_CANDIDATES)]
         report(number, len(starts))
-    return found[0]
+    return replace(found[0], unseen=total - len(found[0]))
 
 
 def _thumbnails(faces: ByteArray) -> torch.Tensor:
@@ -120,7 +125,10 @@ def _pairs_of(first: npt.ArrayLike, second: npt.ArrayLike, score: npt.ArrayLike,
 
 
 def _joined(parts: list[NearPairs]) -> NearPairs:
-    return NearPairs(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("first", "second", "score", "mirrored")))
+    first, second, score, mirrored = (
+        np.concatenate([getattr(p, name) for p in parts]) for name in ("first", "second", "score", "mirrored")
+    )
+    return NearPairs(first, second, score, mirrored)
 
 
 def _best(pairs: NearPairs, most: int) -> NearPairs:
@@ -170,4 +178,4 @@ def _once_each(pairs: NearPairs) -> NearPairs:
     new = np.ones(len(order), dtype=bool)
     new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
     chosen = order[new]
-    return NearPairs(pairs.first[chosen], pairs.second[chosen], pairs.score[chosen], pairs.mirrored[chosen])
+    return NearPairs(pairs.first[chosen], pairs.second[chosen], pairs.score[chosen], pairs.mirrored[chosen], pairs.unseen)

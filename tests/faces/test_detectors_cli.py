@@ -62,6 +62,9 @@ def test_the_table_measures_those_at_hand_and_given_files(fer, tmp_path, monkeyp
     assert (row["detector"], row["cut by"]) == ("haar", "1.06, +0.00")
     assert row["LFW faces found"].endswith(" of 100")
     assert row["FER faces found"].endswith(" of 36")
+    four = fer("detectors", "--measure", "--data", REAL_DATA, "--json", "--checkpoint", "fast_cnn-four")
+    (row,) = json.loads(four.out)
+    assert row["FER faces found"].endswith(" of 20")  # of 1,914 faces of its four classes
     blind = fer("detectors", "--measure", "--data", REAL_DATA, "--detector-model", nets.write(tmp_path / "net.onnx"))
     assert blind.code == 2
     assert "yunet finds none of 36 faces" in blind.err

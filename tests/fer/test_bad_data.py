@@ -1,5 +1,7 @@
 """Data sets that are unsafe, inconsistent or damaged: one line that names the file and the cure, nothing half written."""
 
+import errno
+import os
 import shutil
 import stat
 import struct
@@ -237,6 +239,19 @@ def test_a_class_folder_that_is_a_link_is_not_left_out(tmp_path):
     shutil.move(path / "train" / "happy", tmp_path / "elsewhere")
     (path / "train" / "happy").symlink_to(tmp_path / "elsewhere")
     assert load(path).split("train").counts["happy"] == 2
+
+
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(refused, tmp_path, monkeypatch):
+    path = fakes.write_folder(tmp_path / "archive")
+    scan = os.scandir
+
+    def locked(folder):
+        if str(folder).endswith("test/sad"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    assert "test/sad: cannot be listed (Permission denied)" in refused(path)
 
 
 def test_a_link_that_leads_nowhere(refused, tmp_path):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +105,46 @@ def test_a_person_at_a_shell_sees_one_line_too(tmp_path):
     assert answer.returncode == 2 and answer.stdout == ""
     (line,) = answer.stderr.splitlines()
     assert str(path) in line and "megapixels" in line
+
+
+WRITERS = (["detectors", "--json"], ["detectors"], ["predict", "--help"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", WRITERS, ids=" ".join)
+def test_a_full_disk_behind_the_output_is_one_line(words, unbuffered):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fer", *words], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["fer: cannot write the output: No space left on device; make room"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes close otherwise there")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", WRITERS, ids=" ".join)
+def test_a_reader_that_has_gone_is_no_error(words, unbuffered):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "fer", *words], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])
+def test_json_is_json_whatever_the_output_is_encoded_in(encoding, checkpoint_file, tmp_path):
+    name = "caf\u00e9-\U0001f600.png"
+    shutil.copyfile(sample_path(), tmp_path / name)
+    words = ("predict", "--checkpoint", checkpoint_file, "--format", "json", name)
+    done = at_a_shell(*words, cwd=tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="1")
+    (answer,) = json.loads(done.stdout.decode("utf-8"))
+    assert answer["path"] == name
 
 
 def odd_pictures():

@@ -228,6 +228,7 @@ def test_killed_from_outside_nothing_is_lost_or_doubled(model, tmp_path):
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("faces.parquet.parts/0*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.01)
+    assert program.poll() is None and len(alive(program.pid)) > 1
     os.killpg(program.pid, signal.SIGKILL)
     program.wait()
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -244,8 +245,10 @@ def program_on(folder, out, model):
         words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     deadline = time.monotonic() + 120
-    while not list(out.parent.glob("*.parts/0*.parquet")) and time.monotonic() < deadline:
+    while not list(out.parent.glob("*.parts/0*.parquet")) and time.monotonic() < deadline and program.poll() is None:
         time.sleep(0.01)
+    assert program.poll() is None, program.communicate()[1]
+    assert list(out.parent.glob("*.parts/0*.parquet"))
     return program
 
 
@@ -281,6 +284,7 @@ def test_ctrl_c_ends_at_once_and_says_what_is_kept(model, tmp_path):
 def test_workers_do_not_outlive_the_process_that_gathers(model, tmp_path):
     folder, out = write_faces(tmp_path / "p", 3000), tmp_path / "faces.parquet"
     program = program_on(folder, out, model)
+    assert len(alive(program.pid)) > 1  # workers beside it
     program.kill()  # this process alone, as the system does where memory runs out
     program.communicate(timeout=60)
     assert gone(program.pid)
@@ -292,9 +296,6 @@ def test_a_damaged_part_is_made_again(model, tmp_path, small_parts):
         predict_files([folder], tmp_path / "faces.parquet", bulk, stopper(8))
     part = min((tmp_path / "faces.parquet.parts").glob("*.parquet"))
     part.write_bytes(part.read_bytes()[:100])
-    (tmp_path / "faces.parquet.parts" / "settings.json").write_text(
-        (tmp_path / "faces.parquet.parts" / "settings.json").read_text()
-    )
     assert predict_files([folder], tmp_path / "faces.parquet", bulk).faces == 12
 
 
@@ -392,6 +393,7 @@ BAD = {
     "unknown detector": (["p", "--detector", "yolo"], "yolo"),
     "unknown views": (["p", "--tta", "nine"], "nine"),
     "no such model": (["p", "--checkpoint", "none.onnx"], "none.onnx"),
+    "a folder as the table": (["p", "--out", "folder.parquet"], "cannot write folder.parquet: that is a folder"),
     "no folder for the table": (["p", "--out", "/dev/null/faces.parquet"], "/dev/null/faces.parquet"),
 }
 
@@ -400,7 +402,8 @@ BAD = {
 def test_bad_input_is_one_line(kind, fer, tmp_path, monkeypatch, model):
     monkeypatch.chdir(tmp_path)
     write_faces(tmp_path / "p", 2)
-    (tmp_path / "empty").mkdir()
+    for name in ("empty", "folder.parquet"):
+        (tmp_path / name).mkdir()
     words, named = BAD[kind]
     before = sorted(tmp_path.rglob("*"))
     extra = [] if "--out" in words or "--no-out" in words else ["--out", "faces.parquet"]

@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -56,6 +59,13 @@ def test_names_of_any_script_survive(tmp_path):
     index = CleanIndex("abc", (LeftOut("train", 'train/happy/"é\n笑\u2028.png', "copy"),))
     index.write(tmp_path / "clean.json")
     assert read_index(tmp_path / "clean.json") == index
+
+
+def test_names_that_are_no_utf8_survive(tmp_path):
+    """As a folder's files give them: bytes that are no text stand as lone surrogates."""
+    index = CleanIndex("x", (LeftOut("train", "happy/caf\udce9.jpg", "copy", "train/\udcff.jpg"),))
+    index.write(tmp_path / "clean.json")
+    assert read_index(tmp_path / "clean.json") == index and len(index.sha256) == 64
 
 
 def test_a_face_is_named_once_by_its_first_reason():
@@ -208,6 +218,20 @@ def test_folds_are_made_of_clean_faces(train, index_file):
 
 
 # fer data clean
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are always Unicode")
+def test_names_that_are_no_utf8_are_found_left_out_and_listed(fer, tmp_path):
+    data, found = fakes.write_folder(tmp_path / "data"), tmp_path / "found"
+    (one, *_) = sorted((data / "train" / "happy").iterdir())
+    shutil.copyfile(one, os.fsencode(one.parent) + b"/zz-caf\xe9" + one.suffix.encode())
+    assert fer("data", "check", data, "--out", found).code == 0
+    assert "caf\\udce9" in (found / "findings.csv").read_text(encoding="utf-8")
+    outcome = fer("data", "clean", data, "--index", found / "clean.json", "--out", tmp_path / "cleaned")
+    assert outcome.code == 0, outcome.err
+    assert "caf\\udce9" in (tmp_path / "cleaned" / "manifest.csv").read_text(encoding="utf-8")
+    left_out = {face.name for face in read_index(found / "clean.json").left_out}
+    assert f"train/happy/zz-caf\udce9{one.suffix}" in left_out
 
 
 def test_the_cleaned_set_has_the_same_faces_labels_and_splits(fer, index, index_file, fake_zip, tmp_path):

@@ -357,11 +357,21 @@ def test_a_download_into_a_file_is_refused_before_anything_is_fetched(fer, kaggl
     assert kaggle == [] and "Kaggle gave" not in outcome.err
 
 
-def test_a_download_that_cannot_be_written_is_not_blamed_on_kaggle(fer, kaggle, tmp_path):
-    (tmp_path / "data" / "train").mkdir(parents=True)
-    (tmp_path / "data" / "train" / "angry").write_text("in the way", encoding="utf-8")
+def test_a_download_that_cannot_be_written_leaves_nothing_and_is_not_blamed_on_kaggle(fer, kaggle, tmp_path, monkeypatch):
+    fetched = tmp_path / "fetched"
+    fakes.write_folder(fetched)
+    (fetched / "train" / "happy" / "gone.png").symlink_to("nowhere")
+    monkeypatch.setattr(sys.modules["kagglehub"], "dataset_download", lambda handle: str(fetched))
     outcome = fer("data", "download", "--out", tmp_path / "data")
     assert outcome.code == 2 and "cannot write" in outcome.err and "Kaggle gave" not in outcome.err
+    assert [path.name for path in tmp_path.iterdir()] == ["fetched"]  # half a data set would pass for one
+
+
+def test_a_download_is_not_mixed_with_what_is_there(fer, kaggle, tmp_path):
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    outcome = fer("data", "download", "--out", tmp_path / "data")
+    assert outcome.code == 2 and "data exists already; name a new folder" in outcome.err
+    assert kaggle == []
 
 
 # splits for training

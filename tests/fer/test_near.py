@@ -70,6 +70,7 @@ def test_too_many_candidates_keep_the_most_similar(monkeypatch):
     monkeypatch.setattr(near, "MOST_CANDIDATES", 5)
     few = near._candidates(faces, lambda done, total: None)
     assert sorted(few.score) == sorted(every.score)[-5:]
+    assert (every.unseen, few.unseen) == (0, len(every) - 5)
 
 
 def test_progress_goes_up_to_the_end():
