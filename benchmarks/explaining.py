@@ -95,7 +95,7 @@ def main() -> None:
     result = {
         "architecture": options.architecture,
         "variant": options.variant,
-        "device": device_name(),
+        "device": device_name("cpu"),
         "packing_ms": packing,
         "threads": torch.get_num_threads(),
         "rows": rows,

@@ -54,7 +54,7 @@ def frames(count: int) -> Iterator[ByteArray]:
 
 def eager(name: str) -> Callable[[ByteArray], object]:
     """The way of most programs: the detector on the whole frame, a torch module on every face."""
-    detector, checkpoint = Search("haar").open(), load(name)
+    detector, checkpoint = Search("haar").open(), load(name, "cpu")
     net, p = checkpoint.model.eval(), checkpoint.card.preprocess
 
     def judge(image: ByteArray) -> object:

@@ -4,6 +4,7 @@ Reading a card loads no torch: an exported model is used where there is none.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -89,6 +90,11 @@ class Card:
         inherited = [mark for source in sources for mark in source.get("marks", ())]
         return tuple(dict.fromkeys([*(mark for mark, applies in own.items() if applies), *inherited]))
 
+    @property
+    def judged_faces(self) -> str:
+        """Fingerprint of the validation faces whose figures it holds; empty where it does not say."""
+        return str(self.data.get("splits", {}).get("validation", {}).get("fingerprint", ""))
+
     def to_json(self) -> str:
         """Readable JSON, one key a line."""
         data = {f.name: getattr(self, f.name) for f in fields(self)} | {"preprocess": self.preprocess.to_dict()}
@@ -119,6 +125,7 @@ class Card:
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("architecture, variant and weights_sha256 are texts")
         self._check_mappings()
+        self._check_members()
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes) or not set(self.classes) <= set(EMOTIONS):
             raise ValueError(f"classes {list(self.classes)}, different ones of {', '.join(EMOTIONS)} are read here")
         dropout = self.config.get("dropout", 0.0)
@@ -133,11 +140,21 @@ class Card:
         for name in ("config", "metrics", "data", "versions", "hardware"):
             if not isinstance(getattr(self, name), Mapping):
                 raise TypeError(f"{name} is a mapping")
-        inner = (self.config.get("distillation", {}), self.data.get("pretrained", {}), *self.metrics.values())
+        splits = self.data.get("splits", {})
+        inner = (self.config.get("distillation", {}), self.data.get("pretrained", {}), *self.metrics.values(), splits)
+        inner += tuple(splits.values()) if isinstance(splits, Mapping) else ()
         teachers = self.data.get("teachers", ())
         if not isinstance(teachers, list | tuple) or not all(isinstance(each, Mapping) for each in (*inner, *teachers)):
-            raise TypeError("teachers, metrics of a split, distillation and pretrained are mappings")
+            raise TypeError("teachers, splits, metrics of a split, distillation and pretrained are mappings")
         for source in (*teachers, *self.members, self.data.get("started_from", {})):
             marks = source.get("marks", ()) if isinstance(source, Mapping) else None
             if not isinstance(marks, list | tuple) or not all(isinstance(mark, str) for mark in marks):
                 raise TypeError("members, teachers and what it started from are mappings, their marks lists of texts")
+
+    def _check_members(self) -> None:
+        for member in self.members:
+            if not all(isinstance(member.get(key, ""), str) for key in ("architecture", "variant")):
+                raise TypeError("architecture and variant of a member are texts")
+            for key, value in ((key, member.get(key, 1.0)) for key in ("weight", "temperature")):
+                if not isinstance(value, int | float) or not 0 < value < math.inf:
+                    raise ValueError(f"a member's {key} {value!r} is no positive number")

@@ -27,6 +27,8 @@ from fer.released import find
 from fer.types import FACE_SIZE
 
 _FORMAT = "fer checkpoint"
+#: What values of the wrong kind on a card end in; infinity is no size.
+_MALFORMED = (KeyError, TypeError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,8 @@ def load(name: str | Path | None = None, device: torch.device | str | None = Non
     except (UnknownNameError, KeyError) as error:
         text = error.args[0] if isinstance(error, UnknownNameError) else f"no form {error} of {card.architecture}"
         raise CheckpointError(f"{path}: {text}; upgrade ferscope or choose another checkpoint") from error
+    except _MALFORMED as error:
+        raise _damaged_card(path, error) from error
     try:
         model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
     except RuntimeError as error:
@@ -144,5 +148,9 @@ def read_card(content: Mapping[str, Any], path: Path) -> Card:
     """The card inside a file's content; CheckpointError where it is malformed."""
     try:
         return Card.from_json(content["card"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its card is damaged ({error}); train or download it again") from error
+    except _MALFORMED as error:
+        raise _damaged_card(path, error) from error
+
+
+def _damaged_card(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path}: its card is damaged ({error}); train or download it again")

@@ -24,11 +24,12 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
     """One network that answers with the weighted mean of the members' probabilities.
 
     Args:
-        checkpoints: two or more that know the same classes.
+        checkpoints: two or more that know the same classes, by the same labels.
         weights: one > 0 a member; all alike where None.
 
     Raises:
-        CheckpointError: fewer than two, one named twice, other classes, an ensemble among them, or weights that do not fit.
+        CheckpointError: fewer than two, one named twice, other classes or labels, an ensemble among them, or weights that do
+            not fit.
     """
     weights = list(weights or [1.0] * len(checkpoints))
     if len(checkpoints) < 2:
@@ -47,6 +48,11 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
         names[member.card.weights_sha256] = member.name
         if member.card.classes != first.classes:
             raise CheckpointError(f"{member.name} knows other classes than {checkpoints[0].name}; combine those of one kind")
+        if _labels(member) != _labels(checkpoints[0]):
+            raise CheckpointError(
+                f"{member.name} learnt labels {_labels(member)}, {checkpoints[0].name} labels {_labels(checkpoints[0])}: "
+                "other tasks; combine those of one kind"
+            )
         if member.card.members:
             raise CheckpointError(f"{member.name} is an ensemble itself; name its members instead")
     pairs = zip(checkpoints, weights, strict=True)
@@ -55,7 +61,12 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
     temperatures = [card.temperature for card in cards]
     net = Ensemble([member.model for member in checkpoints], [card.preprocess for card in cards], weights, temperatures)
     card = Card("ensemble", "small", first.classes, UNIT, data=first.data, versions=first.versions, members=members)
+    card = replace(card, config={key: first.config[key] for key in ("labels", "votes") if key in first.config})
     return Checkpoint(net.to(checkpoints[0].device).eval(), card, "+".join(member.name for member in checkpoints))
+
+
+def _labels(member: Checkpoint) -> str:
+    return str(member.card.config.get("labels", "fer"))
 
 
 def _described(member: Checkpoint, weight: float) -> dict[str, object]:

@@ -11,9 +11,12 @@ from torch import nn
 
 from fer.card import Card
 from fer.checkpoint import Checkpoint
-from fer.data import FaceSet
+from fer.config import RunConfig
+from fer.data import Corpus, FaceSet
+from fer.data.labels import relabel
 from fer.data.preprocess import standardise, to_unit
 from fer.errors import DataError
+from fer.overrides import with_values
 from fer.portable import Portable
 from fer.types import PredictionTable, Preprocess, Progress
 from fer.views import TTA
@@ -126,6 +129,27 @@ def evaluate_checkpoint(
     faces = faces.only(classes or card.classes)
     table = make_table(checkpoint, faces, judge(checkpoint, faces.images, tta=tta, progress=progress), tta=tta)
     return table.only(classes) if classes else table
+
+
+def labelled_for(card: Card, corpus: Corpus, **changes: str) -> Corpus:
+    """The data set with the labels and classes that a checkpoint was trained on; ``changes`` are keys of the configuration.
+
+    Raises:
+        DataError: the FER+ votes are not where they were, or not those of this data set, or a split has none of the classes.
+    """
+    known = {key: card.config[key] for key in ("labels", "votes") if key in card.config}
+    config = with_values(RunConfig(), known | {"classes": list(card.classes)} | changes, "the card")
+    return relabel(corpus, config)[0]
+
+
+def validation_faces(card: Card, corpus: Corpus, **changes: str) -> FaceSet:
+    """The faces that a checkpoint is judged by, labelled so; a part of the train split where there is no other.
+
+    Raises:
+        DataError: as :func:`labelled_for`, or there is neither split.
+    """
+    own = labelled_for(card, corpus, **changes)
+    return own.split("validation") if "validation" in own.splits else own.for_training()[1]
 
 
 def _calibration(card: Card) -> dict[str, str]:

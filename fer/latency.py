@@ -40,17 +40,17 @@ class Result:
 
 
 def measure(model: Checkpoint | Portable, rounds: int = ROUNDS) -> Latency:
-    """Time a checkpoint or an exported model on faces of random pixels; medians."""
+    """Time a checkpoint where its weights are, or an exported model, on faces of random pixels; medians."""
     return _raced([model], rounds)[0]
 
 
 def race(names: Sequence[str | None], threads: int, rounds: int = ROUNDS) -> tuple[Result, ...]:
-    """Time several models in turns, each with so many threads.
+    """Time several models in turns on the CPU, where exported ones run, each with so many threads.
 
     Raises:
         CheckpointError: a model cannot be used.
     """
-    models = [open_model(name, threads=threads) for name in names]
+    models = [open_model(name, threads=threads, device="cpu") for name in names]
     sizes = [bytes_on_disk(find(name)) for name in names]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -87,12 +87,13 @@ class Predictor:
         return f"{path}: no face found: whole image used"
 
 
-def open_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
+def open_model(name: str | Path | None = None, *, threads: int = 0, device: str | None = None) -> Model:
     """Load a checkpoint or an exported model; torch only for what needs it.
 
     Args:
         name: file, released name, or None for the shipped default.
         threads: that an exported model may use; 0 for one a core.
+        device: of a checkpoint; the best there is where None. Exported models run on the CPU.
 
     Raises:
         CheckpointError: not there, damaged, foreign or newer.
@@ -106,7 +107,7 @@ def open_model(name: str | Path | None = None, *, threads: int = 0) -> Model:
         raise CheckpointError(
             f"{path}: a checkpoint needs {error.name}, which is not installed; use an exported .onnx"
         ) from error
-    return load(path)
+    return load(path, device)
 
 
 def model_logits(model: Model, pixels: ByteArray, *, tta: str = "none") -> FloatArray:

@@ -14,21 +14,17 @@ from fer import released
 from fer.calibration import biases_pay, calibrate, fit_temperature, halves
 from fer.card import Card
 from fer.checkpoint import Checkpoint
-from fer.config import RunConfig
 from fer.data import Corpus, FaceSet
-from fer.data.labels import relabel
 from fer.data.photos import clean
-from fer.errors import CheckpointError, OutputError
-from fer.evaluation import evaluate_checkpoint
+from fer.emotions import EMOTIONS
+from fer.errors import CheckpointError, DataError, OutputError
+from fer.evaluation import evaluate_checkpoint, labelled_for, validation_faces
 from fer.files import write_whole
 from fer.floors import FLOORS, Floor
 from fer.metrics import evaluate_table
 from fer.models.ensemble import Ensemble
 from fer.models.head import add_to_logits
-from fer.overrides import with_values
-from fer.portable import Portable
 from fer.portable import load as load_portable
-from fer.released import RELEASED
 from fer.training.norms import may_settle, settled
 from fer.types import PredictionTable, Progress
 
@@ -43,7 +39,6 @@ TABLE_END = "<!-- end of table -->"
 _EXPORTS = """Models that run without torch, by `fer export NAME --format FORMAT --data fer2013.zip`; each holds its proof.
 """
 
-_README = RELEASED.parent / "README.md"
 _INTRODUCTION = """# Released checkpoints
 
 Trained by this code on the Training split of FER-2013; epoch and recipe chosen on PublicTest (validation).
@@ -72,36 +67,40 @@ def release(source: Checkpoint, corpus: Corpus, path: Path, progress: Progress |
     Faces have the labels that the checkpoint was trained on; one trained on soft FER+ votes is also judged by their majority.
 
     Raises:
-        DataError: no training and validation faces, or the votes are not where they were.
+        DataError: no training and validation faces, others than the card tells of, or the votes are not where they were.
         OutputError: the folder is not writable.
     """
-    own = _relabelled(corpus, source.card)
-    train, validation = own.for_training()
+    train, validation = labelled_for(source.card, corpus).for_training()
+    if source.card.judged_faces not in ("", validation.fingerprint):
+        raise DataError(
+            f"{source.name} was chosen on other validation faces than those of {corpus.origin}; "
+            "name the data of its run with --data (a fold's run has faces of its own and is not released)"
+        )
     source = _settled(source, train, validation, progress)
     source, table, half = _stored(_calibrated(source, validation, progress), validation, progress)
-    unknown = clean(validation.only(source.card.classes), train).numpy()
+    unknown = clean(validation, _photos(source.card, corpus, train)).numpy()
     metrics = {
         "validation": evaluate_table(table),
-        "validation/clean": evaluate_table(table.rows(unknown)),
+        **({"validation/clean": evaluate_table(table.rows(unknown))} if unknown.any() else {}),
         "validation/held-out": evaluate_table(halves(table)[1]),
     }
     for tta in MEASURED_TTA:
         metrics[f"validation/{tta}"] = evaluate_table(evaluate_checkpoint(source, validation, progress, tta=tta))
     if source.card.config.get("labels") == "ferplus-soft":  # the figure that others give
-        agreed = _relabelled(corpus, source.card, labels="ferplus-majority").split("validation")
+        agreed = validation_faces(source.card, corpus, labels="ferplus-majority")
         metrics["validation/ferplus-majority"] = evaluate_table(evaluate_checkpoint(source, agreed, progress))
-    metrics = {**source.card.metrics, **metrics}
+    earlier = {key: figures for key, figures in source.card.metrics.items() if key != "validation/clean"}
+    metrics = earlier | metrics
     card = replace(source.card, validation_accuracy=metrics["validation"]["accuracy"], metrics=metrics)
     card = checkpoints.save(path, source.model.state_dict(), card, half=half)
     write_whole(path.with_suffix(".json"), (card.to_json() + "\n").encode())
     return card
 
 
-def _relabelled(corpus: Corpus, card: Card, **changes: str) -> Corpus:
-    """The corpus with the labels that a checkpoint was trained on."""
-    known = {key: card.config[key] for key in ("labels", "votes") if key in card.config}
-    relabelled, _ = relabel(corpus, with_values(RunConfig(), known | changes, "the card"))
-    return relabelled
+def _photos(card: Card, corpus: Corpus, train: FaceSet) -> FaceSet:
+    """The photos that are no test of the network: of the whole train split, also those of classes that it does not know."""
+    whole = labelled_for(card, corpus, classes=",".join(EMOTIONS)).splits
+    return whole["train"] if "validation" in whole else train
 
 
 def _settled(source: Checkpoint, train: FaceSet, validation: FaceSet, progress: Progress | None) -> Checkpoint:
@@ -143,7 +142,7 @@ def _stored(source: Checkpoint, validation: FaceSet, progress: Progress | None) 
 
 def set_default(name: str) -> None:
     """Make a released checkpoint the one that is used where none is named."""
-    write_whole(RELEASED / "DEFAULT", f"{name}\n".encode())
+    write_whole(released.RELEASED / "DEFAULT", f"{name}\n".encode())
 
 
 def markdown_table() -> str:
@@ -160,27 +159,38 @@ def markdown_table() -> str:
 
 def lacks(floor: Floor, card: Card) -> list[str]:
     """What a released card lacks of a floor, in words."""
-    averaged = {tta: 100 * card.metrics[f"validation/{tta}"]["accuracy"] for tta in MEASURED_TTA}
+    measured = {tta: card.metrics.get(f"validation/{tta}") for tta in MEASURED_TTA}
+    averaged = {tta: 100 * figures["accuracy"] for tta, figures in measured.items() if figures}
+    if not averaged:
+        return [f"no figure with --tta {' or '.join(MEASURED_TTA)}: fer zoo add measures it"]
     return floor.lacks(100 * card.validation_accuracy, averaged)
 
 
 def exports_table() -> str:
     """The released exports as a Markdown table, from the proofs inside them; empty where there are none."""
-    rows = [_export_row(load_portable(released.find(name)), name) for name in released.exported_names()]
+    rows = [_export_row(released.exported_file(name)) for name in released.exported_names()]
     head = ["| exported model | format | accuracy of the checkpoint | after export | same class | heatmaps correlate by | MB |"]
     return "\n".join([*head, "|---|---|---|---|---|---|---|", *rows]) if rows else ""
 
 
-def _export_row(model: Portable, name: str) -> str:
-    proof, size = model.seal.proof, released.bytes_on_disk(released.find(name)) / 1e6
-    shares = (f"{100 * share:.2f} %" for share in (*proof["accuracy"], proof["agreement"]))
-    return f"| `{name}` | {model.seal.format} | {' | '.join(shares)} | {proof['map_correlation']:.3f} | {size:.1f} |"
+def _export_row(path: Path) -> str:
+    model = load_portable(path)
+    proof, maps = model.seal.proof, model.seal.proof["map_correlation"]
+    shares = (*(proof["accuracy"] or (None, None)), proof["agreement"])  # without labelled faces there is no accuracy
+    cells = [
+        f"`{model.name}`",
+        model.seal.format,
+        *("–" if share is None else f"{100 * share:.2f} %" for share in shares),
+        "–" if maps is None else f"{maps:.3f}",
+        f"{released.bytes_on_disk(path) / 1e6:.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def _row(name: str) -> str:
-    path = released.find(name)
+    path = released.RELEASED / f"{name}.pth"
     card = checkpoints.read_card(checkpoints.read(path), path)
-    figures = card.metrics["validation"]
+    figures = card.metrics.get("validation", {})
     mark = " (default)" if name == released.default_name() else ""
     averaged = (card.metrics.get(f"validation/{tta}") for tta in MEASURED_TTA)
     unknown = card.metrics.get("validation/clean")
@@ -188,15 +198,19 @@ def _row(name: str) -> str:
         f"`{name}`{mark}",
         ", ".join([card.architecture, *card.marks]),
         *(_accuracy(each) for each in (figures, *averaged, unknown)),
-        f"{figures['n']:,} ({unknown['n']:,})" if unknown else f"{figures['n']:,}",
-        f"{figures['macro_f1']:.3f}",
-        f"{card.metrics.get('validation/held-out', figures)['ece']:.3f}",
+        f"{_figure(figures, 'n', ',')} ({unknown['n']:,})" if unknown else _figure(figures, "n", ","),
+        _figure(figures, "macro_f1", ".3f"),
+        _figure(card.metrics.get("validation/held-out", figures), "ece", ".3f"),
         f"{path.stat().st_size / 1e6:.1f}",
         card.hardware.get("device", "unknown"),
         str(card.hardware.get("minutes", "")),
         f"{FLOORS[name]} {'open' if lacks(FLOORS[name], card) else 'reached'}" if name in FLOORS else "–",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _figure(metrics: Mapping[str, Any], key: str, form: str) -> str:
+    return format(metrics[key], form) if key in metrics else "–"
 
 
 def _accuracy(metrics: Mapping[str, Any] | None) -> str:
@@ -210,21 +224,28 @@ def write_tables() -> None:
     """Write checkpoints/README.md, checkpoints/SHA256SUMS and the table inside the README anew.
 
     Raises:
-        CheckpointError: the README has lost the marks between which its table stands.
-        OutputError: a file cannot be written.
+        CheckpointError: the README has lost the marks between which its table stands; nothing is written then.
+        OutputError: a file cannot be read or written.
     """
+    folder, readme = released.RELEASED, released.RELEASED.parent / "README.md"
     table = markdown_table()
     parts = [_INTRODUCTION, table, *([f"\n{_EXPORTS}\n{exports}"] if (exports := exports_table()) else [])]
-    write_whole(RELEASED / "README.md", ("\n".join(parts) + "\n").encode())
-    files = sorted([*RELEASED.glob("*.pth"), *RELEASED.glob("*.onnx")])
+    files = sorted([*released.released_files(".pth"), *released.released_files(".onnx")])
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
-    write_whole(RELEASED / "SHA256SUMS", "".join(sums).encode())
+    page = _with_table(readme, table)
+    write_whole(folder / "README.md", ("\n".join(parts) + "\n").encode())
+    write_whole(folder / "SHA256SUMS", "".join(sums).encode())
+    write_whole(readme, page.encode())
+
+
+def _with_table(readme: Path, table: str) -> str:
+    """The README's text with another table between its marks."""
     try:
-        text = _README.read_text(encoding="utf-8")
+        text = readme.read_text(encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"cannot read {_README}: {error.strerror}; run this in a clone of the project") from error
+        raise OutputError(f"cannot read {readme}: {error.strerror}; run this in a clone of the project") from error
     head, start, rest = text.partition(TABLE_START)
     _, end, tail = rest.partition(TABLE_END)
     if not start or not end:
-        raise CheckpointError(f"{_README} has no line {TABLE_START!r} or {TABLE_END!r}; put them back around its table")
-    write_whole(_README, f"{head}{start}\n{table}\n{end}{tail}".encode())
+        raise CheckpointError(f"{readme} has no line {TABLE_START!r} or {TABLE_END!r}; put them back around its table")
+    return f"{head}{start}\n{table}\n{end}{tail}"

@@ -22,15 +22,25 @@ def find(name: str | Path | None) -> Path:
     raise CheckpointError(f"no checkpoint {name}: neither a file nor a released name (released: {known})")
 
 
+def released_files(suffix: str) -> list[Path]:
+    """The shipped files that end in ``.pth`` or ``.onnx``; what a release that was killed left behind begins with a dot."""
+    return sorted(path for path in RELEASED.glob(f"*{suffix}") if not path.name.startswith("."))
+
+
 def released_names() -> list[str]:
     """Names of the checkpoints shipped with the program, the default first."""
-    names = sorted(path.stem for path in RELEASED.glob("*.pth"))
+    names = [path.stem for path in released_files(".pth")]
     return sorted(names, key=lambda name: name != default_name())
 
 
 def exported_names() -> list[str]:
     """Names of the exported models shipped beside them."""
-    return sorted(path.stem for path in RELEASED.glob("*.onnx"))
+    return [path.stem for path in released_files(".onnx")]
+
+
+def exported_file(name: str) -> Path:
+    """Path of a shipped export; :func:`find` gives the checkpoint where that has the same name."""
+    return RELEASED / f"{name}.onnx"
 
 
 def live_names() -> list[str]:

@@ -1,8 +1,6 @@
 """The released models: what is trained, from which recipe, and how good it has to be."""
 
-import math
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +11,16 @@ from fer import released, run_files
 from fer.card import Card
 from fer.config import RunConfig
 from fer.data import Corpus
+from fer.data.labels import relabel
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
+from fer.files import write_whole
 from fer.floors import FLOORS
 from fer.latency import measure
 from fer.metrics import wilson_interval
 from fer.portable import Portable
 from fer.predict import Model, open_model
 from fer.release import lacks, release
-from fer.released import RELEASED
 from fer.training.run import Continuation, train
 from fer.training.series import Watched
 from fer.training.store import check_finished, has_state
@@ -32,10 +31,10 @@ ZOO = (
     *(
         "baseline",
         "custom_cnn",
+        "net",
         "fast_cnn",
         "mobilenet_v3_small",
         "senet",
-        "net",
         "net-long",
         "efficientnet_b0",
         "resnet18",
@@ -50,46 +49,56 @@ PEER = {"name": "mini-Xception, int8 (peer)", "accuracy": 0.6525, "milliseconds"
 
 
 def points() -> list[dict[str, Any]]:
-    """Accuracy, size and speed of every released checkpoint of all classes, timed here; :data:`PEER` comes last."""
+    """Accuracy, size and speed of all that is released for all classes, timed here on the CPU; :data:`PEER` comes last.
+
+    Left out are models whose accuracy is another measure, on fewer classes or other labels, or was never taken.
+    """
     rows: list[dict[str, Any]] = []
-    for name in [*released.released_names(), *released.exported_names()]:
-        loaded = open_model(name, threads=torch.get_num_threads())
-        if loaded.card.classes != EMOTIONS:
-            continue  # fewer classes are told apart more easily: another measure
-        figures, latency = _figures(loaded), measure(loaded)
+    checkpoint_files = [released.RELEASED / f"{name}.pth" for name in released.released_names()]
+    for path in [*checkpoint_files, *map(released.exported_file, released.exported_names())]:
+        loaded = open_model(path, threads=torch.get_num_threads(), device="cpu")
+        figures = _figures(loaded)
+        if not figures or loaded.card.classes != EMOTIONS or loaded.card.config.get("labels", "fer") != "fer":
+            continue
+        latency, is_export = measure(loaded), isinstance(loaded, Portable)
         rows.append(
             {
-                "name": name,
-                "default": name == released.default_name(),
+                "name": path.name if is_export and path.with_suffix(".pth").exists() else path.stem,
+                "default": path.stem == released.default_name() and not is_export,
                 **figures,
                 "milliseconds": latency.batched,
                 "milliseconds_single": latency.single,
-                "megabytes": released.find(name).stat().st_size / 1e6,
+                "megabytes": path.stat().st_size / 1e6,
             }
         )
     return [*rows, PEER]
 
 
 def _figures(model: Model) -> dict[str, Any]:
-    """Validation accuracy with its interval: from the card, or of an exported model from its proof."""
-    measured = model.card.metrics["validation"]
+    """Validation accuracy with its interval: from the card, or of an exported model from its proof; empty without."""
     if not isinstance(model, Portable):
-        return {"accuracy": measured["accuracy"], "ci95": measured["ci95"]}
-    accuracy = model.seal.proof["accuracy"][1]
-    return {"accuracy": accuracy, "ci95": wilson_interval(round(accuracy * measured["n"]), measured["n"])}
+        measured = model.card.metrics.get("validation", {})
+        return {key: measured[key] for key in ("accuracy", "ci95") if key in measured}
+    proof = model.seal.proof
+    if not proof["accuracy"]:
+        return {}
+    accuracy = proof["accuracy"][1]
+    return {"accuracy": accuracy, "ci95": wilson_interval(round(accuracy * proof["n"]), proof["n"])}
 
 
-def train_release(name: str, config: RunConfig, corpus: Corpus, runs: Path, watched: Watched) -> Path:
-    """Train into ``runs/name``; a finished run is kept, a stopped one goes on. Its best.pth is returned.
+def train_release(name: str, config: RunConfig, corpus: Corpus, runs: Path, watched: Watched, target: Path) -> Path:
+    """Train into ``runs/name`` for a release in ``target``; a finished run is kept, a stopped one goes on. Gives its best.pth.
 
     Raises:
-        ConfigError: the folder holds a run of other settings or other data.
+        ConfigError: the folder holds a run of other settings or other data, or the release could not be stored.
         FerError: as :func:`fer.training.run.train`.
     """
     folder = runs / name
     if (folder / run_files.METRICS).exists():
         check_finished(folder, config, corpus)
     else:
+        judged = relabel(corpus, config)[0].for_training()[1]
+        _check_rival(target / f"{name}.pth", config.model, config.classes, judged.fingerprint)
         going_on = Continuation(resume=has_state(folder))
         with watched(config, corpus, folder) as watch:
             train(config, corpus, folder, watch, continuation=going_on)
@@ -97,50 +106,67 @@ def train_release(name: str, config: RunConfig, corpus: Corpus, runs: Path, watc
 
 
 def check_name(name: str, checkpoint: Path) -> None:
-    """Say that a checkpoint cannot be released under a name.
+    """Say that a checkpoint cannot be released under a name, as far as can be known before it is measured.
 
     Raises:
-        ConfigError: no name of a file, or that of another architecture's release.
+        ConfigError: no name of a file, or that of an export, of another architecture's release or of one that was measured
+            on other faces.
         CheckpointError: the checkpoint cannot be read.
     """
     if not re.fullmatch(r"[\w-][\w.-]*", name):
         raise ConfigError(f"{name!r} is no name for a release; use letters, digits, dots, - and _")
-    new = checkpoints.read_card(checkpoints.read(checkpoint), checkpoint)
-    path = released.RELEASED / f"{name}.pth"
-    if path.exists() and (old := checkpoints.read_card(checkpoints.read(path), path)).architecture != new.architecture:
-        raise ConfigError(f"{name} is a released {old.architecture}, {checkpoint} a {new.architecture}; give it another name")
+    new = _card(checkpoint)
+    _check_rival(released.RELEASED / f"{name}.pth", new.architecture, new.classes, new.judged_faces)
 
 
-def release_best(
-    name: str, best: Path, corpus: Corpus, target: Path = RELEASED, progress: Progress | None = None
-) -> tuple[Card, bool]:
+def _check_rival(path: Path, architecture: str, classes: tuple[str, ...], judged_faces: str) -> None:
+    """ConfigError where what lies at a release's place cannot be set beside a model of these classes and validation faces."""
+    if not path.exists():
+        if (export := path.with_suffix(".onnx")).exists():
+            raise ConfigError(f"{path.stem} is the exported model {export}, which a checkpoint would hide; use another name")
+        return
+    old = _card(path)
+    if old.architecture != architecture:
+        raise ConfigError(f"{path.stem} is a released {old.architecture}, this a {architecture}; give it another name")
+    if not judged_faces or (old.classes, old.judged_faces) != (classes, judged_faces):
+        raise ConfigError(
+            f"{path} was measured on other data (faces, labels or classes), so that neither is known to be better; "
+            "give another name, or --out"
+        )
+
+
+def _card(path: Path) -> Card:
+    return checkpoints.read_card(checkpoints.read(path), path)
+
+
+def release_best(name: str, best: Path, corpus: Corpus, target: Path, progress: Progress | None = None) -> tuple[Card, bool]:
     """Store a run's best checkpoint with card and history, unless what is there answers better; its card, and whether stored.
 
     "Better" is validation accuracy without test-time augmentation, on the same faces.
+
+    Raises:
+        ConfigError: what is there was measured on other faces, labels or classes, or is another architecture.
+        FerError: as :func:`fer.release.release`.
     """
-    path = target / f"{name}.pth"
+    path, new = target / f"{name}.pth", _card(best)
+    _check_rival(path, new.architecture, new.classes, new.judged_faces)
     candidate = path.with_name(f".{name}.new.pth")
     try:
         card = release(checkpoints.load(best), corpus, candidate, progress)
-        if path.exists() and _accuracy(path, card) >= card.validation_accuracy:
+        if path.exists() and _card(path).validation_accuracy >= card.validation_accuracy:
             return card, False
-        candidate.replace(path)
-        candidate.with_suffix(".json").replace(path.with_suffix(".json"))
+        # the weights last: until they are there, the same command stores all three again
         history = best.with_name("history.csv")
-        path.with_suffix(".csv").unlink(missing_ok=True)
         if history.exists():
-            shutil.copyfile(history, path.with_suffix(".csv"))
+            write_whole(path.with_suffix(".csv"), history.read_bytes())
+        else:
+            path.with_suffix(".csv").unlink(missing_ok=True)
+        candidate.with_suffix(".json").replace(path.with_suffix(".json"))
+        candidate.replace(path)
         return card, True
     finally:
         candidate.unlink(missing_ok=True)
         candidate.with_suffix(".json").unlink(missing_ok=True)
-
-
-def _accuracy(path: Path, rival: Card) -> float:
-    """Validation accuracy of a released file; −∞ where it was measured on other faces."""
-    card = checkpoints.read_card(checkpoints.read(path), path)
-    same = card.classes == rival.classes and card.data["splits"]["validation"] == rival.data["splits"]["validation"]
-    return card.validation_accuracy if same else -math.inf
 
 
 def verdict(name: str, card: Card) -> str:

@@ -45,6 +45,7 @@ def compare_modes(
             run = train(config, corpus, folder, watch)
         draw(run)
         rows.append(_row(config.mode, run))
+        console.say(f"{config.mode}: validation {_accuracy(rows[-1])}, {rows[-1]['run']}")  # should a later mode fail
     if json:
         console.put_json(rows)
         return
@@ -52,11 +53,14 @@ def compare_modes(
         "mode", "validation accuracy (95 %)", "macro F1", "train accuracy", "best epoch", "minutes", "run"
     )
     for row in rows:
-        low, high = row["ci95"]
-        accuracy = f"{console.percent(row['accuracy'])} ({console.percent(low)} to {console.percent(high)})"
         rest = (f"{row['macro_f1']:.3f}", console.percent(row["train_accuracy"]), str(row["best_epoch"]), str(row["minutes"]))
-        table.add_row(row["mode"], accuracy, *rest, row["run"])
+        table.add_row(row["mode"], _accuracy(row), *rest, row["run"])
     console.put_table(table)
+
+
+def _accuracy(row: dict[str, Any]) -> str:
+    low, high = row["ci95"]
+    return f"{console.percent(row['accuracy'])} ({console.percent(low)} to {console.percent(high)})"
 
 
 def _row(mode: str, run: Any) -> dict[str, Any]:

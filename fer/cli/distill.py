@@ -39,6 +39,7 @@ def distill(
         "distillation.alpha": alpha,
         "distillation.ahead": True,
     }
+    refuse_unasked(assignments or [])
     config = resolve(student, recipe, assignments or [], shorthand)
     folder = new_folder(runs, config)
     with console.progress("reading faces") as report:
@@ -47,3 +48,18 @@ def distill(
         run = train(config, corpus, folder, watch)
     draw(run)
     report_run(run)
+
+
+def refuse_unasked(assignments: list[str]) -> None:
+    """ConfigError where teachers are not to be asked ahead, which is what the command does."""
+    from fer.config import RunConfig
+    from fer.errors import ConfigError
+    from fer.overrides import parse_assignments, with_values
+
+    own = {key: value for key, value in parse_assignments(assignments).items() if key == "ahead" or "distillation" in key}
+    ahead = with_values(RunConfig(), {"ahead": True}, "fer distill")
+    if not with_values(ahead, own, "command line").distillation.ahead:
+        raise ConfigError(
+            "ahead=false: fer distill asks teachers once, ahead; leave it out, or have them asked at every step by "
+            "fer train STUDENT --teacher CHECKPOINT"
+        )

@@ -33,7 +33,7 @@ def ensemble(
     from fer.combine import combine, contributions, fit_weights, measured
     from fer.data import load
     from fer.errors import OutputError
-    from fer.evaluation import evaluate_checkpoint
+    from fer.evaluation import evaluate_checkpoint, validation_faces
     from fer.files import check_place
     from fer.metrics import evaluate_table
 
@@ -45,7 +45,7 @@ def ensemble(
     shares = None if weights in ("uniform", "fit") else _numbers(weights)
     together = combine(members, shares)
     with console.progress("reading faces") as report:
-        faces = load(data, report).split("validation")
+        faces = validation_faces(together.card, load(data, report))
     tables = [evaluate_checkpoint(model, faces) for model in members]
     if weights == "fit":
         shares = fit_weights(tables)
@@ -62,9 +62,8 @@ def ensemble(
         {**member, "accuracy_without": without}
         for member, without in zip(together.card.members, brought["accuracy_without"], strict=True)
     ]
-    card = replace(
-        together.card, members=tuple(described), config={"disagreement": brought["disagreement"], "weights": weights}
-    )
+    config = {**together.card.config, "disagreement": brought["disagreement"], "weights": weights}
+    card = replace(together.card, members=tuple(described), config=config)
     together = measured(replace(together, card=card), metrics, "validation")
     files.save(out, together.model.state_dict(), together.card, half=half)
     console.put(str(out))

@@ -12,7 +12,8 @@ import typer
 from fer.cli import console, options
 
 if TYPE_CHECKING:
-    from fer.data import Corpus, FaceSet
+    from fer.card import Card
+    from fer.data import Corpus
     from fer.export import Evidence
     from fer.portable.seal import Seal
 
@@ -58,9 +59,11 @@ def export(
     if space:
         space = space.resolve()
         _check_space(space, out, chosen.suffix)
+    if calibrate and not chosen.calibrates:
+        raise ConfigError(f"--calibrate sets scales of integers, {format} has none; leave it out, or name faces with --data")
     model = load_checkpoint(checkpoint)
     name = f"{model.name}{'-int8' if chosen.calibrates else ''}{chosen.suffix}"
-    evidence = _evidence(data or calibrate, calibrate or data, chosen.calibrates)
+    evidence = _evidence(model.card, data or calibrate, (calibrate or data) if chosen.calibrates else None)
     with console.cleaned_up(), workshop(space) if space else nullcontext(Path()) as folder:
         target = folder / name if space else out or Path(name)
         with console.progress("comparing faces") as report:
@@ -90,8 +93,9 @@ def _check_space(space: Path, out: Path | None, suffix: str) -> None:
     make_folder(space.parent)
 
 
-def _evidence(labelled: Path | None, calibration: Path | None, calibrates: bool) -> Evidence:
+def _evidence(card: Card, labelled: Path | None, calibration: Path | None) -> Evidence:
     from fer.data import load
+    from fer.evaluation import validation_faces
     from fer.export import Evidence, calibration_faces
 
     @cache
@@ -99,12 +103,10 @@ def _evidence(labelled: Path | None, calibration: Path | None, calibrates: bool)
         with console.progress("reading faces") as report:
             return load(path, report)
 
-    def validation(corpus: Corpus) -> FaceSet:
-        return corpus.split("validation") if "validation" in corpus.splits else corpus.for_training()[1]
-
-    faces = validation(read(labelled)) if labelled else None
-    # without a validation split a part of the training faces is the proof's
-    return Evidence(faces, calibration_faces(read(calibration).for_training()[0]) if calibration and calibrates else None)
+    faces = validation_faces(card, read(labelled)) if labelled else None
+    # without a validation split a part of the training faces is the proof's; scales need faces, whatever their labels
+    seen = read(calibration).only(card.classes).for_training()[0] if calibration else None
+    return Evidence(faces, calibration_faces(seen) if seen else None)
 
 
 def show(seal: Seal, path: Path) -> None:

@@ -44,11 +44,12 @@ def faithfulness(
     from analysis.figures import save
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
-    from fer.files import make_folder, write_json
+    from fer.files import check_folder, make_folder, write_json
 
     methods = tuple(dict.fromkeys(method or study.DEFAULT_METHODS))
     for name in methods:
-        METHODS[name]  # unknown names are said before anything is done
+        METHODS[name]  # what is unknown or impossible is said before anything is done
+    check_folder(out)
     models = [load_checkpoint(name or None) for name in checkpoints or [""]]
     other = load_checkpoint(other_seed) if other_seed else None
     if other:
@@ -57,12 +58,12 @@ def faithfulness(
     plan = study.Plan(methods, faces, seed)
     with console.progress("reading faces") as report:
         judged = load(data, report).split(split)
-    make_folder(out)
     reports: list[Report] = []
     for model in models:
         with console.progress(f"measuring {model.name}") as report:
             reports += study.rate(model, judged, plan, other, report)
     content = study.to_dict(reports, plan, split, reports[0].n)
+    make_folder(out)
     write_json(out / "faithfulness.json", content)
     title = f"How faithful the maps are: {split} split, n = {reports[0].n:,} faces"
     save(chart.figure(reports, title), out / "faithfulness.png")

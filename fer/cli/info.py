@@ -28,6 +28,7 @@ def info(json: options.Json = False) -> None:
 
 def gather() -> dict[str, Any]:
     """Everything the command shows, as plain values."""
+    from contextlib import suppress
     from pathlib import Path
 
     import fer
@@ -35,10 +36,14 @@ def gather() -> dict[str, Any]:
     from fer.files import cache_folder
     from fer.released import released_names
 
+    device: str = "unknown"
+    bf16: bool | str = "unknown"
+    with suppress(ImportError):  # without torch; that it is missing stands among the problems
+        device, bf16 = environment.device_name(), environment.bf16_pays()
     return {
         "path": str(Path(fer.__file__).parent),
-        "device": environment.device_name(),
-        "bf16": environment.bf16_pays(),
+        "device": device,
+        "bf16": bf16,
         "cache": str(cache_folder()),
         "checkpoints": released_names(),
         "versions": environment.versions(),

@@ -21,7 +21,7 @@ def latency(
     rounds: Annotated[int, typer.Option(min=1, help="Passes of which the median is taken.")] = 15,
     json: options.Json = False,
 ) -> None:
-    """Time models on faces of random pixels: one at a time, and in batches of 64, preprocessing included.
+    """Time models on the CPU on faces of random pixels: one at a time, and in batches of 64, preprocessing included.
 
     Rounds go from model to model, so that a machine that slows down slows all of them.
     """

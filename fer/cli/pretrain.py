@@ -31,6 +31,7 @@ def pretrain(
     from fer.cli.train import with_epochs
     from fer.config import RunConfig
     from fer.data.natural import load_natural
+    from fer.errors import ConfigError
     from fer.files import check_place
     from fer.overrides import parse_assignments, read_recipe, with_values
     from fer.training.memory import memory_advice
@@ -41,7 +42,13 @@ def pretrain(
     given: dict[str, Any] = {"model": architecture} | ({} if epochs is None else {"epochs": epochs})
     config = with_values(base, with_epochs(base, parse_assignments(assignments or []) | given), "command line")
     check_place(out)
-    pretrained_form(config)  # what cannot be done is said before a hundred thousand images are read
+    form = pretrained_form(config)  # what cannot be done is said before a hundred thousand images are read
+    by_recipe = with_epochs(base, {"epochs": config.epochs}).get("small_epochs", base.small_epochs)
+    if form.fixed_size and config.small_epochs not in (0, by_recipe):
+        size = form.preprocess.size
+        raise ConfigError(
+            f"{config.model} takes inputs of {size} pixels only, not small_epochs={config.small_epochs}; leave that out"
+        )
     with console.progress("reading images") as report:
         natural = load_natural(data, report)
     counts = ", ".join(f"{len(labels):,} {split}" for split, labels in natural.labels.items())

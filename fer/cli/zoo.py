@@ -105,7 +105,7 @@ def train(
     try:
         for name, config in chosen.items():
             try:
-                best = train_release(name, config, corpus, runs, _without_pictures)
+                best = train_release(name, config, corpus, runs, _without_pictures, target)
                 card, stored = release_best(name, best, corpus, target)
             except InterruptedRunError:
                 raise
@@ -189,7 +189,7 @@ def speedrun(
 def pareto(
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write (.png); the figures go beside it as .json.")],
 ) -> None:
-    """Time every released checkpoint of all seven classes here; draw accuracy against milliseconds a face and megabytes."""
+    """Time every released model of all seven classes on this CPU; draw accuracy against milliseconds a face and megabytes."""
     import json
 
     from analysis.figures import pareto as drawing
@@ -202,7 +202,7 @@ def pareto(
     if out.suffix != ".png":
         raise OutputError(f"cannot write {out}: the picture is a PNG, and its figures go beside it; give a name ending in .png")
     check_place(out)  # before the minutes that it takes
-    rows, device = points(), device_name()
+    rows, device = points(), device_name("cpu")
     content = json.dumps({"device": device, "models": rows}, indent=2) + "\n"
     write_whole(out.with_suffix(".json"), content.encode())
     save(drawing.figure(rows, device), out)

@@ -5,26 +5,24 @@ says nothing of who wrote it.
 """
 
 import hashlib
-import logging
 import os
 from pathlib import Path
 
-from fer.errors import CheckpointError, OutputError
+from fer.errors import CheckpointError
 from fer.files import cache_folder, make_folder, write_whole
 
 #: Set to anything, this environment variable vouches for every file.
 VOUCHED = "FER_TRUST_PT2"
 
-_log = logging.getLogger(__name__)
-
 
 def remember(content: bytes) -> None:
-    """Keep in the cache folder that this program has written a file of this content."""
-    try:
-        make_folder(cache_folder())
-        write_whole(_mark(content), b"")
-    except OutputError as error:
-        _log.warning("the export is not remembered as written here: %s", error)
+    """Keep in the cache folder that this program has written a file of this content.
+
+    Raises:
+        OutputError: the cache cannot be written, so that the file could not be opened here.
+    """
+    make_folder(cache_folder())
+    write_whole(_mark(content), b"")
 
 
 def check_trusted(path: Path, content: bytes) -> None:

@@ -67,10 +67,14 @@ def take_statistics(
 
 
 def may_settle(source: Checkpoint) -> bool:
-    """False for a network without batch norms or with settled ones, and where the run keeps them: by its mode, or as told."""
+    """False for a network without batch norms or with settled ones, and where the run keeps them: by its mode, or as told.
+
+    An ensemble that had no run of its own keeps the norms that its members ended with.
+    """
     card = source.card
+    combined = bool(card.members) and "mode" not in card.config
     kept = card.settled_norms or card.config.get("mode") in _KEPT or not card.config.get("settle_norms", True)
-    return not kept and bool(norms(source.model))
+    return not (combined or kept) and bool(norms(source.model))
 
 
 def settled(

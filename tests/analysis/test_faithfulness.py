@@ -253,14 +253,16 @@ REFUSED = {
     "one face": (["--faces", 1], "--faces"),
     "unknown split": (["--split", "holdout"], "unknown split 'holdout'"),
     "unknown checkpoint": (["nobody"], "nobody"),
+    "nowhere to write": (["--out", "/dev/null/out"], "cannot make the folder /dev/null/out"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_measured_is_one_line(case, fer, checkpoint_file, fake_folder, tmp_path):
     arguments, words = REFUSED[case]
-    outcome = fer("faithfulness", checkpoint_file, "-d", fake_folder, *arguments, "--out", tmp_path / "out")
+    outcome = fer("faithfulness", checkpoint_file, "-d", fake_folder, "--out", tmp_path / "out", *arguments)
     assert outcome.code == 2 and outcome.out == "" and len(outcome.err.splitlines()) == 1 and words in outcome.err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture

@@ -12,12 +12,14 @@ import torch
 from fer import released
 from fer.card import SCHEMA, Card
 from fer.checkpoint import load, save
+from fer.combine import combine
 from fer.data import load as load_data
 from fer.emotions import EMOTIONS
 from fer.errors import CheckpointError, OutputError
 from fer.evaluation import evaluate_checkpoint
 from fer.models import MODELS
 from fer.types import Preprocess
+from tests.conftest import save_random
 from tests.fer.strange import RunsCode, evil_pickle, torch_saved
 
 # what is saved comes back
@@ -161,6 +163,17 @@ def test_an_unknown_name_lists_the_released_ones(name, zoo):
     with pytest.raises(CheckpointError, match="second, first") as error:
         load(name)
     assert name in str(error.value)
+
+
+def test_what_a_killed_release_left_behind_is_no_release(zoo):
+    for name in (".third.new.pth", ".fourth.onnx"):
+        (zoo / name).write_bytes(b"half")
+    assert released.released_names() == ["second", "first"] and released.exported_names() == []
+
+
+def test_an_export_called_like_a_checkpoint_has_a_path_of_its_own(zoo):
+    (zoo / "first.onnx").write_bytes(b"exported")
+    assert released.find("first") == zoo / "first.pth" and released.exported_file("first") == zoo / "first.onnx"
 
 
 def test_a_folder_is_no_checkpoint(zoo, tmp_path):
@@ -349,6 +362,14 @@ def with_card(path, **values):
         {"data": {"started_from": {"marks": "distilled"}}},
         {"members": ["net"]},
         {"members": [{"marks": [5]}]},
+        {"members": [{"weight": "x"}]},
+        {"members": [{"weight": 0}]},
+        {"members": [{"temperature": -1.0}]},
+        {"members": [{"temperature": float("nan")}]},
+        {"members": [{"weight": float("inf")}]},
+        {"data": {"splits": 5}},
+        {"data": {"splits": {"validation": "ab"}}},
+        {"preprocess": {"size": float("inf"), "channels": 1, "mean": [0.5], "std": [0.25]}},
         {"architecture": 5},
         {"architecture": ["resnet18"]},
         {"variant": "giant"},
@@ -382,3 +403,27 @@ def test_weights_that_are_not_finite_are_refused(refused, tmp_path):
     state = {name: torch.full_like(t, float("nan")) if t.is_floating_point() else t for name, t in state_of().items()}
     save(tmp_path / "nan.pth", state, card_of())
     assert refused((tmp_path / "nan.pth").read_bytes())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"preprocess": {"size": 0, "channels": 1, "mean": [0.5], "std": [0.25]}},
+        {"preprocess": {"size": "large", "channels": 1, "mean": [0.5], "std": [0.25]}},
+        {"preprocess": {"size": 48, "channels": 1, "mean": ["a"], "std": ["b"]}},
+        {"preprocess": 5},
+        {"architecture": ["baseline"]},
+        {"variant": 5},
+        {"weight": "x"},
+        {"weight": 0},
+        {"temperature": 0},
+        {"temperature": float("nan")},
+    ],
+    ids=str,
+)
+def test_an_ensemble_with_a_member_that_cannot_be_is_refused(change, refused, tmp_path):
+    members = [save_random(tmp_path / f"{seed}.pth", "baseline", seed=seed) for seed in (0, 1)]
+    together = combine([load(path) for path in members])
+    described = [{**together.card.members[0], **change}, *together.card.members[1:]]
+    save(tmp_path / "both.pth", together.model.state_dict(), together.card)
+    assert "both" not in refused(with_card(tmp_path / "both.pth", members=described))

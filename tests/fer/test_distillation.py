@@ -310,3 +310,12 @@ def test_a_teacher_that_cannot_teach_is_refused_before_anything_is_written(kind,
     (line,) = outcome.err.splitlines()
     assert line.startswith("fer: ") and [word for word in words if word not in line] == []
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("words", ["ahead=false", "distillation.ahead=false", "distillation={ahead: false}"])
+def test_a_command_that_asks_ahead_refuses_to_be_told_otherwise(words, fer, tmp_path):
+    command = ["distill", "--teacher", "baseline", "--student", "baseline", "--data", tmp_path / "nowhere", "--set"]
+    outcome = fer(*command, words)
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and "ahead=false" in line and "fer train STUDENT --teacher" in line
+    assert "nowhere" in fer(*command, "ahead=true").err

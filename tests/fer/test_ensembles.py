@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from fer.evaluation import evaluate_checkpoint
 from fer.models.ensemble import Ensemble
 from fer.types import PredictionTable, Preprocess
 from tests.conftest import save_random
+from tests.fer import voted
 
 FACES = torch.randint(0, 256, (4, 1, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
 
@@ -108,10 +110,12 @@ def test_a_network_is_a_member_once(members):
 
 def test_what_applies_to_a_member_applies_to_the_ensemble(members):
     votes = replace(members[1], card=replace(members[1].card, config={"labels": "ferplus-soft"}))
-    trunk = replace(members[2], card=replace(members[2].card, data={"pretrained": {"data": "tiny.tar"}}))
+    trunk = replace(
+        members[2], card=replace(members[2].card, config=votes.card.config, data={"pretrained": {"data": "tiny.tar"}})
+    )
     marks = ("labels ferplus-soft: another task", "pretrained on tiny.tar")
     assert combine(members).card.marks == ()
-    assert combine([members[0], votes, trunk]).card.marks == marks
+    assert combine([votes, trunk]).card.marks == marks
     student = replace(members[0].card, data={"teachers": [{"name": "a", "marks": list(marks)}]})
     assert student.marks == marks
 
@@ -186,6 +190,9 @@ def test_members_that_do_not_fit_are_refused(members, tmp_path):
         combine(members, [1.0, 0.0, 1.0])
     with pytest.raises(CheckpointError, match="is an ensemble itself"):
         combine([combine(members), members[0]])
+    votes = replace(members[1], card=replace(members[1].card, config={"labels": "ferplus-soft"}), name="votes")
+    with pytest.raises(CheckpointError, match="votes learnt labels ferplus-soft, baseline labels fer: other tasks"):
+        combine([members[0], votes])
     fewer = checkpoints.Checkpoint(members[0].model, members[0].card, "fewer")
     object.__setattr__(fewer.card, "classes", EMOTIONS[:4])
     with pytest.raises(CheckpointError, match="other classes"):
@@ -223,6 +230,18 @@ def test_the_command_writes_a_checkpoint_that_other_commands_take(fer, members, 
     assert judged["accuracy"] == checkpoints.load(tmp_path / "all.pth").card.validation_accuracy
 
 
+def test_half_precision_halves_the_file_and_rounds_the_weights(fer, members, fake_zip, tmp_path):
+    files = [str(tmp_path / f"{member.name}.pth") for member in members[:2]]
+    paths = {half: tmp_path / f"all-{len(half)}.pth" for half in ((), ("--half",))}
+    for half, path in paths.items():
+        assert fer("ensemble", *files, "--data", fake_zip, "--out", path, *half).code == 0
+    whole, rounded = (checkpoints.load(path).model.state_dict() for path in paths.values())
+    assert all(torch.equal(rounded[name], value.half().float()) for name, value in whole.items() if value.is_floating_point())
+    assert any(not torch.equal(rounded[name], value) for name, value in whole.items())
+    sizes = [path.stat().st_size for path in paths.values()]
+    assert sizes[1] == pytest.approx(sizes[0] / 2, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -255,3 +274,29 @@ def test_an_ensemble_goes_on_training_from_its_file(fer, members, fake_zip, tmp_
 def test_an_ensemble_under_a_name_that_cannot_be_opened_is_refused_before_the_work(name, fer, tmp_path):
     outcome = fer("ensemble", "a", "b", "--data", "nowhere.zip", "--out", tmp_path / name)
     assert (outcome.code, outcome.out) == (2, "") and str(tmp_path / name) in outcome.err and ".pth" in outcome.err
+
+
+def test_members_of_votes_are_judged_by_votes_and_so_is_whoever_reads_the_file(fer, members, fake_zip, tmp_path):
+    """All votes are for another class than the data set's own label, and two validation faces have none."""
+    votes = voted.write_votes(tmp_path / "votes.csv", load(fake_zip), without=2)
+    own = {"labels": "ferplus-majority", "votes": str(votes)}
+    for member in members[:2]:
+        checkpoints.save(tmp_path / f"{member.name}.pth", member.model.state_dict(), replace(member.card, config=own))
+    files = [tmp_path / f"{member.name}.pth" for member in members[:2]]
+    outcome = fer("ensemble", *files, "--data", fake_zip, "--out", tmp_path / "both.pth")
+    assert outcome.code == 0, outcome.err
+    card, faces = checkpoints.load(tmp_path / "both.pth").card, load(fake_zip).split("validation")
+    said = evaluate_checkpoint(combine(members[:2]), faces).predicted[2:]
+    expected = np.mean([place == voted.next_class(label) for place, label in zip(said, faces.labels[2:], strict=True)])
+    assert card.metrics["validation"]["n"] == 19 and card.validation_accuracy == pytest.approx(expected)
+    assert {key: card.config[key] for key in own} == own and card.config["weights"] == "uniform"
+    assert card.marks == ("labels ferplus-majority: another task",)
+
+
+def test_without_a_validation_split_a_part_of_the_others_is_judged(fer, members, fake_folder, tmp_path):
+    shutil.copytree(fake_folder / "train", tmp_path / "data" / "train")
+    files = [tmp_path / f"{member.name}.pth" for member in members[:2]]
+    outcome = fer("ensemble", *files, "--data", tmp_path / "data", "--out", tmp_path / "both.pth")
+    assert outcome.code == 0, outcome.err
+    held_out = load(tmp_path / "data").for_training()[1]
+    assert checkpoints.load(tmp_path / "both.pth").card.metrics["validation"]["n"] == len(held_out)

@@ -1,5 +1,6 @@
 """What the process asks of its machine."""
 
+import json
 import os
 import platform
 import subprocess
@@ -54,3 +55,20 @@ def _run(script: str, variables: dict[str, str]) -> str:
     kept = {name: value for name, value in os.environ.items() if "OMP_" not in name and "KMP_" not in name}
     command = [sys.executable, "-c", script]
     return subprocess.run(command, env=kept | variables, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_info_says_what_is_wrong_where_torch_cannot_be_loaded():
+    script = """
+import sys
+sys.modules["torch"] = None  # importing it fails, as where it is not installed
+from fer import environment
+environment.versions = lambda *_: {"python": "3", "torch": "missing"}
+environment._opencv_pair = lambda: None
+from fer.cli import main
+sys.exit(main(["info", "--json"]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert (facts["device"], facts["bf16"]) == ("unknown", "unknown")
+    assert "package torch is not installed" in [problem["what"] for problem in facts["problems"]]

@@ -2,20 +2,27 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fer import checkpoint as checkpoints
+from fer.data import load as load_data
+from fer.errors import ExportError
+from fer.evaluation import evaluate_checkpoint
 from fer.export import DEFAULT_OPSET, export
 from fer.portable import load
 from fer.predict import Predictor
 from fer.samples import sample_path
 from tests.conftest import ROOT
+from tests.fer import voted
+from tests.fer.fitted import fitted
 
 #: Put before a program: whoever imports these fails, as where they are not installed.
 WITHOUT_TORCH = """
@@ -94,9 +101,15 @@ def test_the_file_is_named_after_the_checkpoint(fer, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["baseline.onnx", "baseline.pt2"]
 
 
-def test_evaluate_takes_an_exported_model(fer, model, fake_zip):
-    found, expected = (json.loads(fer("evaluate", "-c", name, "-d", fake_zip, "--json").out) for name in (model, "baseline"))
-    assert found["accuracy"] == expected["accuracy"]
+def test_evaluate_takes_an_exported_model(fer, fake_zip, tmp_path):
+    net = fitted(load_data(fake_zip).split("train"))
+    checkpoints.save(tmp_path / "m.pth", net.model.state_dict(), net.card)
+    export(net, tmp_path / "m.onnx")
+    found, expected = (
+        json.loads(fer("evaluate", "-c", tmp_path / name, "-d", fake_zip, "--json").out) for name in ("m.onnx", "m.pth")
+    )
+    assert found["confusion_matrix"] == expected["confusion_matrix"] == np.diag([3] * 7).tolist()
+    assert found["accuracy"] == expected["accuracy"] == 1
     assert found["log_loss"] == pytest.approx(expected["log_loss"], abs=1e-4)
 
 
@@ -110,6 +123,8 @@ def test_latency_times_every_runtime(fer, model):
     assert all(result["latency"]["threads"] == 1 for result in results)
     table = fer("latency", "baseline", model, "--rounds", 1).out
     assert "baseline" in table and "faces a second" in table
+    by_two = json.loads(fer("latency", "baseline", model, "--rounds", 1, "--threads", 2, "--json").out)
+    assert [result["latency"]["threads"] for result in by_two] == [2, 2]
 
 
 BAD = {
@@ -206,3 +221,66 @@ def test_an_interrupted_export_leaves_nothing(sent, tmp_path):
     assert err.strip().splitlines()[-1] == "fer: stopped"
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
     assert (tmp_path / "m.onnx").read_bytes() == b"what was there"
+
+
+def test_the_proof_is_on_the_labels_that_the_checkpoint_learnt(fer, fake_zip, checkpoint_file, tmp_path):
+    """All votes are for another class than the data set's own label, and two validation faces have none."""
+    votes = voted.write_votes(tmp_path / "votes.csv", load_data(fake_zip), without=2)
+    loaded = checkpoints.load(checkpoint_file)
+    card = replace(loaded.card, config={"labels": "ferplus-majority", "votes": str(votes)})
+    checkpoints.save(tmp_path / "voted.pth", loaded.model.state_dict(), card)
+    words = ["export", tmp_path / "voted.pth", "--data", fake_zip, "--out", tmp_path / "m.onnx", "--json"]
+    outcome = fer(*words)
+    assert outcome.code == 0, outcome.err
+    proof, faces = json.loads(outcome.out)["proof"], load_data(fake_zip).split("validation")
+    said = evaluate_checkpoint(loaded, faces).predicted[2:]
+    expected = np.mean([place == voted.next_class(label) for place, label in zip(said, faces.labels[2:], strict=True)])
+    assert proof["n"] == 21 - 2 and proof["accuracy"][0] == pytest.approx(expected)
+    own = np.mean(said == faces.labels[2:].numpy())
+    assert own != pytest.approx(expected)  # the data set's own labels would have been something else
+
+
+def test_scales_of_four_classes_are_read_off_a_set_of_these_alone(fer, fake_folder, checkpoint_file, tmp_path, monkeypatch):
+    four = ("angry", "disgust", "fear", "happy")
+    for split in ("train", "test"):
+        for name in four:
+            shutil.copytree(fake_folder / split / name, tmp_path / "data" / split / name)
+    loaded, given = checkpoints.load(checkpoint_file), []
+
+    def export(model, path, format, evidence, **_):
+        given.append(evidence)
+        raise ExportError("that is all that is asked")
+
+    monkeypatch.setattr("fer.export.export", export)
+    checkpoints.save(tmp_path / "four.pth", loaded.model.state_dict(), replace(loaded.card, classes=four))
+    monkeypatch.setattr("fer.checkpoint.build", lambda _: loaded.model)  # its head is of seven, which nobody asks here
+    outcome = fer("export", tmp_path / "four.pth", "--format", "onnx-int8", "--data", tmp_path / "data")
+    assert outcome.err == "fer: that is all that is asked\n"
+    assert given[0].calibration.shape == (6 * len(four), 1, 48, 48)
+    assert given[0].labelled.classes == four and len(given[0].labelled) == 3 * len(four)
+
+
+def test_faces_for_scales_are_refused_where_no_scale_is_set(fer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words in (["--data", "a.zip"], []):
+        outcome = fer("export", "baseline", "--format", "onnx", *words, "--calibrate", "b.zip")
+        assert (outcome.code, outcome.out) == (2, "")
+        (line,) = outcome.err.splitlines()
+        assert "--calibrate" in line and "onnx" in line and "--data" in line and "a.zip" not in line
+
+
+def test_a_program_that_could_not_be_opened_here_is_not_written(fer, tmp_path, monkeypatch):
+    """Where the cache cannot be written, nothing says afterwards that the file was exported here."""
+    (tmp_path / "taken").write_text("no folder")
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "taken"))
+    outcome = fer("export", "baseline", "--format", "torch-export", "--out", tmp_path / "m.pt2")
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and str(tmp_path / "taken") in line and "can run code" not in line
+    assert not (tmp_path / "m.pt2").exists()
+
+
+def test_every_runtime_is_timed_on_the_cpu(fer, model, monkeypatch):
+    """Exported models run there; "meta" stands for a GPU, and cannot answer."""
+    monkeypatch.setattr("fer.checkpoint.best_device", lambda: "meta")
+    outcome = fer("latency", "baseline", model, "--rounds", 1, "--json")
+    assert outcome.code == 0, outcome.err

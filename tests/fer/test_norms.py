@@ -8,12 +8,14 @@ from torch import nn
 
 from fer import checkpoint as checkpoints
 from fer.checkpoint import Checkpoint
+from fer.combine import combine
+from fer.config import RunConfig
 from fer.data import FaceSet, load
 from fer.data.preprocess import standardise, to_unit
 from fer.evaluation import evaluate_checkpoint
 from fer.metrics import evaluate_table
 from fer.release import release
-from fer.training.norms import BATCH, norms, settled, take_statistics
+from fer.training.norms import BATCH, may_settle, norms, settled, take_statistics
 from fer.types import Preprocess
 from tests.conftest import save_random
 
@@ -155,3 +157,18 @@ def test_a_release_settles_what_a_run_did_not(spoilt, fake_folder, tmp_path):
     stored = checkpoints.load(tmp_path / "released.pth")
     expected = evaluate_table(evaluate_checkpoint(stored, train))["accuracy"]
     assert card.train_accuracy == pytest.approx(expected, abs=2 / len(train))
+
+
+def test_an_ensemble_keeps_the_norms_that_its_members_were_told_to_keep(spoilt, faces, fake_folder, tmp_path):
+    kept = replace(spoilt, card=replace(spoilt.card, config={"settle_norms": False}))
+    together = combine([kept, checkpoints.load(save_random(tmp_path / "other.pth", "baseline"))])
+    assert settled(together, *faces)[0] is together
+    assert not release(together, load(fake_folder), tmp_path / "released.pth").settled_norms
+    stored = checkpoints.load(tmp_path / "released.pth").model
+    assert all(bool((norm.running_mean == 3.0).all()) for norm in norms(stored))
+
+
+def test_an_ensemble_that_had_a_run_of_its_own_settles_as_any_network(spoilt, tmp_path):
+    together = combine([spoilt, checkpoints.load(save_random(tmp_path / "other.pth", "baseline"))])
+    trained = replace(together, card=replace(together.card, config=RunConfig(model="ensemble").to_dict()))
+    assert may_settle(trained) and not may_settle(together)

@@ -330,3 +330,34 @@ def test_a_name_that_cannot_be_pretrained_is_said_before_images_are_read(name, w
     outcome = fer("pretrain", name, "--data", tmp_path / "nowhere.tar", "--out", tmp_path / "trunk.pth")
     (line,) = outcome.err.splitlines()
     assert outcome.code == 2 and words in line
+
+
+@pytest.mark.parametrize(
+    ("more", "refused"),
+    [(["--set", "small_epochs=5"], True), (["--set", "small_epochs=0"], False), (["--epochs", 10], False), ([], False)],
+    ids=str,
+)
+def test_smaller_images_for_a_net_of_one_size_are_refused_unless_the_recipe_says_so(more, refused, fer, tmp_path):
+    outcome = fer("pretrain", "baseline", "--data", tmp_path / "nowhere.tar", "--out", tmp_path / "trunk.pth", *more)
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and ("nowhere.tar" not in line) == refused
+    assert not refused or "baseline takes inputs of 48 pixels only, not small_epochs=5; leave that out" in line
+
+
+def test_compare_modes_says_what_a_finished_mode_came_to_before_a_later_one_fails(fer, fake_zip, trunk, tmp_path, monkeypatch):
+    from fer.training import run as runs
+
+    def train(config, *rest, **more):
+        if config.mode == "finetune":
+            raise TrainingError("out of memory")
+        return trained(config, *rest, **more)
+
+    trained = runs.train
+    monkeypatch.setattr(runs, "train", train)
+    words = ["--modes", "scratch,finetune", "--init", trunk, "--data", fake_zip, "--runs", tmp_path, "--epochs", 1]
+    outcome = fer("compare-modes", "mobilenet_v3_small", *words, "--set", "batch_size=14")
+    assert outcome.code == 2 and outcome.err.splitlines()[-1] == "fer: out of memory"
+    (folder,) = tmp_path.iterdir()
+    accuracy = checkpoints.load(folder / "best.pth").card.validation_accuracy
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("scratch: ")]
+    assert line.endswith(f" {folder}") and f"{100 * accuracy:.2f} %" in line

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -19,14 +20,19 @@ from fer.cli import console, main
 from fer.cli.zoo import _chosen
 from fer.data import load
 from fer.data.photos import clean
-from fer.errors import InterruptedRunError
+from fer.errors import ConfigError, InterruptedRunError
 from fer.evaluation import evaluate_checkpoint
+from fer.export import export
+from fer.export.onnx import write_proto
 from fer.metrics import evaluate_table
 from fer.models.head import last_linear
 from fer.overrides import recipe_config
-from fer.release import MEASURED_TTA, release
-from fer.zoo import ZOO, release_best, verdict
+from fer.release import MEASURED_TTA, TABLE_END, TABLE_START, release
+from fer.zoo import PEER, ZOO, points, release_best, verdict
 from tests import fakes
+from tests.conftest import ROOT
+
+README = ROOT / "README.md"
 
 FAST = ["--set", "epochs=2", "--set", "batch_size=14", "--set", "precision=fp32", "--set", "small_epochs=0"]
 
@@ -279,6 +285,7 @@ def shelf(tmp_path, monkeypatch):
     folder, written = tmp_path / "checkpoints", []
     folder.mkdir()
     monkeypatch.setattr(released, "RELEASED", folder)
+    monkeypatch.setattr(released, "_DEFAULT_FILE", folder / "DEFAULT")
     monkeypatch.setattr(releases, "write_tables", lambda: written.append(folder))
     return folder, written
 
@@ -404,3 +411,209 @@ def test_a_file_in_the_place_of_the_releases_is_said_in_one_line(fake_zip, tmp_p
     (tmp_path / "taken").write_text("mine")
     code, out, err = fer("zoo", "train", "baseline", "--data", fake_zip, "--runs", tmp_path, "--out", tmp_path / "taken")
     assert (code, out, len(err.splitlines())) == (2, "", 1) and "taken" in err
+
+
+def test_a_release_measured_on_other_data_is_not_replaced(place, fake_zip, tmp_path, shelf):
+    """Whatever is better on two classes, or on other faces, is not better than what was measured on these."""
+    folder = shelf[0]
+    shutil.copytree(place / "released", folder, dirs_exist_ok=True)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    best = checkpoints.load(place / "runs" / "baseline" / "best.pth")
+    splits = {"splits": {"validation": {"n": 21, "fingerprint": "ab" * 32}}}
+    for changes in ({"classes": ("happy", "sad")}, {"data": splits}, {"data": {}}):
+        checkpoints.save(tmp_path / "best.pth", best.model.state_dict(), replace(best.card, **changes))
+        code, out, err = fer("zoo", "add", tmp_path / "best.pth", "baseline", "--data", "nowhere.zip")
+        assert (code, out) == (2, "") and "measured on other data" in err and "nowhere.zip" not in err
+        with pytest.raises(ConfigError, match=r"measured on other data .* give another name, or --out"):
+            release_best("baseline", tmp_path / "best.pth", None, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("other", ["classes", "data"])
+def test_nothing_is_trained_for_a_place_that_it_could_not_take(other, place, fake_zip, tmp_path):
+    folder = Path(shutil.copytree(place / "released", tmp_path / "released"))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    data = fakes.write_zip(tmp_path / "other.zip", train=7, validation=3) if other == "data" else fake_zip
+    words = ["zoo", "train", "baseline", "--data", data, "--runs", tmp_path / "runs", "--out", folder, *FAST]
+    code, out, err = fer(*words, *(["--set", "classes=happy,sad"] if other == "classes" else []))
+    assert (code, out) == (2, "") and "measured on other data" in err
+    assert not (tmp_path / "runs").exists()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_checkpoint_is_released_on_the_validation_faces_of_its_run(place, tmp_path, shelf):
+    """Its card tells of these, and the figures would be of others."""
+    data = fakes.write_zip(tmp_path / "other.zip", train=6, validation=2)
+    code, out, err = fer("zoo", "add", place / "runs" / "baseline" / "best.pth", "mine", "--data", data)
+    assert (code, out) == (2, "") and "chosen on other validation faces" in err and str(data) in err
+    assert list(shelf[0].iterdir()) == []
+
+
+def test_a_model_of_four_classes_is_released_on_a_set_of_these_alone(fake_folder, tmp_path, shelf):
+    four = ("angry", "disgust", "fear", "happy")
+    for split in ("train", "test"):
+        for name in four:
+            shutil.copytree(fake_folder / split / name, tmp_path / "data" / split / name)
+    words = ["--classes", ",".join(four), "--data", tmp_path / "data", "--runs", tmp_path / "runs"]
+    code, out, err = fer("train", "baseline", *words, "--set", "epochs=1", "--set", "batch_size=8", "--set", "precision=fp32")
+    assert code == 0, err
+    code, out, err = fer("zoo", "add", Path(out.strip()) / "best.pth", "four", "--data", tmp_path / "data")
+    assert code == 0, err
+    assert checkpoints.load(shelf[0] / "four.pth").card.metrics["validation"]["n"] == 3 * len(four)
+
+
+@pytest.mark.parametrize("name", list(ZOO))
+def test_teachers_are_trained_before_their_students(name):
+    earlier = ZOO[: ZOO.index(name)]
+    assert set(recipe_config(name).distillation.teachers) <= set(earlier)
+
+
+def test_no_release_hides_an_export(place, fake_zip, shelf):
+    export = shelf[0] / "fast-int8.onnx"
+    export.write_bytes(b"exported")
+    code, out, err = fer("zoo", "add", place / "runs" / "baseline" / "best.pth", "fast-int8", "--data", fake_zip)
+    assert (code, out) == (2, "") and f"is the exported model {export}" in err
+    assert list(shelf[0].iterdir()) == [export]
+
+
+def test_where_no_validation_face_is_clean_there_is_no_such_figure(place, tmp_path):
+    best = checkpoints.load(place / "runs" / "baseline" / "best.pth")
+    for image in fakes.fake_set(train=3, validation=0):
+        for split, prefix in (("train", "Training"), ("test", "PublicTest")):
+            path = tmp_path / "data" / image.path.replace("train/", f"{split}/").replace("Training", prefix)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(fakes.encoded(image.pixels))
+    earlier = {"validation/clean": best.card.metrics["validation"]}
+    source = replace(best, card=replace(best.card, data={}, metrics=earlier))
+    card = release(source, load(tmp_path / "data"), tmp_path / "copies.pth")
+    assert card.metrics["validation"]["n"] == 21 and "validation/clean" not in card.metrics
+
+
+def test_a_release_that_was_killed_half_way_is_stored_by_the_same_command(place, corpus, tmp_path, monkeypatch):
+    good = place / "runs" / "baseline" / "best.pth"
+    loaded = checkpoints.load(good)
+    zeros = {name: torch.zeros_like(value) for name, value in loaded.model.state_dict().items()}
+    checkpoints.save(tmp_path / "best.pth", zeros, loaded.card)
+    (tmp_path / "out").mkdir()
+    release_best("some", tmp_path / "best.pth", corpus, tmp_path / "out")
+    plain, moved = Path.replace, []
+
+    def replace_once(self, target):
+        """Killed before the second file has its name."""
+        if Path(target).stem == "some" and moved:
+            raise KeyboardInterrupt
+        moved.extend([target] if Path(target).stem == "some" else [])
+        return plain(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace_once)
+        with pytest.raises(KeyboardInterrupt):
+            release_best("some", good, corpus, tmp_path / "out")
+    card, _ = release_best("some", good, corpus, tmp_path / "out")
+    assert checkpoints.load(tmp_path / "out" / "some.pth").card == card
+    assert json.loads((tmp_path / "out" / "some.json").read_text()) == json.loads(card.to_json())
+    assert (tmp_path / "out" / "some.csv").read_text() == good.with_name("history.csv").read_text()
+
+
+@pytest.fixture
+def project(place, tmp_path, monkeypatch):
+    """A clone's README and checkpoints/, which commands write into in place of the real ones."""
+    before = {path: path.read_bytes() for path in [README, *released.RELEASED.iterdir()]}
+    folder = tmp_path / "clone" / "checkpoints"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(released, "RELEASED", folder)
+    monkeypatch.setattr(released, "_DEFAULT_FILE", folder / "DEFAULT")
+    (folder.parent / "README.md").write_text(f"# A page\n\n{TABLE_START}\nold\n{TABLE_END}\n\nmore\n", encoding="utf-8")
+    yield folder
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def stored_as_is(place: Path, path: Path, **changes: object) -> checkpoints.Checkpoint:
+    """A checkpoint as it left its run, with another card."""
+    loaded = checkpoints.load(place / "runs" / "baseline" / "best.pth")
+    checkpoints.save(path, loaded.model.state_dict(), replace(loaded.card, **changes))
+    return checkpoints.load(path)
+
+
+def exported_as(checkpoint: checkpoints.Checkpoint, path: Path, **proof: object) -> None:
+    """An export whose proof says what it is told to."""
+    seal = export(checkpoint, path)
+    write_proto(onnx.load(path), path, replace(seal, proof={**seal.proof, **proof}))
+
+
+def test_the_commands_write_default_tables_and_sums(place, fake_zip, project):
+    best = place / "runs" / "baseline" / "best.pth"
+    code, out, err = fer("zoo", "add", best, "mine", "--data", fake_zip, "--default")
+    assert code == 0, err
+    assert (project / "DEFAULT").read_text() == "mine\n"
+    exported_as(checkpoints.load(best), project / "mine-float.onnx")
+    (project / ".other.new.pth").write_bytes(b"half")
+    code, out, err = fer("zoo", "table")
+    assert code == 0, err
+    table = releases.markdown_table()
+    assert out == f"{table}\n" and "| `mine` (default) | baseline |" in table and "other" not in table
+    page = (project.parent / "README.md").read_text(encoding="utf-8")
+    assert page == f"# A page\n\n{TABLE_START}\n{table}\n{TABLE_END}\n\nmore\n"
+    own = (project / "README.md").read_text(encoding="utf-8")
+    assert table in own and releases.exports_table() in own
+    sums = [f"{hashlib.sha256((project / name).read_bytes()).hexdigest()}  {name}" for name in ("mine-float.onnx", "mine.pth")]
+    assert (project / "SHA256SUMS").read_text(encoding="utf-8").splitlines() == sums
+
+
+@pytest.mark.parametrize(
+    "page", [None, "# A page without marks\n", f"{TABLE_START}\nno end\n"], ids=["none", "no marks", "one"]
+)
+def test_no_table_is_written_where_the_page_has_no_place_for_it(page, place, project):
+    shutil.copytree(place / "released", project, dirs_exist_ok=True)
+    (project / "DEFAULT").write_text("baseline\n")
+    for name in ("README.md", "SHA256SUMS"):
+        (project / name).write_text("as it was\n")
+    readme = project.parent / "README.md"
+    readme.unlink() if page is None else readme.write_text(page)
+    before = {path: path.read_bytes() for path in project.parent.rglob("*") if path.is_file()}
+    code, out, err = fer("zoo", "table")
+    (line,) = err.splitlines()
+    assert (code, out) == (2, "") and str(readme) in line
+    assert {path: path.read_bytes() for path in project.parent.rglob("*") if path.is_file()} == before
+
+
+def test_tables_have_a_dash_where_nothing_was_measured(place, project):
+    """A run's best.pth, a state without figures, and an export on random pixels that is called like its checkpoint."""
+    (project / "DEFAULT").write_text("baseline\n")
+    best = stored_as_is(place, project / "baseline.pth")
+    stored_as_is(place, project / "last.pth", metrics={})
+    exported_as(best, project / "baseline.onnx", map_correlation=None)
+    assert "no figure with --tta flip or tencrop" in verdict("baseline", best.card)
+    assert fer("zoo", "table")[0] == 0
+    rows = {row.split("`")[1]: row.split(" | ") for row in releases.markdown_table().splitlines()[2:4]}
+    figures = best.card.metrics["validation"]
+    assert rows["baseline"][3:7] == ["–", "–", "–", f"{figures['n']}"] and rows["baseline"][-1] == "64.0 (65.0) open |"
+    assert rows["last"][2:9] == ["–"] * 7
+    (row,) = releases.exports_table().splitlines()[2:]
+    assert row.split(" | ")[:3] == ["| `baseline`", "onnx", "–"] and row.split(" | ")[3:6] == ["–", "100.00 %", "–"]
+
+
+def test_points_are_of_one_task_each_file_once_and_all_on_the_cpu(place, project, monkeypatch):
+    monkeypatch.setattr("fer.checkpoint.best_device", lambda: "meta")  # as a GPU that cannot answer
+    (project / "DEFAULT").write_text("plain\n")
+    loaded = checkpoints.load(place / "released" / "baseline.pth", "cpu")
+    for name, changes in {
+        "plain": {},
+        "votes": {"config": {"labels": "ferplus-soft"}},
+        "two": {"classes": ("happy", "sad"), "biases": ()},
+        "unmeasured": {"metrics": {}},
+    }.items():
+        model = loaded.model if name != "two" else None
+        card = replace(loaded.card, **changes)
+        state = model.state_dict() if model else checkpoints.build(card).state_dict()
+        checkpoints.save(project / f"{name}.pth", state, card)
+    exported_as(loaded, project / "plain.onnx", accuracy=(0.5, 0.6), n=1000)
+    exported_as(loaded, project / "pixels.onnx")
+    rows = {row["name"]: row for row in points()}
+    assert list(rows) == ["plain", "plain.onnx", PEER["name"]]
+    assert [row.get("default") for row in rows.values()] == [True, False, None]
+    assert rows["plain"]["megabytes"] == (project / "plain.pth").stat().st_size / 1e6
+    assert rows["plain.onnx"]["megabytes"] == (project / "plain.onnx").stat().st_size / 1e6
+    # Wilson's interval of 600 of 1,000 by hand: (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n), z = 1.96
+    assert rows["plain.onnx"]["accuracy"] == 0.6
+    assert rows["plain.onnx"]["ci95"] == pytest.approx([0.5693, 0.6299], abs=1e-4)
