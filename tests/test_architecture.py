@@ -58,6 +58,8 @@ def test_every_public_name_can_be_fetched():
 
 
 def test_locks_name_no_address():
-    for lock in ROOT.glob("requirements*.lock"):
+    locks = list(ROOT.glob("requirements*.lock"))
+    assert locks
+    for lock in locks:
         assert "://" not in lock.read_text()
         assert "--hash=sha256:" in lock.read_text()

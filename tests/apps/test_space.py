@@ -18,6 +18,7 @@ from apps.space import REQUIREMENTS
 from fer.predict import Predictor, open_model
 from fer.released import RELEASED
 from fer.samples import sample_path
+from tests.apps.started import free_port
 from tests.conftest import ROOT
 from tests.fer.test_export_cli import WITHOUT_TORCH
 
@@ -62,7 +63,8 @@ def test_a_strange_name_breaks_nothing(fer, tmp_path, monkeypatch):
 def test_it_starts_from_that_folder_alone(space, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(ALONE)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "COV"))}
-    words = [sys.executable, "app.py", "--port", "7991"]
+    port = free_port()
+    words = [sys.executable, "app.py", "--port", str(port)]
     log = tmp_path / "log"
     with log.open("w") as file:
         program = subprocess.Popen(
@@ -73,7 +75,7 @@ def test_it_starts_from_that_folder_alone(space, tmp_path):
             while "open http" not in log.read_text() and program.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.2)
             assert "open http" in log.read_text(), log.read_text()
-            client = Client("http://127.0.0.1:7991", verbose=False)
+            client = Client(f"http://127.0.0.1:{port}", verbose=False)
             told = client.predict(handle_file(str(sample_path())), "baseline", api_name="/look")
             client.close()
         finally:

@@ -1,6 +1,7 @@
 """The tabs beside the first one, in a real headless Chromium."""
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -33,10 +34,11 @@ def test_a_camera_streams_and_its_face_is_followed(page, url):
     assert plain.shape == (480, 640, 3)
     assert any((np.abs(plain - ImageColor.getrgb(colour)).max(axis=2) < 40).sum() > 200 for colour in COLOURS.values())
     page.locator("#live-maps input").check()
-    page.wait_for_timeout(1500)
+    deadline = time.monotonic() + ANSWERS / 1000
+    while grey_pixels(shown_picture(page, "#live")) <= grey_pixels(plain) + 3000:  # of 9,000: it looks at the others
+        assert time.monotonic() < deadline, "no map lies over the face"
+        page.wait_for_timeout(100)
     expect(page.locator("#live-note")).to_contain_text("1 face: ")
-    overlaid = shown_picture(page, "#live")
-    assert grey_pixels(overlaid) > grey_pixels(plain) + 3000  # of the face's 9,000: the network looks at the others
     page.locator("#camera").get_by_text("Stop").click()
 
 
@@ -77,8 +79,14 @@ def results(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def explored(results, uploads, browser):
-    with running(uploads, "--explore", str(results), "--limit", "0") as (url, _), opened(browser, url) as page:
+def shelf(results, uploads):
+    with running(uploads, "--explore", str(results), "--limit", "0") as (url, _):
+        yield url
+
+
+@pytest.fixture
+def explored(shelf, browser):
+    with opened(browser, shelf) as page:
         open_tab(page, "Explore")
         choose(page, "#explore-result", "results/mistakes")
         expect(page.locator("#explore-faces img").first).to_be_visible()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.figures import labels
 from analysis.labels.audit import audit
 from analysis.mistakes import find_mistakes
 from fer.data import load
@@ -58,6 +59,18 @@ def test_an_audit_of_a_table(fer, fake_zip, table, tmp_path):
     assert printed == json.loads((tmp_path / "out" / "label-audit.json").read_text(encoding="utf-8"))
     found = audit(PredictionTable.load(table))
     assert [suspect["name"] for suspect in printed["ranking"]] == [suspect.name for suspect in found.suspects] != []
+
+
+def test_the_gallery_has_as_many_suspects_as_are_asked_for(fer, fake_zip, table, tmp_path, monkeypatch):
+    drawn, draw = [], labels.suspects_figure
+    monkeypatch.setattr(labels, "suspects_figure", lambda *given: drawn.append(draw(*given)) or drawn[-1])
+    for top in ([], ["--top", 2]):
+        outcome = fer("labels", "audit", "--table", table, "--data", fake_zip, "--out", tmp_path / "out", *top)
+        assert outcome.code == 0
+    count = len(audit(PredictionTable.load(table)).suspects)
+    assert count > 2
+    assert [sum(bool(ax.images) for ax in figure.axes) for figure in drawn] == [count, 2]
+    assert f"2 of {count} suspect labels" in drawn[1].get_suptitle()
 
 
 def test_an_audit_beside_votes(fer, fake_zip, table, votes, tmp_path):

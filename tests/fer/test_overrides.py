@@ -113,18 +113,43 @@ def test_a_configuration_is_read_back_from_its_plain_form():
     assert all(list(plain[group]) == [f.name for f in dataclasses.fields(kind)] for group, kind in GROUPS.items())
 
 
-@pytest.mark.parametrize("path", sorted(RELEASED.glob("*.json")), ids=lambda path: path.stem)
-def test_flat_configurations_of_earlier_versions_are_still_read(path, tmp_path):
-    flat = json.loads(path.read_text(encoding="utf-8"))["config"]
-    groups = {"optimizer": "optimizer.name", "schedule": "schedule.name", "early_stopping": "early_stopping.patience"}
+#: What the first versions wrote: every setting under its own name, without groups.
+FLAT = {
+    "model": "custom_cnn", "mode": "scratch", "epochs": 45, "batch_size": 128, "optimizer": "sgd", "lr": 0.05, "momentum": 0.9,
+    "weight_decay": 0.0005, "schedule": "cosine", "warmup": 0.08, "grad_clip": 5.0, "label_smoothing": 0.1, "mixup": 0.0,
+    "class_weights": "none", "ema": 0.998, "dropout": 0.3, "input_size": 0, "small_epochs": 22, "small_size": 32, "flip": 0.5,
+    "rotate": 10.0, "zoom": 0.1, "shift": 0.1, "brightness": 0.2, "contrast": 0.2, "erase": 0.0, "early_stopping": 0,
+    "precision": "auto", "seed": 1, "init": "",
+}  # fmt: skip
+
+
+def place_of(key: str) -> str:
+    """Where a setting of the first versions stands today."""
+    named = {"optimizer": "optimizer.name", "schedule": "schedule.name", "early_stopping": "early_stopping.patience"}
+    return named.get(key) or next(full for full in TYPES if full.rpartition(".")[2] == key)
+
+
+@pytest.mark.parametrize("flat", [FLAT, {key: other_value(place_of(key)) for key in FLAT}], ids=["written", "no default"])
+def test_flat_configurations_of_earlier_versions_are_still_read(flat, tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(flat), encoding="utf-8")
     config = repeat(tmp_path / "config.yaml")
-    for key, value in flat.items():
-        if isinstance(value, dict):
-            assert {name: value_at(config, f"{key}.{name}") for name in value} == value
-            continue
-        full = groups.get(key) or next(full for full in TYPES if full.rpartition(".")[2] == key)
-        assert value_at(config, full) == value
+    assert {key: value_at(config, place_of(key)) for key in flat} == flat
+
+
+def written_by_groups() -> list[Any]:
+    """Configurations in the released cards; one of the first versions is flat, as above."""
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8"))["config"] for path in sorted(RELEASED.glob("*.json"))}
+    return [pytest.param(written, id=stem) for stem, written in found.items() if isinstance(written["optimizer"], dict)]
+
+
+@pytest.mark.parametrize("written", written_by_groups())
+def test_the_configurations_of_the_released_are_read(written, tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
+    config = repeat(tmp_path / "config.yaml")
+    for key, value in written.items():
+        inner = value if isinstance(value, dict) else {}
+        assert {name: value_at(config, f"{key}.{name}") for name in inner} == inner
+        assert inner or value_at(config, key) == value
 
 
 # what is refused

@@ -21,26 +21,29 @@ def corpus(fake_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
         return load(fake_zip)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The undisturbed run; the tests only read it."""
     return train(config_of(), corpus, tmp_path_factory.mktemp("whole") / "run", Watch()).folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def expected(whole: Path) -> dict[str, Any]:
     """What the undisturbed run has left."""
     return kept(whole)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _stopped(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stop_at(config_of(), corpus, tmp_path_factory.mktemp("stopped") / "run", (3, 2))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _every_epoch_is_saved() -> Iterator[None]:
-    """However slow the disk is: where saving takes long, not every epoch is saved, which has tests of its own."""
+    """However slow the disk is: where saving takes long, not every epoch is saved, which has tests of its own.
+
+    For these tests alone, and for the runs above, which therefore live no longer.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "QUICK_SAVE", float("inf"))
         yield

@@ -226,11 +226,17 @@ def test_stopped_from_outside_the_files_are_whole(tmp_path, sign, code):
     process = subprocess.Popen(
         [sys.executable, "-m", "fer", "webcam", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    while not (tmp_path / "faces.csv").is_file() or (tmp_path / "faces.csv").stat().st_size < 20_000:
+
+    def is_under_way():
         assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-    process.send_signal(sign)
-    _, err = process.communicate(timeout=60)
+        return (tmp_path / "faces.csv").is_file() and (tmp_path / "faces.csv").stat().st_size > 20_000
+
+    try:
+        _wait(is_under_way, 120)
+        process.send_signal(sign)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == code
     assert "stopped; what was written is complete up to there" in err
     with open_source(str(tmp_path / "out.mp4")) as source:
@@ -287,6 +293,31 @@ def test_a_refused_output_leaves_what_was_there(kind, fer, film, tmp_path, monke
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
 
 
+def test_between_searches_of_the_whole_picture_nobody_new_is_found(fer, tmp_path):
+    """A second face comes at frame 4."""
+    pictures = films.frames(
+        30, (films.head("other"), lambda n: (190, 30) if n >= 4 else None), (films.head(), lambda _: (20, 60))
+    )
+    film, first = films.write(tmp_path / "film.avi", pictures), {}
+    for every in ("1", "20"):
+        table = tmp_path / f"{every}.csv"
+        assert fer("webcam", "--source", film, "--csv", table, "--no-show", "-c", MODEL, "--every", every).code == 0
+        first[every] = min(int(row["frame"]) for row in rows_of(table) if row["face"] == "2")
+    assert 4 <= first["1"] < 20 <= first["20"]
+
+
+def test_smoothing_is_how_slowly_the_shown_expression_follows(fer, film, tmp_path):
+    apart = {}
+    for smoothing in ("0", "0.2", "5"):
+        table = tmp_path / f"{smoothing}.csv"
+        words = ["--source", film, "--csv", table, "--no-show", "-c", MODEL, "--seconds", "1", "--smoothing", smoothing]
+        assert fer("webcam", *words).code == 0
+        rows = [row for row in rows_of(table) if row["found"] == "1"]
+        assert len(rows) > 5
+        apart[smoothing] = np.mean([abs(float(row[name]) - float(row[f"now_{name}"])) for row in rows for name in EMOTIONS])
+    assert apart["0"] == 0 < apart["0.2"] < apart["5"]
+
+
 def test_the_help_says_what_smoothing_tracking_and_timelines_are(fer):
     text = " ".join(fer("webcam", "--help").out.split())
     for words in ("keeps its number", "averaged over time", "timeline", "q leaves, space freezes", "docs/live.md"):
@@ -315,6 +346,7 @@ def test_the_window_obeys_its_keys(film, tmp_path):
     environment = os.environ | {"DISPLAY": display}
     long = films.write(tmp_path / "long.mp4", list(films.frames(100, (films.head(), films.still))) * 10)
     words = ["--source", long, "--csv", tmp_path / "faces.csv", "-c", MODEL, "-c", "fast_cnn-four", "--show"]
+    words += ["-o", tmp_path / "out.avi"]
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "fer", "webcam", *map(str, words)],
@@ -342,11 +374,18 @@ def test_the_window_obeys_its_keys(film, tmp_path):
         frozen = lines()
         _wait(lambda: lines() > frozen, 30)
         press("h")
+        mapped = lines()
+        _wait(lambda: lines() > mapped + 10, 60)
         press("q")
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0
         assert "frames, 1 face, " in err
         assert int(rows_of(tmp_path / "faces.csv")[-1]["frame"]) < 999
+        with open_source(str(tmp_path / "out.avi")) as source:
+            first, *_, last = (frame.image.astype(int) for frame in source)
+        differs = np.abs(last - first).max(axis=2) > 40
+        assert differs[75:135, 95:150].mean() > 0.2  # a map over the face, which stands still
+        assert differs[150:, 220:].mean() < 0.01
     finally:
         process.kill()
         screen.kill()
