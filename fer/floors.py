@@ -41,6 +41,7 @@ class Floor:
 FLOORS: Registry[Floor] = Registry("floor")
 FLOORS.add("baseline", Floor(64.0, 65.0))
 FLOORS.add("custom_cnn", Floor(68.5, 69.5))
+FLOORS.add("custom_cnn-distilled", Floor(68.5, 69.5))
 FLOORS.add("mobilenet_v3_small", Floor(69.0, 70.0))
 FLOORS.add("senet", Floor(70.5, 71.5))
 FLOORS.add("net", Floor(70.5, 71.5))

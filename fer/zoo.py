@@ -33,6 +33,7 @@ ZOO = (
         "custom_cnn",
         "net",
         "fast_cnn",
+        "custom_cnn-distilled",
         "mobilenet_v3_small",
         "senet",
         "net-long",

@@ -253,6 +253,7 @@ OWN = [name for name in recipe_names() if name in MODELS or name.partition("-")[
 def test_other_recipes_say_which_architecture_they_are_for():
     others = set(recipe_names()) - set(OWN) - {"pretrain"}  # the one for whatever is pretrained
     assert others == {
+        "custom_cnn-distilled",
         "fast_cnn-four",
         "net-long",
         "resnet18-distilled",
