@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+# Points whose costs differ by less than this factor are neighbours.
+_NEAR = 1.5
 _OURS, _BEST, _OTHERS = "#3f90da", "#e42536", "#717581"
 
 
@@ -26,8 +28,8 @@ def draw(ax: Axes, points: Sequence[Mapping[str, Any]], key: str, label: str) ->
             low, high = (100 * value for value in point["ci95"])
             ax.plot([x, x], [low, high], color=colour, linewidth=1, alpha=0.5)
         ax.plot(x, y, "o", markerfacecolor="white" if published else colour, markeredgecolor=colour)
-        # neighbours' names stand above and below in turn
-        above = sum(other[key] < x for other in shown if not other.get("published")) % 2 == 0
+        # of neighbours the highest has its name above, the others have it below
+        above = all(100 * other["accuracy"] <= y for other in shown if 1 / _NEAR < other[key] / x < _NEAR)
         ax.annotate(
             point["name"], (x, y), xytext=(6, 4 if above else -11), textcoords="offset points", fontsize=8, color=colour
         )
