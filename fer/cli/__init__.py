@@ -100,7 +100,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(str(error))
     except (typer.Abort, KeyboardInterrupt):
         return _complain("stopped", _STOPPED)
-    except (BrokenPipeError, SystemExit):  # typer makes the second of the first
+    except (BrokenPipeError, SystemExit) as error:
+        if not isinstance(error.__context__ if isinstance(error, SystemExit) else error, BrokenPipeError):
+            raise  # typer makes the second of the first, others mean what they say
         _forget_output()  # whoever read it has gone, as `head` does: nothing to report
         return 0
     except (ModuleNotFoundError, TyperException, OSError) as error:

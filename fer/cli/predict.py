@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from fer.types import Prediction
 
 app = typer.Typer(add_completion=False)
-
-_FORMATS = ("table", "json", "csv")
 
 
 @app.command()
@@ -57,17 +56,18 @@ def predict(
     folders = [path for path in images if path.is_dir()]
     if folders:
         raise ConfigError(f"{folders[0]} is a folder; name a table for its faces with --out FILE.parquet")
-    if format not in _FORMATS:
-        raise ConfigError(f"unknown format {format!r}; known: {', '.join(_FORMATS)}")
+    if format not in _WRITERS:
+        raise ConfigError(f"unknown format {format!r}; known: {', '.join(_WRITERS)}")
     predictor = Predictor(checkpoint, search, tta)
-    results = []
+    as_row, put = _WRITERS[format]
+    rows = []  # of every face what is printed, without its pixels: any number of pictures fits into memory
     for path in images:
         predictions = predictor.predict(path)
         if note := predictor.note(path, predictions):
             console.say(note)
-        results.append((path, [as_dict(prediction) for prediction in predictions]))
+        rows.append((path, [as_row(prediction) for prediction in predictions]))
     say_cost(tta)
-    {"json": _json, "csv": _csv, "table": _table}[format](results)
+    put(rows)
 
 
 def _bulk(images: list[Path], out: Path, bulk: Bulk) -> None:
@@ -86,10 +86,6 @@ def _bulk(images: list[Path], out: Path, bulk: Bulk) -> None:
         console.put(str(summary.errors))
 
 
-#: Pictures with what is said of their faces; without pixels, so that any number of pictures fits into memory.
-Results = list[tuple[Path, list[dict[str, Any]]]]
-
-
 def as_dict(prediction: Prediction) -> dict[str, Any]:
     """One face in the form of the JSON output."""
     return {
@@ -102,29 +98,45 @@ def as_dict(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def _json(results: Results) -> None:
-    console.put_json([{"path": str(path), "faces": found} for path, found in results])
+def _put_json(rows: Rows) -> None:
+    console.put_json([{"path": str(path), "faces": faces} for path, faces in rows])
 
 
-def _csv(results: Results) -> None:
+def _csv_row(prediction: Prediction) -> list[Any]:
+    face, known = prediction.face, prediction.probabilities  # of other classes the model says nothing, not 0
+    probabilities = [f"{known[name]:.6f}" if name in known else "" for name in EMOTIONS]
+    said = [f"{face.score:.6f}", face.detector, prediction.label, f"{prediction.confidence:.6f}"]
+    return [*face.box.as_list(), *said, *probabilities]
+
+
+def _put_csv(rows: Rows) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["path", "face", "x1", "y1", "x2", "y2", "score", "detector", "label", "confidence", *EMOTIONS])
-    for path, found in results:
-        for number, face in enumerate(found, 1):
-            known = face["probabilities"]  # of other classes the model says nothing, not 0
-            probabilities = [f"{known[name]:.6f}" if name in known else "" for name in EMOTIONS]
-            said = [f"{face['score']:.6f}", face["detector"], face["label"], f"{face['confidence']:.6f}"]
-            writer.writerow([path, number, *face["box"], *said, *probabilities])
+    for path, faces in rows:
+        writer.writerows([path, number, *face] for number, face in enumerate(faces, 1))
 
 
-def _table(results: Results) -> None:
-    from fer.types import WHOLE_IMAGE
+def _table_row(prediction: Prediction) -> list[str]:
+    others = ", ".join(f"{name} {value:.0%}" for name, value in prediction.top(3)[1:])
+    face = prediction.face
+    box = "whole image" if face.is_whole_image else " ".join(map(str, face.box.as_list()))
+    return [box, prediction.label, f"{prediction.confidence:.1%}", others]
 
+
+def _put_table(rows: Rows) -> None:
     table = console.make_table("path", "face", "box", "label", "confidence", "next")
-    for path, found in results:
-        for number, face in enumerate(found, 1):
-            others = sorted(face["probabilities"].items(), key=lambda item: -item[1])[1:3]
-            box = WHOLE_IMAGE if face["detector"] == WHOLE_IMAGE else " ".join(map(str, face["box"]))
-            next_ones = ", ".join(f"{name} {value:.0%}" for name, value in others)
-            table.add_row(str(path), str(number), box, face["label"], f"{face['confidence']:.1%}", next_ones)
+    for path, faces in rows:
+        for number, face in enumerate(faces, 1):
+            table.add_row(str(path), str(number), *face)
     console.put_table(table)
+
+
+#: Pictures with a row of each of their faces.
+Rows = list[tuple[Path, list[Any]]]
+
+#: What is kept of a face, and how all is printed, by format.
+_WRITERS: dict[str, tuple[Callable[[Prediction], Any], Callable[[Rows], None]]] = {
+    "table": (_table_row, _put_table),
+    "json": (as_dict, _put_json),
+    "csv": (_csv_row, _put_csv),
+}
