@@ -24,7 +24,8 @@ flagging, no analytics, no log of what was seen, and nothing is fetched from oth
 
 _LIMITS = """## Known limits
 
-- The training set is FER-2013: 48×48 grey pictures from web searches, with labels that other people often disagree with.
+- FER-2013, from which the released models learnt, holds 48×48 grey pictures from web searches, with labels that other people
+  often disagree with.
 - A picture of an expression is not a feeling.
 - Smaller faces than 48 pixels, and blurred, dark, turned or covered ones are read worse; `fer robustness` measures how much.
 - A heatmap shows where evidence was read; `fer faithfulness` measures how far it names what decides.
@@ -38,8 +39,12 @@ def describe(model: Model) -> str:
 
 
 def _origin(model: Model) -> str:
-    card, origin = model.card, model.card.data.get("origin", "unknown data")
-    return f"`{model.name}`: architecture {card.architecture}, {len(card.classes)} classes, trained on {origin}."
+    card = model.card
+    return f"`{model.name}`: architecture {card.architecture}, {len(card.classes)} classes, trained on {_origin_of(card)}."
+
+
+def _origin_of(card: Card) -> str:
+    return str(card.data.get("origin", "unknown data"))
 
 
 def _exported(seal: Seal) -> str:
@@ -59,7 +64,7 @@ def _figures(card: Card) -> str:
     if not metrics:
         return "Its card holds no figures: measure it with `fer evaluate`."
     figures = (
-        f"Accuracy on the validation split (PublicTest): {with_interval(metrics['accuracy'], metrics['ci95'])}, "
+        f"Accuracy on the validation split of {_origin_of(card)}: {with_interval(metrics['accuracy'], metrics['ci95'])}, "
         f"n = {metrics['n']:,}; macro F1 {metrics['macro_f1']:.3f}; calibration error {_calibration(card)}."
     )
     rows = [

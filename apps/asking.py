@@ -16,7 +16,7 @@ LATEST: dict[str, Any] = SHARED | {"trigger_mode": "always_last"}
 
 def in_words(error: FerError, path: str = "") -> str:
     """What cannot be done, for a visitor: it names no folder of this machine, and a file's name must not act as HTML."""
-    return html.escape(str(error).replace(path, Path(path).name) if path else str(error))
+    return html.escape(str(error).replace(path, Path(path).name) if path else str(error), quote=False)
 
 
 def refused(error: FerError, path: str = "") -> gr.Error:

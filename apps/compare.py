@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.figures.overlay import overlay
 from analysis.figures.panel import caption
 from analysis.pictures import heatmap_record
 from analysis.question import Question, ask
@@ -103,4 +102,4 @@ def _map(asked: Predictor, prediction: Prediction, method: str) -> Map:
         (heatmap,) = ask(asked.model, [face], Question([prediction.label], method))
     except ConfigError as error:
         return Map(str(error))
-    return Map(caption(heatmap), heatmap, jpeg(square(overlay(face.image, heatmap))))
+    return Map(caption(heatmap), heatmap, jpeg(square(face.image, heatmap)))

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from analysis.figures.boxes import draw_boxes
-from analysis.figures.overlay import overlay, resized
+from analysis.figures.overlay import brought_to, overlay, resized
 from analysis.figures.panel import caption
 from analysis.pictures import record
 from analysis.question import DEFAULT_METHOD, Question, ask
@@ -22,7 +21,7 @@ from fer.errors import ConfigError
 from fer.faces import is_cut_out
 from fer.images import grey_square, read
 from fer.portable import Portable
-from fer.predict import lacks_maps
+from fer.predict import Predictor, lacks_maps
 from fer.types import FACE_SIZE, ByteArray, Face, Heatmap, Prediction
 from fer.words import counted
 
@@ -113,21 +112,33 @@ def look(path: str | Path, wish: Wish) -> Look:
     with turn(wish.checkpoint) as model:
         predictions = model.predict(image)
         places = _largest(predictions, _most(wish.method))
-        target = wish.target or [predictions[place].label for place in places]
-        if wish.against and wish.against in target and not wish.target:
-            raise ConfigError(
-                f"a face is taken for {wish.against} itself; choose the class to explain, or another to set it against"
-            )
         reason = lacks_maps(model.model)
-        faces = [] if reason else [predictions[place].face for place in places]
-        found = ask(model.model, faces, Question(target, wish.method, wish.against or None)) if faces else ()
-    maps = dict(zip(places, found, strict=False))
-    cards = tuple(_card(place + 1, predictions[place], maps.get(place) or reason, wish.threshold) for place in places)
-    why = {"reason": reason} if reason else {}
-    records = [record(prediction, maps.get(place)) | why for place, prediction in enumerate(predictions)]
+        explained = {place: predictions[place] for place in places}
+        maps = dict.fromkeys(places, reason) if reason else _maps(model, explained, wish)
+    cards = tuple(_card(place + 1, predictions[place], maps[place], wish.threshold) for place in places)
+    records = [_record(prediction, maps.get(place, reason)) for place, prediction in enumerate(predictions)]
     note = _note(predictions, len(places))
     told = {"checkpoint": model.model.name, "weights_sha256": model.model.card.weights_sha256, "note": note, "faces": records}
     return Look(jpeg(draw_boxes(image, predictions)), note, cards, told)
+
+
+def _maps(model: Predictor, predictions: dict[int, Prediction], wish: Wish) -> dict[int, Heatmap | str]:
+    """The map of every face, or why it has none; ConfigError where none has."""
+    targets = {place: wish.target or prediction.label for place, prediction in predictions.items()}
+    asked = [place for place in predictions if wish.target or targets[place] != wish.against]
+    itself = f"a face is taken for {wish.against} itself; choose the class to explain, or another to set it against"
+    if not asked:
+        raise ConfigError(itself)
+    question = Question([targets[place] for place in asked], wish.method, wish.against or None)
+    found = ask(model.model, [predictions[place].face for place in asked], question)
+    return dict.fromkeys(predictions, itself) | dict(zip(asked, found, strict=True))
+
+
+def _record(prediction: Prediction, heatmap: Heatmap | str) -> dict[str, Any]:
+    """All of a face in plain form: its map, the reason why it has none, or neither where none was asked for."""
+    if isinstance(heatmap, Heatmap):
+        return record(prediction, heatmap)
+    return record(prediction, None) | ({"reason": heatmap} if heatmap else {})
 
 
 def _card(number: int, prediction: Prediction, heatmap: Heatmap | str, threshold: float) -> FaceCard:
@@ -138,7 +149,7 @@ def _card(number: int, prediction: Prediction, heatmap: Heatmap | str, threshold
     said = number, title, prediction.probabilities, jpeg(square(face.image))
     if isinstance(heatmap, str):
         return FaceCard(*said, None, heatmap, {})
-    return FaceCard(*said, jpeg(square(overlay(face.image, heatmap))), caption(heatmap), _regions(face, heatmap))
+    return FaceCard(*said, jpeg(square(face.image, heatmap)), caption(heatmap), _regions(face, heatmap))
 
 
 def _regions(face: Face, heatmap: Heatmap) -> dict[str, float]:
@@ -183,6 +194,12 @@ def in_whole(face: Face) -> str:
     return "No face found: the whole image is used."
 
 
-def square(image: ByteArray) -> ByteArray:
-    """Fit uint8 (h, w, 3) into the square without cropping, as the slider would: (320, 320, 3)."""
-    return np.asarray(ImageOps.pad(Image.fromarray(image), (SIDE, SIDE), Image.Resampling.BICUBIC, color="black"))
+def square(image: ByteArray, heatmap: Heatmap | None = None) -> ByteArray:
+    """Fit uint8 (h, w, 3) into the square without cropping, as the slider would, and lay a map over it: (320, 320, 3)."""
+    picture = brought_to(image, SIDE)  # before the map is laid over it: a whole picture may have millions of pixels
+    if heatmap:
+        picture = overlay(picture, heatmap)
+    (height, width, _), whole = picture.shape, np.zeros((SIDE, SIDE, 3), np.uint8)
+    top, left = (SIDE - height) // 2, (SIDE - width) // 2
+    whole[top : top + height, left : left + width] = picture
+    return whole

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from operator import eq
 
 import numpy as np
@@ -65,6 +66,13 @@ class Aim:
         """
         return np.asarray(self.classes(logits) == self.contrasts(logits), dtype=np.bool_)
 
+    def refuse_itself(self, logits: Logits, classes: Sequence[str]) -> None:
+        """ConfigError where a face is answered so that the class would be set against itself."""
+        same = self.classes(logits)[self.against_itself(logits)]
+        if len(same):
+            name = classes[same[0]]
+            raise ConfigError(f"target and contrast of a face are both {name}, as it is answered; name two different classes")
+
     def part(self, start: int, stop: int) -> "Aim":
         """The same for some of the faces."""
         target, against = (c[start:stop] if isinstance(c, tuple) else c for c in (self.target, self.against))
@@ -86,9 +94,12 @@ def make_aim(classes: Sequence[str], count: int, target: Name = None, against: N
     """
     aim = Aim(_choice(target or "top1", classes, count), None if against is None else _choice(against, classes, count))
     own, other = aim.target, aim.against
-    same = own == other if isinstance(own, int) or isinstance(other, int | None) else any(map(eq, own, other))
+    if isinstance(own, tuple) and isinstance(other, tuple):
+        same = next((classes[one] for one in compress(own, map(eq, own, other))), None)
+    else:
+        same = str(target or "top1") if own == other else None
     if same:
-        raise ConfigError(f"target and contrast are both {target or 'top1'!r}; name two different classes")
+        raise ConfigError(f"target and contrast are both {same!r}; name two different classes")
     return aim
 
 

@@ -119,11 +119,13 @@ def _missing() -> list[Problem | None]:
 
 def _foreign_fer() -> Problem | None:
     here = Path(__file__).resolve().parent
+    cure = "pip uninstall fer, then install this one anew, or use a fresh environment"
     shadows = [Path(entry) / "fer" for entry in sys.path if (Path(entry) / "fer" / "__init__.py").is_file()]
     others = sorted({str(path.resolve()) for path in shadows} - {str(here)})
-    if not others:
-        return None
-    return Problem(f"another package also imports as fer: {others[0]}", "pip uninstall fer, or use a fresh environment")
+    if others:
+        return Problem(f"another package also imports as fer: {others[0]}", cure)
+    foreign = next(iter(metadata.distributions(name="fer")), None)
+    return Problem(f"fer {foreign.version} of another project is installed, too", cure) if foreign else None
 
 
 def _opencv_pair() -> Problem | None:

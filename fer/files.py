@@ -2,10 +2,11 @@
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +36,20 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OutputError: the folder is missing, full or not writable.
     """
-    half = None
+    half = _beside(path)
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            half = Path(file.name)
+        with half.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        half.chmod(0o644)
+        if path.exists():  # whoever could not read it before cannot afterwards
+            half.chmod(stat.S_IMODE(path.stat().st_mode))
         half.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder") from error
     finally:
-        if half:
+        with suppress(OSError):  # the folder may be none, which has been said
             half.unlink(missing_ok=True)  # gone already where it has its name
 
 
@@ -69,12 +70,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
         OutputError: there is something already, or it cannot be written.
     """
     refuse_used(path)
-    made = None
+    made = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        made.mkdir()
         yield made
-        made.chmod(0o755)
         if path.exists():
             path.rmdir()  # an empty one, which Windows does not replace
         made.replace(path)
@@ -82,8 +82,12 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder") from error
     finally:
-        if made:
-            shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name that nothing has, for what is not yet whole; it takes the rights that the user's umask gives."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 def refuse_used(path: Path) -> None:
@@ -148,8 +152,9 @@ def workshop(target: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder of the target is missing, full or not writable.
     """
+    made = _beside(target)
     try:
-        made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        made.mkdir()
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror}; choose a writable folder") from error
     try:

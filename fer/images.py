@@ -18,8 +18,17 @@ from PIL import Image, ImageOps
 from fer.errors import ImageError
 from fer.types import FACE_SIZE, ByteArray, Face
 
-#: Formats read; everything else is refused before a decoder sees it.
-FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "MPO")
+#: Formats read, with the endings of their files' names; everything else is refused before a decoder sees it.
+FORMATS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png", ".apng"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "MPO": (".mpo",),
+}
+_ENDINGS = frozenset(ending for endings in FORMATS.values() for ending in endings)
 
 #: Larger pictures are refused from their header, before memory is spent (64 megapixels: 192 MB as RGB).
 MAX_PIXELS = 64_000_000
@@ -27,10 +36,22 @@ MAX_PIXELS = 64_000_000
 #: Larger files are refused before they are read.
 MAX_BYTES = 100_000_000
 
+# Floats up to here are of pictures from 0 to 1: resampling sharpens edges beyond white, which is clipped.
+_ABOVE_WHITE = 2.0
+
 # Pixels that are brought to eight bits at once.
 _BAND = 65_536
 
 ImageInput = str | Path | bytes | Image.Image | npt.NDArray[np.generic]
+
+
+def is_picture(name: str) -> bool:
+    """True where a name ends as those of pictures do.
+
+    >>> is_picture("face.JPG"), is_picture("notes.txt")
+    (True, False)
+    """
+    return name[name.rfind(".") :].lower() in _ENDINGS  # Path would be slow for millions
 
 
 def read(source: ImageInput) -> ByteArray:
@@ -141,7 +162,7 @@ def _file_bytes(path: Path) -> bytes:
 def _open(data: bytes, name: str, most: int = MAX_PIXELS) -> Image.Image:
     try:
         with _quiet():
-            picture = Image.open(io.BytesIO(data), formats=FORMATS)
+            picture = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
     except Image.DecompressionBombError as error:
         raise _too_large(name, "more pixels than any decoder here accepts", most) from error
     except _DECODER_ERRORS as error:
@@ -191,7 +212,7 @@ def _to_8_bit(values: npt.NDArray[np.generic]) -> ByteArray:
     else:
         largest = max(float(_wide(band).max()) for band in bands)
         top = 255.0 if largest <= 255 else 65535.0 if largest <= 65535 else largest
-        if largest <= 1 and np.issubdtype(values.dtype, np.floating):
+        if largest <= _ABOVE_WHITE and np.issubdtype(values.dtype, np.floating):
             top = 1.0
     scaled = [np.clip(_wide(band) / top * 255 + 0.5, 0, 255).astype(np.uint8) for band in bands]
     return np.concatenate(scaled).reshape(values.shape)

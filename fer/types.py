@@ -76,14 +76,15 @@ class Face:
     """One face cut out of an image.
 
     Attributes:
-        image: uint8 (h, w, 3), RGB, the pixels inside the box, turned where ``angle`` is not 0.
+        image: uint8 (h, w, 3), RGB, the pixels inside the box, turned where ``angle`` is not 0; where its square sticks out
+            of the original image, the pixels at the edge go on.
         box: where it was cut from the original image.
         score: the detector's own confidence, ≥ 0, on the detector's own scale; 0 where nothing was detected.
         detector: name of the detector, or ``"whole image"`` where none found a face.
         landmarks: float32 (5, 2) in pixels of ``image``, or None where the detector gives none.
         angle: degrees by which the face leant clockwise before it was turned upright; 0 for none.
-        pivot: the point about which it was turned, in pixels of ``image``: the middle of its square, before the picture's
-            edges cut from it.
+        pivot: the point about which it was turned, in pixels of ``image``: the middle of its square.
+        inset: x and y in pixels of ``image`` where the box begins; 0 unless the square sticks out to the left or above.
     """
 
     image: ByteArray
@@ -93,11 +94,13 @@ class Face:
     landmarks: FloatArray | None = None
     angle: float = 0.0
     pivot: tuple[float, float] = (0.0, 0.0)
+    inset: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", _frozen(self.image, np.uint8, 3, "face image"))
-        if self.image.shape != (self.box.height, self.box.width, 3):
-            raise ValueError(f"face image {self.image.shape} does not fill its box {self.box.as_list()}")
+        (height, width, channels), (x, y), box = self.image.shape, self.inset, self.box
+        if channels != 3 or min(x, y) < 0 or height < y + box.height or width < x + box.width:
+            raise ValueError(f"face image {self.image.shape} does not fill its box {box.as_list()}, inset by {self.inset}")
 
     @property
     def is_whole_image(self) -> bool:

@@ -74,9 +74,7 @@ def explain(
         here = aim.part(start, start + BATCH)
         maps = _maps(checkpoint, images[start : start + BATCH], here, method, layers)
         said = maps.logits.cpu().numpy()
-        if here.against_itself(said).any():
-            name = _names(checkpoint, here.classes(said)[here.against_itself(said)])[0]
-            raise ConfigError(f"target and contrast of a face are both {name}, as it is answered; name two different classes")
+        here.refuse_itself(said, checkpoint.card.classes)
         names, others = (_names(checkpoint, index) for index in (here.classes(said), here.contrasts(said)))
         parts = zip(maps.values.cpu().numpy(), maps.peaks.tolist(), names, others, strict=True)
         found += [Heatmap(values, peak, name, method, other) for values, peak, name, other in parts]

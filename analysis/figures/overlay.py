@@ -22,6 +22,13 @@ def overlay(image: ByteArray, heatmap: Heatmap) -> ByteArray:
     return np.asarray((grey * (1 - alpha) + colours * alpha).round().astype(np.uint8))
 
 
+def brought_to(image: ByteArray, side: int) -> ByteArray:
+    """uint8 (h, w, 3) with its longer side brought to so many pixels, the other in proportion, 1 at least."""
+    scale = side / max(image.shape[:2])
+    height, width = (max(1, round(length * scale)) for length in image.shape[:2])
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+
+
 def colour_table() -> ByteArray:
     """uint8 (256, 4): colour and opacity of every value of a map in bytes, for programs that blend by themselves."""
     colours = (colormaps[COLOUR_MAP](np.arange(256)) * 255).round()

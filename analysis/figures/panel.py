@@ -7,12 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.overlay import COLOUR_MAP, overlay
+from analysis.figures.overlay import COLOUR_MAP, brought_to, overlay
 from fer.emotions import COLOURS
-from fer.types import Heatmap, Prediction
+from fer.types import ByteArray, Heatmap, Prediction
 
 #: Maps side by side in a row of a large panel.
 _COLUMNS = 7
+#: Longer side in pixels in which a face is drawn: a whole picture may have millions, and blending takes a hundred bytes each.
+_SIDE = 600
 #: Letters of a caption above a small map; longer ones, as of a transformer's layers, take several lines.
 _WIDEST = 24
 
@@ -50,11 +52,12 @@ def figure(prediction: Prediction, heatmaps: Sequence[Heatmap], captions: Sequen
 def _single(prediction: Prediction, heatmap: Heatmap, text: str) -> Figure:
     fig = Figure(figsize=(12, 3.2), layout="constrained")
     face, raw, both, bars = fig.subplots(1, 4)
-    face.imshow(prediction.face.image)
+    image = _reduced(prediction)
+    face.imshow(image)
     face.set_title("face")
     raw.imshow(heatmap.values, cmap=COLOUR_MAP, vmin=0, vmax=1)
     raw.set_title(f"{text}, peak {heatmap.peak:.2g}", fontsize=9)
-    both.imshow(overlay(prediction.face.image, heatmap))
+    both.imshow(overlay(image, heatmap))
     both.set_title("face and map")
     for ax in (face, raw, both):
         ax.axis("off")
@@ -69,17 +72,23 @@ def _several(prediction: Prediction, heatmaps: Sequence[Heatmap], captions: Sequ
     fig = Figure(figsize=(max(7.0, 1.9 * columns), 3 + 2.1 * rows), layout="constrained")
     top, below = np.asarray(fig.subfigures(2, 1, height_ratios=(3, 2.1 * rows)))
     face, bars = top.subplots(1, 2)
-    face.imshow(prediction.face.image)
+    image = _reduced(prediction)
+    face.imshow(image)
     face.axis("off")
     draw_probabilities(bars, prediction)
     axes = list(below.subplots(rows, columns, squeeze=False).flat)
     for ax in axes:
         ax.axis("off")
     for ax, heatmap, text in zip(axes, heatmaps, captions, strict=False):
-        ax.imshow(overlay(prediction.face.image, heatmap))
+        ax.imshow(overlay(image, heatmap))
         ax.set_title("\n".join(fill(line, _WIDEST) for line in text.split(": ")), fontsize=7)
     fig.suptitle(_verdict(prediction))
     return fig
+
+
+def _reduced(prediction: Prediction) -> ByteArray:
+    image = prediction.face.image
+    return brought_to(image, min(_SIDE, max(image.shape[:2])))
 
 
 def _verdict(prediction: Prediction) -> str:

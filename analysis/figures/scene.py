@@ -20,13 +20,14 @@ def shown(scene: Scene) -> list[Seen]:
     return [seen for seen in scene.faces if seen.missed <= LINGER]
 
 
-def draw_scene(image: ByteArray, scene: Scene, heatmaps: Sequence[Heatmap] = ()) -> ByteArray:
-    """Copy of uint8 (H, W, 3) with boxes, numbers and smoothed expressions; maps, one a drawn face, under the boxes."""
+def draw_scene(image: ByteArray, scene: Scene, heatmaps: Sequence[Heatmap | None] = ()) -> ByteArray:
+    """Copy of uint8 (H, W, 3) with boxes, numbers and smoothed expressions; maps, one or None a drawn face, under the boxes."""
     faces = shown(scene)
     if heatmaps:
         image = image.copy()
         for seen, heatmap in zip(faces, heatmaps, strict=True):
-            _lay(image, seen.prediction.face, heatmap)
+            if heatmap:
+                _lay(image, seen.prediction.face, heatmap)
     return draw_boxes(image, [seen.prediction for seen in faces], [seen.number for seen in faces])
 
 
@@ -43,12 +44,11 @@ def draw_status(image: ByteArray, text: str) -> ByteArray:
 
 def _lay(image: ByteArray, face: Face, heatmap: Heatmap) -> None:
     """Put a face's map over its place in the frame; where the face was turned upright, it is turned back."""
-    box, picture = face.box, overlay(face.image, heatmap)
-    place = image[box.y1 : box.y2, box.x1 : box.x2]
-    if not face.angle:
-        place[:] = picture
-        return
-    back = cv2.getRotationMatrix2D(face.pivot, -face.angle, 1.0)
-    size = (box.width, box.height)
-    inside = cv2.warpAffine(np.full(picture.shape[:2], 255, np.uint8), back, size) > 127
-    place[inside] = cv2.warpAffine(picture, back, size)[inside]
+    box, (x, y), picture = face.box, face.inset, overlay(face.image, heatmap)
+    layers = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
+    if face.angle:
+        back = cv2.getRotationMatrix2D(face.pivot, -face.angle, 1.0)
+        layers = np.asarray(cv2.warpAffine(layers, back, picture.shape[1::-1]))
+    visible = layers[y : y + box.height, x : x + box.width]
+    inside = visible[..., 3] > 127
+    image[box.y1 : box.y2, box.x1 : box.x2][inside] = visible[inside, :3]

@@ -127,7 +127,7 @@ def regions_of(face: Face) -> Labels:
     """int8 (48, 48) of a face brought to 48×48: by its landmarks where it has some, else the template as it is."""
     if face.landmarks is None:
         return template()
-    side = (face.box.width, face.box.height)
+    side = face.image.shape[1::-1]
     inside = (np.asarray(face.landmarks, dtype=np.float64) + 0.5) / side * FACE_SIZE - 0.5
     return regions_from_landmarks(inside)
 

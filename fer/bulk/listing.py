@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer.errors import DataError
-
-#: Endings of files that are taken for pictures; others are counted and passed over.
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+from fer.images import is_picture
 
 #: Pictures of a part: seconds of work with a detector, and little to do again after an interruption.
 PART = 128
@@ -42,7 +40,7 @@ def parts(sources: Sequence[Path], size: int = PART) -> Iterator[Part]:
 
 
 def pictures(sources: Sequence[Path]) -> Iterator["os.DirEntry[str] | Path"]:
-    """Files named, and files below folders named whose ending is one of :data:`SUFFIXES`."""
+    """Files named, and files below folders named that are pictures by their names; others are passed over."""
     for source in sources:
         if _is_folder(source):
             yield from (entry for entry in _files(source) if _is_taken(entry))
@@ -67,15 +65,6 @@ def _is_folder(source: Path) -> bool:
 
 def _is_taken(entry: "os.DirEntry[str]") -> bool:
     return is_picture(entry.name) and not entry.is_dir()  # a linked folder may lead back to where it lies
-
-
-def is_picture(name: str) -> bool:
-    """True where a name ends as pictures do.
-
-    >>> is_picture("face.JPG"), is_picture("notes.txt")
-    (True, False)
-    """
-    return name[name.rfind(".") :].lower() in SUFFIXES  # Path would be slow for millions
 
 
 def _files(folder: Path) -> Iterator["os.DirEntry[str]"]:

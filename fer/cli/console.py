@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Report = Callable[[int, int], None]
 
+# Letters of a line in a pipe, which has no width: no table is wider.
+_WIDEST = 100_000
+
 
 @cache
 def messages() -> Console:
@@ -66,7 +69,8 @@ def put_table(table: Table) -> None:
 
     console = Console(highlight=False, markup=False)  # names of files and groups may hold brackets
     if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=200)
+        console.width = _WIDEST
+        console.width = console.measure(table).maximum
     console.print(table)
 
 

@@ -9,7 +9,7 @@ from fer.data.archive import FileTree, Member, is_junk
 from fer.data.faceset import OFFICIAL_SPLITS, Row, Skipped
 from fer.emotions import EMOTIONS, canonical
 from fer.errors import DataError, ImageError, UnknownNameError
-from fer.images import decode_face
+from fer.images import decode_face, is_picture
 from fer.types import FACE_SIZE, Progress
 
 _SPLIT_FOLDERS = {
@@ -17,7 +17,6 @@ _SPLIT_FOLDERS = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 _PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_\d+")
 # Faces that somebody cut out are nearly square and seldom larger than this; photos of cameras are neither.
 _SQUARE, _LARGE = 1.25, 512
@@ -65,7 +64,7 @@ def _sort_out(tree: FileTree) -> tuple[list[Member], list[Skipped]]:
     for member in tree.members:
         if is_junk(member.path):
             reason = "hidden file or leftover of an operating system"
-        elif member.path.suffix.lower() not in _PICTURES:
+        elif not is_picture(member.path.name):
             reason = "not a picture by its name"
         else:
             pictures.append(member)

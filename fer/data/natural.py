@@ -16,14 +16,13 @@ import torch
 from fer.data.archive import MAX_ENTRIES, MAX_FILE_BYTES, file_sha256, is_junk, open_tree
 from fer.data.cache import read_arrays, write_arrays
 from fer.errors import DataError, ImageError
-from fer.images import decode_grey
+from fer.images import decode_grey, is_picture
 from fer.types import Progress
 from fer.words import shortened
 
 #: Side to which images are brought; Tiny-ImageNet reduced to 32 pixels fits in a hundred megabytes.
 SIDE = 32
 _SPLITS = ("train", "validation")
-_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +98,7 @@ def _decoded(files: Iterator[tuple[PurePosixPath, bytes]], origin: Path, key: st
     images: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]] = {split: [] for split in _SPLITS}
     names: dict[str, list[str]] = {split: [] for split in _SPLITS}
     for done, (place, data) in enumerate(files, 1):
-        if is_junk(place) or place.suffix.lower() not in _PICTURES:
+        if is_junk(place) or not is_picture(place.name):
             continue
         if len(place.parts) < 3 or place.parts[-3] not in _SPLITS:
             raise DataError(f"{origin}: {place} does not lie in train/<class>/ or validation/<class>/")

@@ -10,6 +10,8 @@ from fer.types import WHOLE_IMAGE, Box, ByteArray, Face, FloatArray
 #: Pictures no larger than this are taken as faces already cut out (FER-2013 faces are 48×48).
 CROPPED_SIZE = 96
 
+Point = tuple[float, float]
+
 # Heads are never quite upright, and FER-2013's are not turned: only what leans more is.
 _UPRIGHT = 5.0
 
@@ -42,25 +44,37 @@ def cut(image: ByteArray, find: Find, margin: Margin, detector: str) -> Face | N
     """The square around a find as FER-2013 would have cut it; None where it lies outside of the picture.
 
     Its centre lies ``margin.up`` above the find's, along the face's own axis; a face that leans by more than 5 degrees is
-    turned upright about that centre. What sticks out of the picture is cut off.
+    turned upright about that centre. Where the square sticks out of the picture the pixels at its edge go on, so that a face
+    keeps its proportions; its box is the part inside.
     """
     lean = lean_of(find)
     height, width = image.shape[:2]
     (x, y), side, radians = find.centre, find.side * margin.side, np.deg2rad(lean)
     x, y = x + np.sin(radians) * margin.up * find.side, y - np.cos(radians) * margin.up * find.side
-    x1, y1 = max(0, round(x - side / 2)), max(0, round(y - side / 2))
-    x2, y2 = min(width, round(x + side / 2)), min(height, round(y + side / 2))
+    left, top, right, bottom = (round(value) for value in (x - side / 2, y - side / 2, x + side / 2, y + side / 2))
+    x1, y1, x2, y2 = max(0, left), max(0, top), min(width, right), min(height, bottom)
     if x2 <= x1 or y2 <= y1:
         return None
-    box = Box(x1, y1, x2, y2)
+    box, inset = Box(x1, y1, x2, y2), (x1 - left, y1 - top)
     if abs(lean) <= _UPRIGHT:
-        landmarks = None if find.landmarks is None else np.asarray(find.landmarks - (x1, y1), np.float32)
-        return Face(np.ascontiguousarray(image[y1:y2, x1:x2]), box, find.score, detector, landmarks)
+        landmarks = None if find.landmarks is None else np.asarray(find.landmarks - (left, top), np.float32)
+        edges = (y1 - top, bottom - y2, x1 - left, right - x2)
+        pixels = cv2.copyMakeBorder(image[y1:y2, x1:x2], *edges, cv2.BORDER_REPLICATE)
+        return Face(np.asarray(pixels, np.uint8), box, find.score, detector, landmarks, inset=inset)
     turn = np.asarray(cv2.getRotationMatrix2D((x, y), lean, 1.0), np.float64)
-    turn[:, 2] -= x1, y1
-    pixels = cv2.warpAffine(image, turn, (box.width, box.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    turn[:, 2] -= left, top
     points = None if find.landmarks is None else _turned(find.landmarks, turn)
-    return Face(np.asarray(pixels, np.uint8), box, find.score, detector, points, lean, (float(x - x1), float(y - y1)))
+    pixels = _warped(image, turn, (x, y), (right - left, bottom - top))
+    return Face(pixels, box, find.score, detector, points, lean, (float(x - left), float(y - top)), inset)
+
+
+def _warped(image: ByteArray, turn: npt.NDArray[np.float64], centre: Point, size: tuple[int, int]) -> ByteArray:
+    """A turned square of an image, from its surroundings alone: OpenCV turns no picture of 32,767 pixels or more a side."""
+    reach = np.hypot(*size) / 2 + 2
+    x1, y1 = (max(0, int(value - reach)) for value in centre)
+    around = image[y1 : int(centre[1] + reach) + 1, x1 : int(centre[0] + reach) + 1]
+    turn = np.column_stack([turn[:, :2], turn @ (x1, y1, 1)])
+    return np.asarray(cv2.warpAffine(around, turn, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def lean_of(find: Find) -> float:

@@ -20,7 +20,7 @@ _STEP = 1.1
 
 
 class HaarDetector:
-    """Frontal faces, upright or leaning by up to 30 degrees; the score is the cascade's last stage sum, roughly 0 to 10."""
+    """Frontal faces, upright or leaning by up to 30 degrees; the score is the cascade's last stage sum, from 0 to about 100."""
 
     name = "haar"
     margin = Margin(1.06, 0.0)

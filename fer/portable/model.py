@@ -114,6 +114,7 @@ class Portable:
             part = faces[start : start + BATCH]
             here = aim.part(start, start + len(part))
             logits, features, weights = self.engine(grey_batch(part), OUTPUTS)
+            here.refuse_itself(logits, self.card.classes)
             score = np.einsum("nc,nck->nk", here.weights(logits), weights)
             values, peaks = class_maps(features, score, self.card.preprocess.size)
             classes = (*self.card.classes, "")  # -1 is the empty name

@@ -29,8 +29,8 @@ def with_comment(content: bytes) -> bytes:
     return before + hashlib.sha256(before).hexdigest().encode()
 
 
-def _check(path: Path) -> None:
-    """CheckpointError where a file has no sum or another one, or is of an unknown writer."""
+def _checked(path: Path) -> bytes:
+    """A file's content; CheckpointError where it has no sum or another one, or is of an unknown writer."""
     content = path.read_bytes()
     before, total = content[: -len(NO_SUM)], content[-len(NO_SUM) :]
     if not before.endswith(_MARK):
@@ -38,6 +38,7 @@ def _check(path: Path) -> None:
     if hashlib.sha256(before).hexdigest().encode() != total:
         raise damaged(path, "its sha256 is another")
     check_trusted(path, content)
+    return content
 
 
 class TorchEngine:
@@ -57,7 +58,7 @@ class TorchEngine:
 
 def open_torch(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
     """Open a file; CheckpointError where it is foreign, damaged or not to be trusted. Threads are torch's own."""
-    _check(path)
+    content = _checked(path)
     try:
         import torch
     except ImportError as error:
@@ -67,7 +68,7 @@ def open_torch(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
     texts = {KEY: ""}
     try:
         with quiet():
-            program = torch.export.load(path, extra_files=texts)
+            program = torch.export.load(io.BytesIO(content), extra_files=texts)  # what was checked, whatever lies there by now
     except (RuntimeError, ValueError, KeyError, OSError, BadZipFile) as error:
         raise damaged(path, error) from error
     if not texts[KEY]:

@@ -1,6 +1,7 @@
 """What the page shows of a picture, without a browser."""
 
 import json
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -119,6 +120,37 @@ def test_a_class_that_is_set_against_itself_is_an_expected_error(checkpoint):
 def test_a_face_that_is_taken_for_the_class_it_is_set_against_is_an_expected_error():
     with pytest.raises(ConfigError, match="a face is taken for happy itself"):
         look(sample_path(), Wish("fast_cnn-int8", against="happy"))
+
+
+def test_of_two_faces_the_one_taken_for_the_class_set_against_has_no_map(monkeypatch):
+    known = Predictor("fast_cnn-int8")
+    (happy,) = known.predict(sample_path())
+    sad = replace(happy, logits=np.where(np.array(EMOTIONS) == "sad", 9.0, 0.0).astype(np.float32))
+    monkeypatch.setattr(known, "predict", lambda _: (happy, sad))
+    monkeypatch.setattr(apps.look, "turn", lambda _: nullcontext(known))
+    shown = look(sample_path(), Wish("fast_cnn-int8", against="happy"))
+    one, other = shown.cards
+    assert one.overlay is None and one.caption.startswith("a face is taken for happy itself")
+    assert other.overlay and other.caption == "gradcam: sad, not happy"
+    first, second = shown.told["faces"]
+    assert first["reason"] == one.caption and "heatmap" not in first and "heatmap" in second
+
+
+@pytest.mark.parametrize("size", [(700, 1), (2, 2000), (97, 1)])
+def test_a_picture_as_thin_as_a_line_is_shown(size, tmp_path):
+    Image.new("RGB", size, "gray").save(tmp_path / "line.png")
+    (card,) = look(tmp_path / "line.png", Wish("fast_cnn-int8")).cards
+    assert pixels(card.face).shape == pixels(card.overlay).shape == (SIDE, SIDE, 3)
+
+
+def test_a_large_picture_without_a_face_is_explained_in_little_memory(tmp_path):
+    Image.new("L", (3000, 2000), 128).save(tmp_path / "grey.png")
+    look(tmp_path / "grey.png", Wish("fast_cnn-int8"))
+    tracemalloc.start()
+    look(tmp_path / "grey.png", Wish("fast_cnn-int8"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 6_000_000  # three bytes a pixel as RGB, and copies; a map blended at full size takes a hundred
 
 
 def test_another_method_gives_another_map(checkpoint):

@@ -38,9 +38,39 @@ def test_an_oblong_box_gives_a_square_of_its_longer_side():
         ((10.2, 10.2, 10.4, 10.4), None),
     ],
 )
-def test_what_sticks_out_is_cut_off_and_what_lies_outside_is_none(corners, box):
+def test_a_box_ends_where_the_picture_does_and_what_lies_outside_is_none(corners, box):
     face = cut(PICTURE, Find(*corners, 1.0), Margin(), "x")
     assert (face and face.box.as_list()) == box
+
+
+@pytest.mark.parametrize("corners", [(-20, -10, 40, 50), (270, 170, 330, 230), (-100, -100, 400, 400), (280, -5, 310, 25)])
+@pytest.mark.parametrize("angle", [0.0, 30.0])
+def test_a_face_at_the_edge_keeps_its_proportions(corners, angle):
+    """As if the picture went on: cut from one that numpy has padded with its edges."""
+    points = np.float32([(10, 20), (30, 20), (22, 30), (12, 40), (28, 44)]) if not angle else None
+    face = cut(PICTURE, Find(*corners, 1.0, angle=angle, landmarks=points), Margin(), "x")
+    wide = np.pad(PICTURE, ((500, 500), (500, 500), (0, 0)), mode="edge")
+    moved = Find(*corners, 1.0, angle=angle, landmarks=points).moved(1.0, 500, 500)
+    expected = cut(wide, moved, Margin(), "x")
+    side = corners[2] - corners[0]
+    assert face.image.shape == (side, side, 3)
+    np.testing.assert_allclose(face.image, expected.image, atol=0 if not angle else 1)
+    assert face.pivot == expected.pivot
+    if points is not None:
+        np.testing.assert_allclose(face.landmarks, expected.landmarks)
+    (x, y), box = face.inset, face.box
+    assert (box.x1 - x, box.y1 - y) == corners[:2]
+    if not angle:
+        inside = face.image[y : y + box.height, x : x + box.width]
+        np.testing.assert_array_equal(inside, PICTURE[box.y1 : box.y2, box.x1 : box.x2])
+
+
+def test_a_leaning_face_is_cut_from_a_picture_wider_than_opencv_turns():
+    wide = np.zeros((120, 40_000, 3), np.uint8)
+    wide[:, 34_000:34_300] = PICTURE[:120]
+    found = cut(wide, Find(34_120, 30, 34_180, 90, 1.0, angle=25.0), Margin(), "x")
+    expected = cut(PICTURE[:120], Find(120, 30, 180, 90, 1.0, angle=25.0), Margin(), "x")
+    np.testing.assert_allclose(found.image, expected.image, atol=1)
 
 
 def smooth():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
+
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked for it")
 def test_freed_memory_stays_mapped_so_that_a_second_allocation_faults_no_page():
@@ -55,6 +57,14 @@ def _run(script: str, variables: dict[str, str]) -> str:
     kept = {name: value for name, value in os.environ.items() if "OMP_" not in name and "KMP_" not in name}
     command = [sys.executable, "-c", script]
     return subprocess.run(command, env=kept | variables, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_info_names_another_project_that_has_put_its_files_among_ours(tmp_path):
+    (tmp_path / "fer-22.5.1.dist-info").mkdir()
+    (tmp_path / "fer-22.5.1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: fer\nVersion: 22.5.1\n")
+    script = "from fer.environment import problems; print([problem.what for problem in problems()])"
+    assert _run(script, {}).count("fer 22.5.1") == 0
+    assert "fer 22.5.1 of another project is installed, too" in _run(script, {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"})
 
 
 def test_info_says_what_is_wrong_where_torch_cannot_be_loaded():

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
@@ -20,6 +21,7 @@ from sklearn.metrics import accuracy_score
 from analysis.question import Question, ask
 from fer import checkpoint as checkpoints
 from fer.data import load as load_data
+from fer.emotions import EMOTIONS
 from fer.errors import CheckpointError, ConfigError, ExportError
 from fer.evaluation import evaluate_checkpoint, judge
 from fer.export import FORMATS, Evidence, Proof, Tolerance, calibration_faces, export
@@ -88,6 +90,29 @@ def test_the_proof_compares_heatmaps(exported, checkpoint, evidence):
     pairs = [np.corrcoef(a.values.ravel(), b.values.ravel())[0, 1] for a, b in zip(*maps, strict=True)]
     assert seal.proof["maps"] == len(faces)
     assert seal.proof["map_correlation"] == pytest.approx(np.nanmean(pairs), abs=1e-3)
+
+
+def test_threads_that_ask_at_once_get_their_own_answers(exported, evidence):
+    _, _, path = exported
+    opened, faces = load(path, threads=1), evidence.labelled.images.numpy()
+    alone = [opened.answer(face[None]) for face in faces]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(15):
+            together = pool.map(lambda face: opened.answer(face[None]), faces)
+            np.testing.assert_allclose(list(together), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("target", [None, "top1"])
+def test_a_face_answered_as_the_class_it_is_set_against_is_an_expected_error(exported, checkpoint, evidence, target):
+    pixels = evidence.labelled.images[:1].numpy()
+    faces = [Face(np.repeat(pixels[0, 0, :, :, None], 3, axis=2), Box(0, 0, 48, 48), 1.0, "test")]
+    name = EMOTIONS[int(judge(checkpoint, evidence.labelled.images[:1]).argmax())]
+    said = []
+    for model in (checkpoint, load(exported[2])):
+        with pytest.raises(ConfigError, match=f"of a face are both {name}") as raised:
+            ask(model, faces, Question(target, against=name))
+        said.append(str(raised.value))
+    assert said[0] == said[1]
 
 
 def test_card_and_proof_travel_inside_the_file(exported, checkpoint):
@@ -420,7 +445,7 @@ class Shifted:
 
 def test_a_wrong_answer_is_measured(checkpoint, evidence):
     exported = Portable(Shifted(checkpoint), Seal(checkpoint.card, "onnx", lacks_maps="not asked"), "shifted")
-    few = evidence.labelled.select(torch.arange(10))
+    few = evidence.labelled.select(torch.arange(15))
     proof = prove(checkpoint, exported, few)
     assert (proof.n, proof.agreement, proof.accuracy) == (10, 0.9, (1.0, 0.9))
     assert proof.logits == pytest.approx(100, rel=1e-6)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,7 +195,7 @@ def test_a_read_only_folder_is_one_line(fer, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("fer.files.tempfile.mkdtemp", refuse)  # the superuser of a container may write everywhere
+    monkeypatch.setattr(Path, "mkdir", refuse)  # the superuser of a container may write everywhere
     outcome = fer("export", "baseline", "--out", tmp_path / "m.onnx")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == f"fer: cannot write {tmp_path / 'm.onnx'}: Permission denied; choose a writable folder\n"

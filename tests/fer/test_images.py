@@ -12,7 +12,7 @@ from PIL import Image
 
 from fer import images
 from fer.errors import ImageError
-from fer.images import decode_grey, grey_square, read
+from fer.images import FORMATS, decode_grey, grey_square, is_picture, read
 from tests.fer.strange import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, huge_on_paper, huge_png, noise, png, saved
 
 ORIENTATION = 0x0112
@@ -328,3 +328,17 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
     command = [sys.executable, "-c", program, str(tmp_path / "pipe.png")]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert "pipe.png: " in answer.stdout
+
+
+def test_a_float_picture_from_0_to_1_may_go_a_little_beyond_white():
+    values = np.full((40, 50), 0.5, np.float32)
+    values[0, 0] = 1.001
+    assert np.unique(read(Image.fromarray(values, mode="F"))).tolist() == [128, 255]
+
+
+def test_names_of_pictures_end_as_pillow_knows_them():
+    Image.init()
+    theirs = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
+    assert {ending for endings in FORMATS.values() for ending in endings} == theirs
+    assert all(is_picture(f"a.b{ending}") and is_picture(f"A{ending.upper()}") for ending in theirs)
+    assert not any(map(is_picture, ("jpg", "a.svg", "a.jpg.txt", "")))

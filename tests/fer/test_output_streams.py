@@ -20,6 +20,16 @@ def at_a_shell(*words, cwd, **environment):
     return subprocess.run(command, capture_output=True, cwd=cwd, env=settings, check=False)
 
 
+def test_a_table_in_a_pipe_loses_no_letter_however_long_its_words_are(tmp_path):
+    folder = tmp_path / ("long" * 50) / ("longer" * 30)
+    folder.mkdir(parents=True)
+    picture = folder / "face.jpg"
+    shutil.copy(sample_path(), picture)
+    done = at_a_shell("predict", picture, "--checkpoint", "fast_cnn-int8", cwd=tmp_path)
+    assert done.returncode == 0
+    assert str(picture) in done.stdout.decode()
+
+
 WRITERS = (["detectors", "--json"], ["detectors"], ["predict", "--help"])
 
 
