@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from fer.emotions import EMOTIONS, suggestion
-from fer.errors import ConfigError
+from fer.emotions import EMOTIONS, canonical, suggestion
+from fer.errors import ConfigError, UnknownNameError
 
 MODES: tuple[str, ...] = ("scratch", "finetune", "feature-extract", "gradual")
 LABELS: tuple[str, ...] = ("fer", "ferplus-majority", "ferplus-soft")
@@ -183,11 +183,14 @@ class RunConfig(_Checked):
         super().__post_init__()
         if self.small_epochs > self.epochs:
             raise ConfigError(f"small_epochs={self.small_epochs} lies outside 0..{self.epochs}, the epochs")
-        unknown = [name for name in self.classes if name not in EMOTIONS]
-        if unknown or len(set(self.classes)) < max(2, len(self.classes)):
+        try:
+            chosen = [canonical(name) for name in self.classes]
+        except UnknownNameError as error:
+            raise ConfigError(str(error)) from error
+        if len(set(chosen)) < max(2, len(chosen)):
             raise ConfigError(f"classes {', '.join(self.classes)}: name two or more different ones of {', '.join(EMOTIONS)}")
-        # one order for all, whatever order was typed
-        object.__setattr__(self, "classes", tuple(name for name in EMOTIONS if name in self.classes))
+        # one order and one spelling for all, however they were typed
+        object.__setattr__(self, "classes", tuple(name for name in EMOTIONS if name in chosen))
 
     def to_dict(self) -> dict[str, Any]:
         """All keys with their values, groups as mappings, in declaration order."""

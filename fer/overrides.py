@@ -50,15 +50,8 @@ def with_values(config: RunConfig, values: Mapping[str, Any], source: str) -> Ru
     >>> with_values(RunConfig(), {"lr": 0.1, "loss": {"label_smoothing": 0}}, "example").optimizer.lr
     0.1
     """
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if key in _GROUPS and isinstance(value, Mapping):
-            flat |= {f"{key}.{inner}": inner_value for inner, inner_value in value.items()}
-        else:
-            flat[str(key)] = value
     changes: dict[str, dict[str, Any]] = {}
-    for key, value in flat.items():
-        path = _full(key, source)
+    for path, value in by_full_key(values, source).items():
         group, _, name = path.rpartition(".")
         changes.setdefault(group, {})[name] = _typed(path, value, source)
     try:
@@ -66,6 +59,21 @@ def with_values(config: RunConfig, values: Mapping[str, Any], source: str) -> Ru
         return dataclasses.replace(config, **groups, **changes.get("", {}))
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
+
+
+def by_full_key(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The same values by their keys in full; ConfigError, which names ``source``, for an unknown one.
+
+    >>> by_full_key({"lr": 0.1, "loss": {"label_smoothing": 0}, "schedule": "plateau"}, "example")
+    {'optimizer.lr': 0.1, 'loss.label_smoothing': 0, 'schedule.name': 'plateau'}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if key in _GROUPS and isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": inner_value for inner, inner_value in value.items()}
+        else:
+            flat[str(key)] = value
+    return {_full(key, source): value for key, value in flat.items()}
 
 
 def _full(key: str, source: str) -> str:
@@ -123,25 +131,33 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def read_recipe(name: str) -> dict[str, Any]:
-    """Values of a recipe: a path to a YAML file, or the name of one shipped in ``fer/recipes``.
+    """Values of a recipe: a path to a YAML file, or the name of one shipped in ``fer/recipes``, which comes first.
 
     Raises:
         ConfigError: no such recipe, or it is no YAML mapping.
     """
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read recipe {name}: {error}; give a YAML file or a shipped name") from error
-    elif name in recipe_names():
+    if name in recipe_names():
         text = resources.files("fer.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    else:
-        hint = suggestion(name, recipe_names())
-        raise ConfigError(f"unknown recipe {name!r}{hint}; known: {', '.join(recipe_names())}, or a .yaml file")
-    values = _yaml(text, f"recipe {name}")
+        return _mapping(text, f"recipe {name}")
+    if Path(name).suffix in (".yaml", ".yml") or Path(name).is_file():
+        return read_values(Path(name))
+    hint = suggestion(name, recipe_names())
+    raise ConfigError(f"unknown recipe {name!r}{hint}; known: {', '.join(recipe_names())}, or a YAML file")
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """Values of a YAML file, whatever it is called; ConfigError where it is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read recipe {path}: {error}; give a YAML file or a shipped name") from error
+    return _mapping(text, f"recipe {path}")
+
+
+def _mapping(text: str, source: str) -> dict[str, Any]:
+    values = _yaml(text, source)
     if not isinstance(values, dict):
-        raise ConfigError(f"recipe {name}: a mapping of keys to values is expected")
+        raise ConfigError(f"{source}: a mapping of keys to values is expected")
     return values
 
 

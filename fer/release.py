@@ -119,7 +119,8 @@ def _calibrated(source: Checkpoint, validation: FaceSet, progress: Progress | No
     card, model = replace(source.card, temperature=1.0), copy.deepcopy(source.model)
     one, other = halves(evaluate_checkpoint(replace(source, card=card), validation, progress))
     found = calibrate(one.logits, one.labels)
-    movable = not isinstance(model, Ensemble) and biases_pay(one, other)
+    one_head = not isinstance(model, Ensemble) and not card.spec.more_heads
+    movable = one_head and biases_pay(one, other)
     if not movable or not add_to_logits(model, card.spec.head, torch.tensor(found.biases)):
         return replace(source, card=replace(card, temperature=fit_temperature(one.logits, one.labels)))
     before = card.biases or (0.0,) * len(card.classes)

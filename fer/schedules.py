@@ -68,3 +68,7 @@ class Plateau:
         if self.waited > self.patience:
             self.value, self.waited = max(self.floor, self.value * self.factor), 0
         return self.value
+
+    def forget(self) -> None:
+        """Compare the losses to come among themselves; the factor stays."""
+        self.best, self.waited = math.inf, 0

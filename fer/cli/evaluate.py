@@ -10,6 +10,7 @@ import typer
 
 from fer.cli import console, emotion, groups, options
 from fer.cli.cost import say_cost
+from fer.cli.judged_by import say_other_labels
 
 if TYPE_CHECKING:
     from fer.data import FaceSet
@@ -65,6 +66,7 @@ def evaluate(
         raise ConfigError("--emotion looks at one class alone; leave out --groups, --column and --clean")
     _check_places(table, out)
     model = open_model(checkpoint)
+    say_other_labels(model, labels=labels)
     chosen = None if classes is None else options.class_names(classes)
     with console.progress("reading faces") as report:
         corpus = load(data, report)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from fer.cli import console, options
+from fer.cli.judged_by import say_other_labels
 
 if TYPE_CHECKING:
     from analysis.learnt import Learnt
@@ -38,6 +39,7 @@ def features(
     from fer.files import make_folder
 
     model = load_checkpoint(checkpoint)
+    say_other_labels(model)
     with console.progress("reading faces") as report:
         looked_at = load(data, report).split(split)
     plan = Plan(faces, perplexity, seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from fer.config import RunConfig
     from fer.data import Corpus
+    from fer.training.fit import Job
     from fer.training.history import Epoch
+    from fer.training.plan import Plan
     from fer.training.run import Picture, Watch
     from fer.training.trainer import Trainer
 
@@ -35,23 +37,24 @@ def watched(config: RunConfig, corpus: Corpus, folder: Path) -> Iterator[Watch]:
         from rich.live import Live
 
         with Live(console=console.messages(), auto_refresh=False, transient=True) as live:
-            screen = _Screen(config, live.update)
-            yield _watch(config, corpus, folder, screen)
+            yield _watch(config, folder, _Screen(config, live.update))
     else:
-        yield _watch(config, corpus, folder, None)
+        yield _watch(config, folder, None)
 
 
-def _watch(config: RunConfig, corpus: Corpus, folder: Path, screen: _Screen | None) -> Watch:
+def _watch(config: RunConfig, folder: Path, screen: _Screen | None) -> Watch:
     from fer.training.run import Watch
 
-    def on_start() -> None:
-        faces = ", ".join(f"{len(split.only(config.classes)):,} {name}" for name, split in corpus.splits.items())
-        console.say(f"{config.model} ({config.mode}, {config.epochs} epochs) on {faces} faces; results go to {folder}")
+    def on_start(job: Job) -> None:
+        faces = f"{len(job.train):,} train and {len(job.validation):,} validation faces"
+        _say(f"{config.model} ({config.mode}, {config.epochs} epochs) on {faces}; results go to {folder}")
+        if screen:
+            screen.plan = job.plan
 
     def on_epoch(epoch: Epoch, is_best: bool) -> None:
-        console.say(line(epoch, config.epochs, is_best))
+        _say(line(epoch, config.epochs, is_best))
 
-    watch = Watch(on_start=on_start, on_epoch=on_epoch, on_note=console.say, on_picture=_pictures())
+    watch = Watch(on_start=on_start, on_epoch=on_epoch, on_note=_say, on_picture=_pictures())
     from dataclasses import replace
 
     if not screen:
@@ -61,13 +64,19 @@ def _watch(config: RunConfig, corpus: Corpus, folder: Path, screen: _Screen | No
     )
 
 
+def _say(text: str) -> None:
+    """One line; a terminal that was closed shows none, and the run has yet to save its state."""
+    with suppress(OSError):
+        console.say(text)
+
+
 def _said_once(config: RunConfig) -> Callable[[int, int], None]:
     """One line when teachers begin to answer: minutes may pass before the first epoch."""
     is_first = iter((True,))
 
     def on_ask(done: int, total: int) -> None:
         if next(is_first, False):
-            console.say(f"{_asking(config)}, {total:,} answers; they are kept for later runs")
+            _say(f"{_asking(config)}, {total:,} answers; they are kept for later runs")
 
     return on_ask
 
@@ -98,28 +107,34 @@ def _pictures() -> Picture:
 class _Screen:
     """The live table: the last epochs, and the present one as it goes."""
 
-    def __init__(self, config: RunConfig, show: Callable[..., None]) -> None:
-        self.config, self.show = config, show
+    def __init__(self, config: RunConfig, update: Callable[..., None]) -> None:
+        self.config, self.update = config, update
+        self.plan: Plan | None = None
         self.trainer: Trainer | None = None
         self.drawn = 0.0
+
+    def show(self, what: Table | str) -> None:
+        """Draw anew; a terminal that was closed shows nothing."""
+        with suppress(OSError):
+            self.update(what, refresh=True)
 
     def on_trainer(self, trainer: Trainer) -> None:
         self.trainer = trainer
 
     def on_ask(self, done: int, total: int) -> None:
-        self.show(f"{_asking(self.config)} {done:,}/{total:,}", refresh=True)
+        self.show(f"{_asking(self.config)} {done:,}/{total:,}")
 
     def on_evaluate(self, done: int, total: int) -> None:
-        self.show(f"evaluating the best epoch {done:,}/{total:,}", refresh=True)
+        self.show(f"evaluating the best epoch {done:,}/{total:,}")
 
     def on_step(self, epoch: int, step: int, steps: int) -> None:
-        if time.monotonic() - self.drawn < _SECONDS or self.trainer is None:
+        if time.monotonic() - self.drawn < _SECONDS or self.trainer is None or self.plan is None:
             return
         self.drawn = time.monotonic()
-        self.show(table(self.trainer, self.config, step, steps), refresh=True)
+        self.show(table(self.trainer, self.plan, step, steps))
 
 
-def table(trainer: Trainer, config: RunConfig, step: int, steps: int) -> Table:
+def table(trainer: Trainer, plan: Plan, step: int, steps: int) -> Table:
     """The last finished epochs and the present one, with the time that is left."""
     columns = ("epoch", "loss", "train", "validation", "macro F1", "precision", "recall", "lr", "faces/s", "time")
     result = console.make_table(*columns)
@@ -135,22 +150,27 @@ def table(trainer: Trainer, config: RunConfig, step: int, steps: int) -> Table:
         )
     present, seconds = trainer.tally, max(trainer.seconds, 1e-9)
     result.add_row(
-        f"{trainer.epoch}/{config.epochs}",
+        f"{trainer.epoch}/{plan.config.epochs}",
         f"{present.mean_loss:.4f}",
         console.percent(present.scores.accuracy),
         f"step {step}/{steps}",
         *[""] * 3,
         f"{trainer.optimizer.param_groups[-1]['lr']:.2g}",
         f"{present.count / seconds:,.0f}",
-        f"{_left(trainer, config, step / steps)} left",
+        f"{time_left(trainer, plan, step / steps)} left",
     )
     return result
 
 
-def _left(trainer: Trainer, config: RunConfig, share: float) -> str:
-    done = len(trainer.history) + share
+def time_left(trainer: Trainer, plan: Plan, share: float) -> str:
+    """What is left of a run as h:mm:ss or m:ss, a ``share`` (0..1) of the present epoch done.
+
+    From the time spent; an epoch of small faces counts by their pixels, to which its time is nearly proportional.
+    """
+    work = [(plan.input_at(epoch).size / plan.preprocess.size) ** 2 for epoch in range(1, plan.config.epochs + 1)]
+    finished = len(trainer.history)
+    done = sum(work[:finished]) + share * work[finished]
     spent = trainer.history.seconds + trainer.seconds
-    seconds = spent / done * (config.epochs - done)
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(int(spent / done * (sum(work) - done)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

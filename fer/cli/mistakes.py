@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from fer.cli import console, options
+from fer.cli.judged_by import say_other_labels
 
 if TYPE_CHECKING:
     from analysis.mistakes import Mistakes
@@ -49,6 +50,7 @@ def mistakes(
     METHODS[method]  # an unknown name is said before anything is done
     check_folder(out)
     model = load_checkpoint(checkpoint)
+    say_other_labels(model)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     if votes:

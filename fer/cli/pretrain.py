@@ -61,5 +61,5 @@ def pretrain(
         )
 
     with console.progress("pretraining") as report, memory_advice(config):
-        run(config, natural, out, say, report)
+        run(config, natural, out, say, report, console.say)
     console.put(str(out))

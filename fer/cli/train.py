@@ -69,7 +69,7 @@ def train(
         "epochs": epochs,
         "seed": seed,
         "init": init,
-        "classes": classes and options.class_names(classes),
+        "classes": classes,
         "labels": labels,
         "votes": votes and str(votes),
         "clean": clean and str(clean),
@@ -165,6 +165,8 @@ def resolve(architecture: str | None, recipe: str | None, assignments: list[str]
         raise ConfigError(f"name an architecture: fer train NAME; known: {', '.join(MODELS)}, timm:NAME")
     entry = MODELS[architecture]
     assigned = parse_assignments(assignments)
+    if assigned.get("model", entry.name) not in (entry.name, architecture):
+        raise ConfigError(f"--set model={assigned['model']} beside {architecture}; name one architecture, and once")
     mode = shorthand.get("mode") or assigned.get("mode") or "scratch"
     config = with_values(RunConfig(), {"model": entry.name, "mode": mode}, "command line")
     own = architecture if mode == "scratch" else f"{architecture}-{mode}"
@@ -191,11 +193,11 @@ def repeat(path: Path) -> RunConfig:
     """Exactly the configuration of a file such as a run's config.yaml; ConfigError where it is none."""
     from fer.config import RunConfig
     from fer.errors import ConfigError
-    from fer.overrides import read_recipe, with_values
+    from fer.overrides import read_values, with_values
 
     if not path.is_file():
         raise ConfigError(f"--config {path}: no such file; give a run's config.yaml, or name a shipped recipe with --recipe")
-    values = read_recipe(str(path))
+    values = read_values(path)
     if "model" not in values:
         raise ConfigError(f"--config {path} names no model; give a run's config.yaml, or fer train NAME --recipe {path}")
     return with_values(RunConfig(), values, f"--config {path}")
@@ -211,7 +213,7 @@ def train_series(config: RunConfig, corpus: Any, folder: Path, hardware: Any, *,
     from fer.cli.live import watched
     from fer.errors import ConfigError, InterruptedRunError
     from fer.training.run import resume_command
-    from fer.training.series import cross_validate, repeat_seeds
+    from fer.training.series import cross_validate, kind_of, repeat_seeds
 
     if folds and seeds:
         raise ConfigError("--folds and --seeds are two different questions; ask one of them")
@@ -224,6 +226,8 @@ def train_series(config: RunConfig, corpus: Any, folder: Path, hardware: Any, *,
             else repeat_seeds(config, corpus, folder, seeds, watched, hardware)
         )
     except (InterruptedRunError, KeyboardInterrupt) as error:
+        if not kind_of(folder):  # nothing is saved yet
+            raise
         option = ("--folds", str(folds)) if folds else ("--seeds", str(seeds))
         raise InterruptedRunError(
             f"saved; continue the series with: {resume_command(folder, corpus, hardware, *option)}",

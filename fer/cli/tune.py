@@ -17,7 +17,9 @@ def tune(
     epochs: Annotated[Optional[int], typer.Option(help="Epochs a trial. [default: the recipe's]")] = None,
     data: options.Data = None,
     recipe: Annotated[Optional[str], typer.Option(help="Where the search starts. [default: the architecture's]")] = None,
-    assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipe; repeatable.")] = None,
+    assignments: Annotated[
+        Optional[list[str]], typer.Option("--set", help="key=value, over the recipe, and not searched; repeatable.")
+    ] = None,
     study: Annotated[Optional[Path], typer.Option(help="Folder of the study; an existing one goes on.")] = None,
 ) -> None:
     """Search learning rate, augmentation and regularisation; trials that lag are ended early (Optuna, SQLite).
@@ -31,15 +33,21 @@ def tune(
     from fer.cli.train import resolve
     from fer.data import load
     from fer.errors import InterruptedRunError
+    from fer.overrides import by_full_key, parse_assignments
+    from fer.training.tune import STUDY, space
     from fer.training.tune import tune as search
 
     config = resolve(architecture, recipe, assignments or [], {"epochs": epochs})
+    settled = by_full_key(parse_assignments(assignments or []), "command line")
+    space(config, settled)  # says, before the data is read, where nothing is left to search
     folder = study or Path("runs") / f"tune-{architecture.replace(':', '-')}"
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     try:
-        best = search(config, corpus, folder, trials, watched)
+        best = search(config, corpus, folder, trials, watched, settled)
     except (InterruptedRunError, KeyboardInterrupt) as error:
+        if not (folder / STUDY).exists():  # nothing is saved yet
+            raise
         raise InterruptedRunError(
             f"saved; the same command goes on with the study in {folder}", getattr(error, "code", 130)
         ) from error

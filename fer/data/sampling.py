@@ -9,6 +9,7 @@ import torch
 from fer.config import Loss
 from fer.emotions import canonical
 from fer.errors import ConfigError, DataError, UnknownNameError
+from fer.files import expanded
 
 #: Weights beyond these are mistakes: in float32 the loss would lose its digits.
 SMALLEST, LARGEST = 1e-6, 1e6
@@ -44,7 +45,7 @@ def class_weights(config: Loss, counts: Mapping[str, int]) -> tuple[float, ...]:
     if config.class_weights == "balanced":
         weights = dict(zip(counts, balanced_class_weights(counts), strict=True))
     else:
-        weights = _read(Path(config.class_weights), counts)
+        weights = _read(expanded(config.class_weights), counts)
     bad = [f"{name} {weight}" for name, weight in weights.items() if not SMALLEST <= weight <= LARGEST]
     if bad:
         raise ConfigError(

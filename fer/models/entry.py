@@ -36,7 +36,8 @@ class Variant:
         preprocess: the input it was designed for.
         cam_layers: dotted names of the modules whose outputs a class activation map is read from, mostly one;
             the maps of several are averaged.
-        head: dotted name of the classifier; everything else is the trunk that feature extraction freezes.
+        head: dotted name of the classifier; everything but the heads is the trunk that feature extraction freezes.
+        more_heads: dotted names of further classifiers whose logits are mixed with those of the first.
         fixed_size: True where the network takes no other input size.
         weights: fetches pretrained weights for the trunk; None where there are none.
         reshape: brings the CAM layer's output to (N, D, h, w); None where it has that form already.
@@ -49,6 +50,12 @@ class Variant:
     fixed_size: bool = False
     weights: Callable[[], Mapping[str, torch.Tensor]] | None = None
     reshape: Callable[[torch.Tensor], torch.Tensor] | None = None
+    more_heads: tuple[str, ...] = ()
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Dotted names of all classifiers."""
+        return (self.head, *self.more_heads)
 
 
 #: What consists of other networks has no head of its own to begin with.

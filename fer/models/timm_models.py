@@ -1,6 +1,6 @@
 """``timm:NAME``: any image model of the timm library, if it is installed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any
 
@@ -11,12 +11,10 @@ from fer.emotions import suggestion
 from fer.errors import UnknownNameError, WeightsError
 from fer.models.blocks import tokens_to_map
 from fer.models.entry import MODELS, Build, ModelEntry, Variant
+from fer.models.map_layer import map_layer
 from fer.types import Preprocess
 
 PREFIX = "timm:"
-
-#: A map with fewer places on a side is useless as a heatmap.
-_SMALLEST_MAP = 5
 
 
 @cache
@@ -31,10 +29,10 @@ def find(name: str) -> ModelEntry:
         raise UnknownNameError(f"timm {timm.__version__} has no model {short!r}{suggestion(short, timm.list_models())}")
     with torch.device("meta"):
         net = timm.create_model(short, in_chans=3)
-    wanted, head = net.pretrained_cfg, _first(net.pretrained_cfg["classifier"])
+    wanted, heads = net.pretrained_cfg, _heads(net.pretrained_cfg["classifier"], name)
     size, fixed = int(wanted["input_size"][-1]), bool(wanted.get("fixed_input_size"))
-    layer = _map_layer(net.eval(), size)
-    form = partial(Variant, cam_layers=(layer,), head=head, fixed_size=fixed, reshape=tokens_to_map)
+    layer = map_layer(net.eval(), size)
+    form = partial(Variant, cam_layers=(layer,), head=heads[0], more_heads=heads[1:], fixed_size=fixed, reshape=tokens_to_map)
     try:
         grey = Preprocess(size=size)
         colour = Preprocess(size, 3, tuple(wanted["mean"]), tuple(wanted["std"]))
@@ -59,8 +57,11 @@ def _timm() -> Any:
     return timm
 
 
-def _first(names: str | tuple[str, ...]) -> str:
-    return names if isinstance(names, str) else names[0]
+def _heads(names: str | tuple[str, ...] | None, model: str) -> tuple[str, ...]:
+    """The classifiers that timm names: several where one learnt from a teacher, or one a scale."""
+    if not names:
+        raise UnknownNameError(f"{model} has no layer that gives classes; choose another")
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _builder(short: str, channels: int) -> Build:
@@ -81,31 +82,6 @@ def _pretrained(short: str) -> Mapping[str, torch.Tensor]:
             f"cannot fetch the weights of timm's {short} ({reason}); pass --init FILE, or use --mode scratch"
         ) from error
     return state
-
-
-def _map_layer(net: nn.Module, size: int) -> str:
-    """Name of the deepest layer that still has a map to read: a transformer's last first norm, else the last large map."""
-    blocks = getattr(net, "blocks", None)
-    if isinstance(blocks, nn.Sequential) and hasattr(blocks[-1], "norm1") and hasattr(net, "patch_embed"):
-        return f"blocks.{len(blocks) - 1}.norm1"
-    shapes: dict[str, torch.Size] = {}
-
-    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if isinstance(output, torch.Tensor) and output.ndim == 4:
-                shapes[name] = tokens_to_map(output).shape
-
-        return hook
-
-    handles = [module.register_forward_hook(note(name)) for name, module in net.named_modules() if name]
-    with torch.no_grad():
-        net(torch.empty(1, 3, size, size, device="meta"))
-    for handle in handles:
-        handle.remove()
-    large = [name for name, shape in shapes.items() if min(shape[-2:]) >= _SMALLEST_MAP]
-    if not large:
-        raise UnknownNameError(f"no layer of this timm model has a map of {_SMALLEST_MAP}×{_SMALLEST_MAP}; choose another")
-    return large[-1]
 
 
 MODELS.add_family(PREFIX, find)

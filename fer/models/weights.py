@@ -5,7 +5,7 @@ import hashlib
 import io
 import pickle
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -77,14 +77,21 @@ def read_state(path: Path) -> State:
     return dict(state or {})
 
 
-def start_from(model: nn.Module, state: State, head: str, source: str) -> None:
-    """Load the trunk, and the head where it has the same shapes.
+def start_from(model: nn.Module, state: State, heads: Sequence[str], source: str, *, same_classes: bool = True) -> None:
+    """Load the trunk, and the heads where they have the same shapes and stand for the same classes.
+
+    Args:
+        model: changed in place.
+        state: the starting weights.
+        heads: dotted names of the modules that give logits.
+        source: where the weights come from, for messages.
+        same_classes: whether the weights' classes are the model's, in the same order, as far as is known.
 
     Raises:
         WeightsError: the trunk's tensors are of another architecture, or a value is not finite.
     """
     own = model.state_dict()
-    trunk = {name for name in own if not name.startswith(f"{head}.")}
+    trunk = {name for name in own if not name.startswith(tuple(f"{head}." for head in heads))}
     fits = {name for name, value in state.items() if name in own and own[name].shape == value.shape}
     # torchvision before 0.4 saved no batch counters; they only matter for momentum=None
     missing = sorted(name for name in trunk - fits if not name.endswith("num_batches_tracked"))
@@ -98,8 +105,8 @@ def start_from(model: nn.Module, state: State, head: str, source: str) -> None:
     spoiled = next((name for name in sorted(fits) if not state[name].float().isfinite().all()), None)
     if spoiled:
         raise WeightsError(f"{source}: {spoiled} holds values that are not finite; give other weights")
-    head_fits = {name for name in own if name.startswith(f"{head}.")} <= fits
-    kept = {name: state[name].float() for name in fits if name in trunk or head_fits}
+    with_heads = same_classes and own.keys() - trunk <= fits
+    kept = {name: state[name].float() for name in fits if name in trunk or with_heads}
     model.load_state_dict(kept, strict=False)
 
 

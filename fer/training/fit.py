@@ -30,7 +30,7 @@ AGREE_EVERY = 10
 
 
 class StopTraining(Exception):
-    """Training ended between two steps because the caller asked for it; the trainer stands after the last one."""
+    """Training ended after a step, or while its epoch was judged, as the caller asked; the trainer stands after that step."""
 
     def __init__(self, signal: int) -> None:
         super().__init__(f"signal {signal}")
@@ -67,7 +67,7 @@ def fit(job: Job, trainer: Trainer, hooks: Hooks) -> History:
     config, patience = job.plan.config, job.plan.config.early_stopping.patience
     while trainer.epoch <= config.epochs and not (patience and trainer.history.waited() >= patience):
         _train_epoch(job, trainer, hooks)
-        trainer.history.epochs.append(_finished_epoch(job, trainer))
+        trainer.history.epochs.append(_finished_epoch(job, trainer, hooks.stop))
         trainer.tally = Tally.empty(len(config.classes), job.fabric.device)
         trainer.step, trainer.seconds = 0, 0.0
         hooks.on_epoch(trainer)
@@ -213,9 +213,9 @@ def summed(fabric: Fabric, tally: Tally) -> Tally:
     return Tally(_reduced(fabric, tally.loss, "sum"), _reduced(fabric, tally.confusion, "sum"), tally.bad)
 
 
-def _finished_epoch(job: Job, trainer: Trainer) -> Epoch:
+def _finished_epoch(job: Job, trainer: Trainer, stop: Callable[[], int]) -> Epoch:
     fabric, started = job.fabric, time.perf_counter()
-    trained, validated = summed(fabric, trainer.tally), summed(fabric, validate(job, trainer))
+    trained, validated = summed(fabric, trainer.tally), summed(fabric, validate(job, trainer, stop))
     if not validated.loss.isfinite():
         raise DivergedError(f"the validation loss is not finite after step {trainer.step} of epoch {trainer.epoch}")
     trainer.plateau.update(validated.mean_loss)
@@ -235,15 +235,26 @@ def _finished_epoch(job: Job, trainer: Trainer) -> Epoch:
     )
 
 
-def validate(job: Job, trainer: Trainer) -> Tally:
-    """Judge the own share of the validation faces with the averaged network."""
+def validate(job: Job, trainer: Trainer, stop: Callable[[], int]) -> Tally:
+    """Judge the own share of the validation faces with the averaged network.
+
+    Raises:
+        StopTraining: ``stop`` returned a signal before the last batch; several processes do not ask.
+    """
     fabric, model = job.fabric, trainer.average.model
+
+    def between_batches(done: int, total: int) -> None:
+        # without a word among them, the others would wait for the one that has stopped
+        if fabric.world_size == 1 and done < total and (signal := stop()):
+            raise StopTraining(signal)
+
     if fabric.world_size > 1:  # statistics of batch norms differ between processes; one speaks for all
         for buffer in model.buffers():
             torch.distributed.broadcast(buffer, 0)
     share = torch.arange(fabric.global_rank, len(job.validation), fabric.world_size, device=fabric.device)
     labels = job.validation.labels[share]
     tally = Tally.empty(len(job.plan.config.classes), fabric.device)
-    logits = predict_logits(model, job.validation.images[share], job.plan.preprocess, autocast=fabric.autocast())
+    images, shape = job.validation.images[share], job.plan.preprocess
+    logits = predict_logits(model, images, shape, autocast=fabric.autocast(), progress=between_batches)
     tally.add(torch.nn.functional.cross_entropy(logits, labels, reduction="none"), logits, labels)
     return tally

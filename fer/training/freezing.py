@@ -1,7 +1,7 @@
 """Which part of a network learns when: stages from the input to the head, freed from the head backwards."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from torch import nn
@@ -10,8 +10,8 @@ from torch import nn
 MOST_TRUNK_STAGES = 5
 
 
-def stages(model: nn.Module, head: str) -> list[list[str]]:
-    """Parameter names by stage, from the input to the head, which is a stage of its own.
+def stages(model: nn.Module, *head_names: str) -> list[list[str]]:
+    """Parameter names by stage, from the input to the heads, which are a stage of their own.
 
     Works on any network whose modules are registered in the order of the data: large containers are opened,
     norms stay with the layer before them, and neighbours are gathered evenly.
@@ -20,8 +20,8 @@ def stages(model: nn.Module, head: str) -> list[list[str]]:
     [['0.weight', '0.bias'], ['1.weight', '1.bias']]
     """
     names = [name for name, _ in model.named_parameters()]
-    heads = [name for name in names if name.startswith(f"{head}.")]
-    units = _with_their_norms(model, list(_units(model, "", head)))
+    heads = [name for name in names if _belongs(name, head_names)]
+    units = _with_their_norms(model, list(_units(model, "", head_names)))
     size = math.ceil(len(units) / MOST_TRUNK_STAGES)
     groups = [list(chain(*units[start : start + size])) for start in range(0, len(units), size)]
     trunk = [[name for name in names if name not in heads and _belongs(name, group)] for group in groups]
@@ -31,7 +31,7 @@ def stages(model: nn.Module, head: str) -> list[list[str]]:
     return [loose + trunk[0], *trunk[1:], heads]
 
 
-def _belongs(parameter: str, units: list[str]) -> bool:
+def _belongs(parameter: str, units: Sequence[str]) -> bool:
     return any(parameter.startswith(f"{unit}.") for unit in units)
 
 
@@ -39,19 +39,25 @@ def _size(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def _units(module: nn.Module, prefix: str, head: str) -> Iterator[str]:
-    """Names of the modules that are not worth opening further, outside the head."""
-    whole = _size(module)
+def _layers(module: nn.Module) -> int:
+    return sum(p.ndim > 1 for p in module.parameters())
+
+
+def _units(module: nn.Module, prefix: str, heads: Sequence[str]) -> Iterator[str]:
+    """Names of the modules that are not worth opening further, outside the heads."""
+    whole, layers = _size(module), _layers(module)
     for child_name, child in module.named_children():
         name = f"{prefix}{child_name}"
         share = _size(child) / whole if whole else 0
-        if name == head or share == 0:
+        if name in heads or share == 0:
             continue
         sequence = isinstance(child, nn.Sequential | nn.ModuleList)
+        # dense layers outweigh the convolutions before them, which are most of the layers all the same
+        large = share > 0.25 or _layers(child) > layers / 2
         # a residual block is never the larger half of its net, a container of blocks is
-        open_it = head.startswith(f"{name}.") or share > 0.5 or (sequence and share > 0.25)
+        open_it = any(head.startswith(f"{name}.") for head in heads) or share > 0.5 or (sequence and large)
         if open_it and any(True for _ in child.children()):
-            yield from _units(child, f"{name}.", head)
+            yield from _units(child, f"{name}.", heads)
         else:
             yield name
 

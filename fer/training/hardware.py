@@ -1,10 +1,15 @@
 """Where a run takes place: devices, processes, number format; by Lightning Fabric."""
 
 import logging
+import os
+import warnings
 from dataclasses import dataclass
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from fer.config import RunConfig
 from fer.environment import cores, keep_freed_memory
@@ -48,8 +53,10 @@ def check_shares(hardware: Hardware, config: RunConfig, validation: int) -> None
     """Say before any process is started that several could not share a run.
 
     Raises:
-        ConfigError: a process would get fewer than two faces a batch or no validation face, or the mode is gradual.
+        ConfigError: torchrun or SLURM has started others than the options count, a process would get fewer than two faces
+            a batch or no validation face, or the mode is gradual.
     """
+    _check_started(hardware)
     processes = hardware.processes
     if processes == 1:
         return
@@ -62,6 +69,42 @@ def check_shares(hardware: Hardware, config: RunConfig, validation: int) -> None
         )
     if validation < processes:
         raise ConfigError(f"{validation} validation faces cannot be shared by {processes} processes; use fewer --devices")
+
+
+def _check_started(hardware: Hardware) -> None:
+    """ConfigError where torchrun or SLURM has started other processes than the options count.
+
+    Each of them would train a whole run of its own, or wait for others that never come.
+    """
+    asked, count = f"--devices {hardware.devices} --num-nodes {hardware.nodes}", hardware.processes
+    if TorchElasticEnvironment.detect():
+        started = int(os.environ["WORLD_SIZE"])
+        if started != count:
+            raise ConfigError(
+                f"torchrun started {started} processes, and {asked} is for {count}; give --devices and --num-nodes the numbers "
+                "of its --nproc-per-node and --nnodes"
+            )
+    elif _is_slurm_task(hardware):
+        expected = {"SLURM_NTASKS": count}
+        if count > 1:  # what Lightning asks for, too
+            expected |= {"SLURM_NTASKS_PER_NODE": hardware.devices, "SLURM_NNODES": hardware.nodes}
+        found = {name: os.environ.get(name, "") for name in expected}
+        wrong = [f"{name}={found[name]}" for name, number in expected.items() if found[name] != str(number)]
+        if wrong:
+            raise ConfigError(
+                f"SLURM started other tasks ({', '.join(wrong)}) than {asked} is for; start {count} by srun with "
+                f"--nodes={hardware.nodes} --ntasks-per-node={hardware.devices}, or change --devices and --num-nodes"
+            )
+
+
+def _is_slurm_task(hardware: Hardware) -> bool:
+    """Whether Lightning takes this process for one of SLURM's tasks.
+
+    It takes a script of a job for one, too. Only srun counts steps, and a single process in such a script is well.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Fabric gives the same advice once more
+        return SLURMEnvironment.detect() and (hardware.processes > 1 or "SLURM_STEP_ID" in os.environ)
 
 
 def make_fabric(hardware: Hardware, plan: Plan) -> Fabric:
@@ -77,6 +120,8 @@ def make_fabric(hardware: Hardware, plan: Plan) -> Fabric:
         num_nodes=hardware.nodes,
         strategy="ddp" if several else "auto",
         precision=plan.format_on(kind).precision,
+        # one process needs nobody, and in a script of SLURM must not be taken for one of its tasks
+        plugins=None if several else LightningEnvironment(),
     )
     if several and not hardware.on_gpu:  # processes on one machine share its cores
         torch.set_num_threads(max(1, cores() // hardware.devices))

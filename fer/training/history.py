@@ -31,10 +31,14 @@ class Epoch:
 
 @dataclass
 class History:
-    """Epochs in order; ``monitor`` names the validation figure that makes one the best."""
+    """Epochs in order; ``monitor`` names the validation figure that makes one the best.
+
+    Up to epoch ``since`` the figures are of other faces, with which the data set has been changed.
+    """
 
     epochs: list[Epoch] = field(default_factory=list)
     monitor: str = "accuracy"
+    since: int = 0
 
     def __iter__(self) -> Iterator[Epoch]:
         return iter(self.epochs)
@@ -44,13 +48,13 @@ class History:
 
     @property
     def best(self) -> Epoch:
-        """The epoch of the best monitored figure, the earlier one of equals; IndexError when empty."""
+        """The epoch of the best monitored figure on the present faces, the earlier one of equals; IndexError without any."""
         sign = 1 if self.monitor == "loss" else -1
-        return sorted(self.epochs, key=lambda e: sign * float(getattr(e, f"validation_{self.monitor}")))[0]
+        return sorted(self.epochs[self.since :], key=lambda e: sign * float(getattr(e, f"validation_{self.monitor}")))[0]
 
     def waited(self) -> int:
-        """Epochs since the best one."""
-        return len(self) - self.best.epoch if self.epochs else 0
+        """Epochs since the best one, or since the faces are the present ones."""
+        return len(self) - (self.best.epoch if len(self) > self.since else self.since)
 
     @property
     def seconds(self) -> float:

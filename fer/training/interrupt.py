@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from fer.signals import endings
 
 
 class StopRequest:
@@ -25,12 +25,12 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Inside, SIGINT and SIGTERM only make a request; outside the main thread nothing changes."""
+    """Inside, Ctrl-C and what else ends a program only make a request; outside the main thread nothing changes."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {number: signal.signal(number, request._take) for number in _SIGNALS}
+    before = {number: signal.signal(number, request._take) for number in (signal.SIGINT, *endings())}
     try:
         yield request
     finally:

@@ -58,6 +58,21 @@ class Plan:
         freeze(model, by_stage, min(len(by_stage), free.get(self.config.mode, len(by_stage))))
 
 
+def frozen_note(config: RunConfig, stages: int) -> str:
+    """What to tell the user of stages that mode gradual never frees in so few epochs; "" where there are none.
+
+    >>> frozen_note(RunConfig(mode="gradual", epochs=10), 6)
+    '1 of 6 stages stays frozen, since 10 epochs free 5; --unfreeze-every 1 (--set unfreeze_every=1) frees all'
+    """
+    frozen = stages - free_stages(config.epochs, config.unfreeze_every)
+    if config.mode != "gradual" or frozen <= 0:
+        return ""
+    every = (config.epochs - 1) // (stages - 1)
+    cure = f"--unfreeze-every {every} (--set unfreeze_every={every}) frees all" if every else f"all need --epochs {stages}"
+    stay = "stays" if frozen == 1 else "stay"
+    return f"{frozen} of {stages} stages {stay} frozen, since {config.epochs} epochs free {stages - frozen}; {cure}"
+
+
 def make_plan(config: RunConfig, train: FaceSet, start: Start | None = None) -> Plan:
     """Resolve a configuration against the registry and the training faces; ``start`` is read where it is not given.
 
@@ -126,6 +141,7 @@ def _try_sizes(plan: Plan) -> None:
 def _start(model: nn.Module, plan: Plan) -> None:
     config, spec = plan.config, plan.spec
     if config.init:
-        start_from(model, read_state(starting_file(config.init)), spec.head, config.init)
+        same = plan.start.classes in (None, config.classes)
+        start_from(model, read_state(starting_file(config.init)), spec.heads, config.init, same_classes=same)
     elif config.mode != "scratch" and spec.weights:
-        start_from(model, spec.weights(), spec.head, f"ImageNet weights of {config.model}")
+        start_from(model, spec.weights(), spec.heads, f"ImageNet weights of {config.model}", same_classes=False)

@@ -17,15 +17,16 @@ from fer.data.augment import augment
 from fer.data.natural import NaturalImages
 from fer.data.preprocess import standardise, to_unit
 from fer.environment import best_device, device_name, keep_freed_memory, versions
-from fer.errors import ConfigError, TrainingError
+from fer.errors import CheckpointError, ConfigError, TrainingError
 from fer.evaluation import predict_logits
-from fer.files import write_whole
+from fer.files import sweep, write_whole
 from fer.losses import one_hot, smooth, soft_cross_entropy
 from fer.models import MODELS, Variant
 from fer.models.tensorfile import UnreadableTensorsError, read_tensors
 from fer.models.trunk import save_trunk
 from fer.overrides import TYPES
 from fer.schedules import cosine
+from fer.training import store
 from fer.training.ema import Average
 from fer.training.fit import clip_gradients
 from fer.training.formats import fastest_format
@@ -60,11 +61,12 @@ def pretrain(
     out: Path,
     on_epoch: Callable[[PretrainEpoch], None] = lambda _: None,
     on_step: Callable[[int, int], None] = lambda *_: None,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Train the form for 48-pixel faces of an architecture to classify natural images; keep its weights for ``--init``.
 
     Cosine schedule, label smoothing, averaged weights and augmentation as configured. After every epoch the state lies
-    beside ``out``; the same call continues there.
+    beside ``out``; the same call continues there, or starts over where that is damaged, which ``on_note`` tells.
 
     Returns:
         What the file says of its training.
@@ -82,7 +84,9 @@ def pretrain(
     net.to(memory_format=fastest_format(config.model, config.precision, device).memory)
     learner = _Learner(config, natural, spec.preprocess, net, spec.fixed_size)
     partial = out.with_name(f"{out.name}.partial")
-    learner.restore(partial)
+    if damage := learner.restore(partial):
+        on_note(f"{damage}; starting over")
+    sweep(out.parent, out.name)  # the state's, too, since its name begins with that
     for epoch in range(learner.epoch + 1, config.epochs + 1):
         started = time.perf_counter()
         loss = learner.train(epoch, on_step)
@@ -214,20 +218,35 @@ class _Learner:
             "accuracy": accuracy,
             "seconds": self.seconds,
         }
-        torch.save(state, content)
+        torch.save(store.packed(state), content)
         write_whole(path, content.getvalue())
 
-    def restore(self, path: Path) -> None:
-        """Go on where an earlier call was stopped; a damaged state is started over."""
+    def restore(self, path: Path) -> str:
+        """Go on where an earlier call was stopped; returns what is wrong with a damaged state, of which nothing is taken.
+
+        Raises:
+            ConfigError: the state is of another pretraining, or of no pretraining at all.
+        """
         if not path.exists():
-            return
+            return ""
+        foreign = ConfigError(f"{path} belongs to another pretraining; name another --out, or delete it")
         try:
-            state = read_tensors(path.read_bytes())
-        except UnreadableTensorsError:
-            return
+            content = read_tensors(path.read_bytes())
+            if not isinstance(content, dict) or content.keys() != {"sha256", "bytes"}:
+                raise foreign
+            state = store.unpacked(content, path)
+        except (UnreadableTensorsError, CheckpointError):
+            return f"{path} is damaged"
         own = {"config": self.config.to_dict(), "key": self.natural.key}
-        if not isinstance(state, dict) or {key: state.get(key) for key in own} != own:
-            raise ConfigError(f"{path} belongs to another pretraining; name another --out, or delete it")
+        if {key: state.get(key) for key in own} != own:
+            raise foreign
+        try:
+            self._take(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:  # of another version
+            raise foreign from error
+        return ""
+
+    def _take(self, state: dict[str, Any]) -> None:
         self.net.load_state_dict(state["net"])
         self.average.model.load_state_dict(state["average"])
         self.average.steps = int(state["average_steps"])

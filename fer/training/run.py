@@ -23,7 +23,6 @@ from fer.config import RunConfig
 from fer.data import Corpus, FaceSet
 from fer.data.clean import read_index
 from fer.data.labels import relabel
-from fer.environment import device_name, versions
 from fer.errors import CheckpointError, ConfigError, InterruptedRunError
 from fer.evaluation import predict_logits
 from fer.files import expanded
@@ -38,7 +37,8 @@ from fer.training.interrupt import stop_requests
 from fer.training.memory import memory_advice
 from fer.training.norms import settled
 from fer.training.objective import make_objective
-from fer.training.plan import make_model, make_plan
+from fer.training.plan import frozen_note, make_model, make_plan
+from fer.training.run_card import check_lessons, make_card
 from fer.training.start import resumed_start
 from fer.training.tally import DivergedError
 from fer.training.trainer import Trainer, make_trainer
@@ -88,15 +88,15 @@ def nothing(*_: Any) -> None:
 class Watch:
     """What a caller shows: steps, epochs with whether they are the best so far, the last evaluation, notes in words.
 
-    ``on_ask`` tells of teachers that are asked beforehand; ``on_start`` comes when all is known to be good, ``on_trainer``
-    hands over the moving parts for a live view.
+    ``on_ask`` tells of teachers that are asked beforehand; ``on_start`` comes when all is known to be good, with the faces and
+    the plan; ``on_trainer`` hands over the moving parts for a live view.
     """
 
     on_step: OnStep = nothing
     on_epoch: Callable[[Epoch, bool], None] = nothing
     on_ask: Progress = nothing
     on_evaluate: Progress = nothing
-    on_start: Callable[[], None] = nothing
+    on_start: Callable[[Job], None] = nothing
     on_note: Callable[[str], None] = nothing
     on_trainer: Callable[[Trainer], None] = nothing
     on_picture: Picture = field(default=nothing)
@@ -127,7 +127,7 @@ def train(
 
     Raises:
         FerError: the data set, configuration or weights do not allow the run, or the folder cannot be written.
-        InterruptedRunError: SIGINT or SIGTERM came; the state is saved.
+        InterruptedRunError: Ctrl-C, SIGTERM or the end of the terminal came; the state is saved.
     """
     continuation = continuation or Continuation()
     corpus, labels_note = relabel(corpus, config)
@@ -140,17 +140,19 @@ def train(
     check_shares(hardware, config, len(validation))
     kept = resumed_start(store.read_last(folder)[0], config) if continuation.resume else None
     plan = make_plan(config, train_faces, kept)
-    with memory_advice(config):
+    with memory_advice(config, sizes=not plan.spec.fixed_size, resumed=continuation.resume):
         fabric = make_fabric(hardware, plan)
         on_device = train_faces.to(fabric.device)
         objective = make_objective(plan, fabric, on_device, watch.on_ask)
         job = Job(fabric, plan, objective, on_device, validation.to(fabric.device))
         trainer = make_trainer(fabric, make_model(plan, resumed=continuation.resume), plan)
-        card = _card(job, corpus, train_faces, validation, labels_note)
+        card = make_card(job, corpus, train_faces, validation, labels_note)
         folder = fabric.broadcast(folder)
         keeper = _Keeper(folder, job, trainer, card, watch, resume_command(folder, corpus, hardware))
         if continuation.resume:
             keeper.restore(continuation.changed_data)
+        elif note := frozen_note(config, len(trainer.by_stage)):
+            watch.on_note(note)
         watch.on_trainer(trainer)
         with stop_requests() as stop:  # before, there is nothing to save, and whoever stops the program need not wait
             keeper.run(stop)
@@ -187,25 +189,35 @@ class _Keeper:
                 f"{self.folder / run_files.LAST} is of a run with other settings than these; give a run its own files, "
                 "or start a new one"
             )
-        if card.data.get("fingerprint") != self.card.data["fingerprint"] and not changed_data:
+        is_changed = card.data.get("fingerprint") != self.card.data["fingerprint"]
+        if is_changed and not changed_data:
             raise ConfigError(
                 f"{self.folder} was trained on other data; name the same data set with --data, start a new run, "
                 "or go on with fer train --resume and --changed-data"
             )
-        self._check_lessons(card)
+        check_lessons(card, self.card, self.folder)
         self._take(state, dict(average))
-        if len(self.trainer.history):
+        if is_changed:
+            self._forget_best()
+        elif len(self.trainer.history) > self.trainer.history.since:
             store.read_best(self.folder)
         if note:
             self.watch.on_note(note)
             if self.job.fabric.is_global_zero:
                 store.set_aside(self.folder)
 
-    def _check_lessons(self, card: Card) -> None:
-        """ConfigError where files behind the same settings say other things than they did."""
-        for what, of in (("its teachers", _teachers_of), ("the class weights", lambda card: card.class_weights)):
-            if of(card) != of(self.card):
-                raise ConfigError(f"{what} have changed since {self.folder} was stopped; put back the old, or start a new run")
+    def _forget_best(self) -> None:
+        """Have the best epoch chosen among those to come: figures of earlier ones are of other faces, as their card is."""
+        history, epochs = self.trainer.history, self.job.plan.config.epochs
+        if len(history) >= epochs:
+            raise ConfigError(
+                f"{self.folder} has no epoch left of {epochs} that could be judged on the changed data; finish it on the data "
+                "that it began with, or start a new run"
+            )
+        history.since = len(history)
+        self.trainer.plateau.forget()
+        if len(history):
+            self.watch.on_note(f"the data have changed; the best epoch is one after epoch {len(history)}")
 
     def _take(self, state: dict[str, Any], average: dict[str, torch.Tensor]) -> None:
         try:
@@ -224,7 +236,7 @@ class _Keeper:
         if self.job.fabric.is_global_zero:
             store.prepare(self.folder, self.job.plan.config)
             self.trainer.history.save(self.folder / "history.csv")  # a kill may have come between it and the last state
-        self.watch.on_start()
+        self.watch.on_start(self.job)
         with self._board() as board:
             hooks = Hooks(self.watch.on_step, lambda trainer: self._keep_epoch(trainer, board), stop)
             while True:
@@ -320,9 +332,11 @@ class _Keeper:
         best = checkpoints.load(self.folder / run_files.BEST, self.job.fabric.device)
         best, table = settled(best, train_faces, validation, progress, self.job.fabric.autocast())
         metrics = evaluate_table(table)
-        minutes = round(self.trainer.history.seconds / 60, 1)
+        history = self.trainer.history
+        minutes = round(history.seconds / 60, 1)
         card = replace(
             best.card,
+            data={**best.card.data, **({"changed_after_epoch": history.since} if history.since else {})},
             train_accuracy=_accuracy(best, train_faces, self.job.fabric, progress),
             validation_accuracy=metrics["accuracy"],
             metrics={"validation": metrics} | self._clean(table),
@@ -358,37 +372,3 @@ def _accuracy(checkpoint: Checkpoint, faces: FaceSet, fabric: Fabric, progress: 
         checkpoint.model, faces.images, checkpoint.card.preprocess, autocast=fabric.autocast(), progress=progress
     )
     return float((logits.argmax(1).cpu() == faces.labels.cpu()).double().mean())
-
-
-def _card(job: Job, corpus: Corpus, train_faces: FaceSet, validation: FaceSet, labels_note: str) -> Card:
-    plan, teachers, device = job.plan, job.objective.teachers, job.fabric.device.type
-    splits = {s.split: {"n": len(s), "fingerprint": s.fingerprint} for s in (train_faces, validation)}
-    data: dict[str, Any] = {"origin": corpus.origin.name, "fingerprint": corpus.fingerprint, "splits": splits}
-    if labels_note:
-        data["labels"] = labels_note
-    if corpus.clean_note:
-        data["clean"] = corpus.clean_note
-    data |= plan.start.about
-    if teachers:
-        data["teachers"] = [
-            {"name": one.name, "weights_sha256": one.card.weights_sha256, "marks": list(one.card.marks)}
-            for one in teachers.checkpoints
-        ]
-    return Card(
-        architecture=plan.config.model,
-        variant=plan.variant,
-        classes=plan.config.classes,
-        preprocess=plan.preprocess,
-        config=plan.config.to_dict(),
-        seed=plan.config.seed,
-        class_weights=plan.class_weights,
-        data=data,
-        versions=versions(),
-        hardware={"device": device_name(device), "precision": plan.format_on(device).precision},
-        members=plan.members,
-    )
-
-
-def _teachers_of(card: Card) -> list[str]:
-    """Hashes of the networks that a run has learnt from."""
-    return [one["weights_sha256"] for one in card.data.get("teachers", ())]

@@ -14,6 +14,7 @@ from fer.data.labels import relabel
 from fer.errors import ConfigError
 from fer.files import sweep
 from fer.training import out_of_fold, store
+from fer.training.fit import Job
 from fer.training.hardware import Hardware
 from fer.training.run import Continuation, Watch, train
 from fer.training.start import STARTED_FROM, read_start
@@ -144,9 +145,9 @@ def _series(
         """The folder of the series is made when its first run is known to be good."""
         with watched(own, corpus, run) as watch:
 
-            def begin() -> None:
+            def begin(job: Job) -> None:
                 store.prepare(folder, config)
-                watch.on_start()
+                watch.on_start(job)
 
             yield replace(watch, on_start=begin)
 

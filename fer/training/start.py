@@ -19,11 +19,15 @@ PRETRAINED, STARTED_FROM = "pretrained", "started_from"
 
 @dataclass(frozen=True)
 class Start:
-    """Form and members that a start brings, and its entry in the data of a card; all empty where nothing is known of it."""
+    """Form and members that a start brings, and its entry in the data of a card; all empty where nothing is known of it.
+
+    ``classes`` are those of its logits: none where they are no expressions, None where nothing is known of them.
+    """
 
     variant: str = ""
     members: tuple[Member, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...] | None = None
 
 
 def starting_file(init: str) -> Path:
@@ -38,7 +42,8 @@ def read_start(config: RunConfig) -> Start:
     """What the file of a run's starting weights says of itself.
 
     Raises:
-        ConfigError: it holds pretrained weights of another architecture, or an ensemble's members are not in it.
+        ConfigError: it holds pretrained weights of another architecture, or an ensemble's members are not in it, or know
+            other classes.
         WeightsError: there is neither such a file nor such a release, or it cannot be read.
     """
     if not config.init:
@@ -50,7 +55,7 @@ def read_start(config: RunConfig) -> Start:
             f"{config.init} holds weights of {trunk.architecture}, not of {config.model}; give weights of this one"
         )
     if trunk:
-        return Start(trunk.variant, about={PRETRAINED: dict(trunk.about)})
+        return Start(trunk.variant, about={PRETRAINED: dict(trunk.about)}, classes=())
     try:
         card = read_card(read(path), path)
     except CheckpointError as error:  # a plain state dict: its form shows when it is loaded
@@ -59,7 +64,12 @@ def read_start(config: RunConfig) -> Start:
         return Start()
     about = {STARTED_FROM: {"name": path.stem, "weights_sha256": card.weights_sha256, "marks": list(card.marks)}}
     same = card.architecture == config.model
-    return Start(card.variant if same else "", card.members, about)
+    if same and MODELS[config.model].compose and card.classes != config.classes:
+        raise ConfigError(
+            f"{config.init} answers {', '.join(card.classes)}, and so does each of its members; "
+            f"train these classes, --classes {','.join(card.classes)}"
+        )
+    return Start(card.variant if same else "", card.members, about, card.classes)
 
 
 def resumed_start(card: Card, config: RunConfig) -> Start:

@@ -73,7 +73,7 @@ def check_finished(folder: Path, config: RunConfig, corpus: Corpus) -> None:
 def save_last(folder: Path, trainer: Trainer, state: dict[str, Any], card: Card) -> None:
     """Keep the whole state; the state before it stays as ``previous.pth``."""
     last, waiting = folder / LAST, folder / _WAITING
-    checkpoints.save(waiting, trainer.average.model.state_dict(), card, training=_packed(state))
+    checkpoints.save(waiting, trainer.average.model.state_dict(), card, training=packed(state))
     # between these two renames a crash leaves only the previous state, from which the run also continues
     if last.exists():
         move_whole(last, folder / PREVIOUS)
@@ -132,7 +132,7 @@ def read_last(folder: Path) -> tuple[Card, dict[str, Any], State, str]:
 
 def _read(path: Path) -> tuple[Card, dict[str, Any], State]:
     content, card = _whole(path)
-    return card, _unpacked(content.get("training"), path), content["state_dict"]
+    return card, unpacked(content.get("training"), path), content["state_dict"]
 
 
 def _whole(path: Path) -> tuple[dict[str, Any], Card]:
@@ -144,19 +144,20 @@ def _whole(path: Path) -> tuple[dict[str, Any], Card]:
     return content, card
 
 
-def _packed(state: dict[str, Any]) -> dict[str, Any]:
-    """The state as bytes with their sha256, since the archive's own checksums are not looked at."""
+def packed(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as bytes with their sha256, since the archive's own checksums are not looked at."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getvalue()
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": torch.frombuffer(bytearray(data), dtype=torch.uint8)}
 
 
-def _unpacked(packed: Any, path: Path) -> dict[str, Any]:
-    if not isinstance(packed, dict) or "bytes" not in packed:
+def unpacked(content: Any, path: Path) -> dict[str, Any]:
+    """Inverse of :func:`packed`; CheckpointError, which names ``path``, where it is damaged or none."""
+    if not isinstance(content, dict) or not isinstance(content.get("bytes"), torch.Tensor):
         raise CheckpointError(f"{path}: holds no training state; start a new run")
-    data = packed["bytes"].numpy().tobytes()
-    if hashlib.sha256(data).hexdigest() != packed.get("sha256"):
+    data = content["bytes"].numpy().tobytes()
+    if hashlib.sha256(data).hexdigest() != content.get("sha256"):
         raise CheckpointError(f"{path}: the training state does not match its sha256")
     try:
         state: dict[str, Any] = read_tensors(data)

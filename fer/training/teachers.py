@@ -47,7 +47,7 @@ class Teachers:
 
         ``progress`` hears of the passes over the faces together, and of none that the disk spares.
         """
-        names = [_name(teacher, faces) for teacher in self.checkpoints]
+        names = [self._name(teacher, faces) for teacher in self.checkpoints]
         known = [_kept(name, teacher, faces) for name, teacher in zip(names, self.checkpoints, strict=True)]
         passes = _passes(progress, 2 * sum(answer is None for answer in known))
         both = [
@@ -71,6 +71,15 @@ class Teachers:
         ]
         return torch.stack(probs).mean(0)
 
+    def _name(self, teacher: Checkpoint, faces: FaceSet) -> str:
+        """Name under which a teacher's logits of these faces are kept."""
+        card, pixels, kind = teacher.card, faces.images.cpu().numpy().tobytes(), teacher.device.type
+        with self.autocast():
+            numbers = str(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else "torch.float32"
+        # two ensembles of the same networks differ in their members' shares and temperatures only
+        about = json.dumps([card.weights_sha256, card.preprocess.to_dict(), card.members, numbers]).encode()
+        return f"teacher-{hashlib.sha256(about + pixels).hexdigest()[:32]}"
+
     def _ask(self, name: str, teacher: Checkpoint, faces: FaceSet, passes: Iterator[Progress]) -> torch.Tensor:
         """float32 (2, N, C): logits of the faces and of their mirror images, kept from now on."""
         ways = [
@@ -80,14 +89,6 @@ class Teachers:
         both = torch.stack(ways)
         write_arrays(name, {"logits": both.cpu().numpy()})
         return both
-
-
-def _name(teacher: Checkpoint, faces: FaceSet) -> str:
-    """Name under which a teacher's logits of these faces are kept."""
-    card, pixels = teacher.card, faces.images.cpu().numpy().tobytes()
-    # two ensembles of the same networks differ in their members' shares and temperatures only
-    about = json.dumps([card.weights_sha256, card.preprocess.to_dict(), card.members]).encode()
-    return f"teacher-{hashlib.sha256(about + pixels).hexdigest()[:32]}"
 
 
 def _kept(name: str, teacher: Checkpoint, faces: FaceSet) -> torch.Tensor | None:

@@ -71,6 +71,7 @@ class Trainer:
             "average_steps": self.average.steps,
             "plateau": dataclasses.asdict(self.plateau),
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
+            "history_since": self.history.since,
             "tally": (tally or self.tally).state(),
             "step": self.step,
             "seconds": self.seconds,
@@ -97,6 +98,7 @@ class Trainer:
         self.average.steps = int(state["average_steps"])
         self.plateau = Plateau(**state["plateau"])
         self.history.epochs = [Epoch(**row) for row in state["history"]]
+        self.history.since = int(state.get("history_since", 0))  # which older states do not have
         self.tally = Tally.restored(state["tally"], self.tally.loss.device)
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.rate_factor = float(state["rate_factor"])
@@ -112,7 +114,7 @@ def make_trainer(fabric: Fabric, model: nn.Module, plan: Plan) -> Trainer:
     net = _prepared(fabric, model, config).to(fabric.device)
     net.to(memory_format=plan.format_on(fabric.device.type).memory)
     average = Average(net, config.optimizer.ema)
-    by_stage = stages(net, plan.spec.head)
+    by_stage = stages(net, *plan.spec.heads)
     optimizer = make_optimizer(net, config.optimizer, by_stage)
     plan.freeze(net, by_stage, 1)
     model, optimizer = fabric.setup(net, optimizer)

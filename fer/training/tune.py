@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from fer import run_files
 from fer.config import RunConfig
 from fer.data import Corpus
 from fer.errors import ConfigError
-from fer.files import make_folder, write_whole
+from fer.files import make_folder, sweep, write_whole
 from fer.overrides import with_values
 from fer.training.history import Epoch
 from fer.training.run import Continuation, train
@@ -22,8 +22,11 @@ from fer.training.store import has_state
 from fer.training.tally import DivergedError
 from fer.words import shortened
 
-#: Searched ranges: key → lowest, highest, whether in logarithmic steps.
-SPACE: dict[str, tuple[float, float, bool]] = {
+#: Key → lowest, highest, whether in logarithmic steps.
+Ranges = Mapping[str, tuple[float, float, bool]]
+
+#: What is searched beside the learning rate.
+SPACE: Ranges = {
     "optimizer.weight_decay": (1e-5, 5e-3, True),
     "dropout": (0.0, 0.6, False),
     "loss.label_smoothing": (0.0, 0.2, False),
@@ -34,6 +37,8 @@ SPACE: dict[str, tuple[float, float, bool]] = {
     "augmentation.mixup": (0.0, 1.0, False),
 }
 
+#: Files in the folder of a study: the study itself, and the recipe of its best trial.
+STUDY, RECIPE = "study.db", "best.yaml"
 # Attribute of a trial: the name of its run's folder.
 _PLACE = "place"
 
@@ -51,22 +56,25 @@ class Best:
     pruned: int
 
 
-def tune(config: RunConfig, corpus: Corpus, folder: Path, trials: int, watched: Watched) -> Best:
+def tune(config: RunConfig, corpus: Corpus, folder: Path, trials: int, watched: Watched, settled: Collection[str] = ()) -> Best:
     """Run trials until the study in ``folder`` has so many, pruning those that lag; write the best as a recipe.
 
-    A folder that holds a study already is continued, a trial that was stopped at the step where it stood. A trial that
-    diverges counts as pruned.
+    ``settled`` names keys, in full, that keep what ``config`` has for them. A folder that holds a study already is
+    continued, a trial that was stopped at the step where it stood. A trial that diverges counts as pruned.
 
     Raises:
-        ConfigError: Optuna is not installed, the study is damaged or one of other data or settings, or no trial has finished.
-        InterruptedRunError: SIGINT or SIGTERM came.
+        ConfigError: Optuna is not installed, nothing is left to search, the study is damaged or one of other data or settings,
+            or no trial has finished.
+        InterruptedRunError: Ctrl-C, SIGTERM or the end of the terminal came.
     """
     optuna = _optuna()
+    ranges = space(config, settled)
     make_folder(folder)
-    study = _open_study(optuna, config, corpus, folder)
+    sweep(folder, RECIPE)
+    study = _open_study(optuna, config, corpus, folder, ranges)
 
     def judge(trial: Any) -> float:
-        values = suggest(trial, config)
+        values = suggest(trial, ranges)
         chosen = with_values(config, values, f"trial {trial.number}")
         place = folder / trial.user_attrs.get(_PLACE, f"trial-{trial.number:03}")
         trial.set_user_attr(_PLACE, place.name)
@@ -99,26 +107,29 @@ def tune(config: RunConfig, corpus: Corpus, folder: Path, trials: int, watched: 
     text = (
         f"# Best of {finished} finished and {pruned} pruned trials: {100 * study.best_value:.2f} % on the validation split.\n"
     )
-    recipe = folder / "best.yaml"
+    recipe = folder / RECIPE
     write_whole(recipe, (text + yaml.safe_dump(differences(best), sort_keys=False)).encode())
     return Best(recipe, float(study.best_value), finished, pruned)
 
 
-def _open_study(optuna: Any, config: RunConfig, corpus: Corpus, folder: Path) -> Any:
+def _open_study(optuna: Any, config: RunConfig, corpus: Corpus, folder: Path, ranges: Ranges) -> Any:
     from sqlalchemy.exc import SQLAlchemyError
 
-    path = folder / "study.db"
+    path = folder / STUDY
     try:
+        storage = f"sqlite:///{path}"
+        # a file holds one study, whichever architecture it is of: what else sets this one apart is said below
+        names = optuna.get_all_study_names(storage)
         study = optuna.create_study(
-            study_name=config.model,
-            storage=f"sqlite:///{path}",
+            study_name=names[0] if names and config.model not in names else config.model,
+            storage=storage,
             direction="maximize",
             load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=config.epochs // 4),
         )
         # a study that goes on must not draw again what it drew at first
         study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials))
-        asked = {"data": corpus.fingerprint, "settings": yaml.safe_dump(config.to_dict())}
+        asked = {"data": corpus.fingerprint, "settings": yaml.safe_dump(config.to_dict()), "searched settings": sorted(ranges)}
         for what, value in asked.items():
             if study.user_attrs.get(what, value) != value:
                 raise ConfigError(f"the study in {folder} is of other {what}; name those it began with, or another --study")
@@ -150,11 +161,22 @@ def _optuna() -> Any:
     return optuna
 
 
-def suggest(trial: Any, config: RunConfig) -> dict[str, float]:
-    """One point of the space, drawn by the study: key → value."""
-    low, high = RATES[config.optimizer.name]
-    rate = {"optimizer.lr": trial.suggest_float("optimizer.lr", low, high, log=True)}
-    return rate | {key: trial.suggest_float(key, a, b, log=log) for key, (a, b, log) in SPACE.items()}
+def space(config: RunConfig, settled: Collection[str] = ()) -> Ranges:
+    """What is searched for a configuration: :data:`SPACE` and the learning rate, without the keys that are settled.
+
+    Raises:
+        ConfigError: nothing is left.
+    """
+    ranges = {"optimizer.lr": (*RATES[config.optimizer.name], True), **SPACE}
+    left = {key: value for key, value in ranges.items() if key not in settled}
+    if not left:
+        raise ConfigError(f"nothing is left to search; leave out --set for one of {', '.join(ranges)}, or use fer train")
+    return left
+
+
+def suggest(trial: Any, ranges: Ranges) -> dict[str, float]:
+    """One point of the ranges, drawn by the study: key → value."""
+    return {key: trial.suggest_float(key, low, high, log=log) for key, (low, high, log) in ranges.items()}
 
 
 def differences(config: RunConfig) -> dict[str, Any]:

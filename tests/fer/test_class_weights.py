@@ -135,6 +135,13 @@ def test_a_folder_is_no_file_of_weights(fer, fake_zip, tmp_path):
     assert outcome.code == 2 and str(tmp_path) in outcome.err and len(outcome.err.splitlines()) == 1
 
 
+def test_a_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "weights.json").write_text(json.dumps(GOOD), encoding="utf-8")
+    counts = dict.fromkeys(EMOTIONS, 1)
+    assert class_weights(Loss(class_weights="~/weights.json"), counts) == tuple(GOOD.values())
+
+
 def test_the_weights_of_a_file_stand_in_the_card(fer, fake_zip, tmp_path):
     path = tmp_path / "weights.json"
     path.write_text(json.dumps(GOOD), encoding="utf-8")

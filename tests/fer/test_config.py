@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from fer.cli.train import resolve
+from fer.cli.train import repeat, resolve
 from fer.config import MODES, RunConfig
 from fer.errors import ConfigError
 from fer.overrides import parse_assignments, read_recipe, recipe_names, with_values
@@ -53,6 +55,37 @@ def test_recipes_that_are_missing_or_no_mapping_are_named(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1\n")
     with pytest.raises(ConfigError, match="mapping"):
         read_recipe(str(tmp_path / "list.yaml"))
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "mine", "baseline.YAML"])
+def test_a_file_of_any_name_is_read_as_a_recipe_and_as_a_configuration(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("model: net\nepochs: 7\n")
+    assert read_recipe(name) == read_recipe(str(tmp_path / name)) == {"model": "net", "epochs": 7}
+    assert repeat(Path(name)).epochs == resolve(None, name, [], {}).epochs == 7
+
+
+def test_a_shipped_recipe_comes_before_a_file_of_its_name_but_not_as_a_configuration(tmp_path, monkeypatch):
+    shipped = read_recipe("baseline")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "baseline").write_text("model: net\n")
+    assert read_recipe("baseline") == shipped and repeat(Path("baseline")).model == "net"
+
+
+@pytest.mark.parametrize("classes", ["anger,Happiness, sad", ["sadness", "happy", "angry"]], ids=str)
+def test_classes_of_a_configuration_take_the_spellings_of_others(classes):
+    assert with_values(RunConfig(), {"classes": classes}, "test").classes == ("angry", "happy", "sad")
+
+
+def test_another_architecture_than_that_of_the_recipe_is_not_set(tmp_path):
+    (tmp_path / "mine.yaml").write_text("model: baseline\n")
+    with pytest.raises(ConfigError, match="--set model=net beside baseline"):
+        resolve(None, str(tmp_path / "mine.yaml"), ["model=net"], {})
+
+
+@pytest.mark.parametrize("model", ["baseline", "net"])
+def test_an_architecture_may_be_set_where_it_is_the_one_that_is_named(model):
+    assert resolve(model, None, [f"model={model}"], {}).model == model
 
 
 @pytest.mark.parametrize("name", recipe_names())

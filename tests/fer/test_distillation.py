@@ -312,6 +312,22 @@ def test_a_teacher_that_cannot_teach_is_refused_before_anything_is_written(kind,
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("first", ["bf16", "fp32"])
+def test_answers_of_one_number_format_do_not_serve_the_other(first, faces, teachers, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    for precision in (first, {"bf16": "fp32", "fp32": "bf16"}[first]):
+        answers = objective_of(faces, teachers[:1], ahead=True, temperature=1.0, precision=precision).answers
+        off = (answers - expected_ahead(faces, teachers[0])).abs().max()
+        assert (off < 1e-5) == (precision == "fp32"), (precision, off)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def expected_ahead(faces, teacher):
+    """The mean over each face and its mirror image, computed here in float32."""
+    both = [replace(faces, images=images) for images in (faces.images, faces.images.flip(-1))]
+    return torch.stack([logits_of(teacher, one).softmax(1) for one in both]).mean(0)
+
+
 @pytest.mark.parametrize("words", ["ahead=false", "distillation.ahead=false", "distillation={ahead: false}"])
 def test_a_command_that_asks_ahead_refuses_to_be_told_otherwise(words, fer, tmp_path):
     command = ["distill", "--teacher", "baseline", "--student", "baseline", "--data", tmp_path / "nowhere", "--set"]

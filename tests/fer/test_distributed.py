@@ -83,8 +83,8 @@ def by_torchrun(port: str, rank: int) -> Machine:
 
 def by_slurm(port: str, rank: int) -> Machine:
     """One of two tasks in the environment that SLURM's srun gives them on two machines."""
-    told = {"JOB_ID": "7", "JOB_NAME": "train", "NTASKS": "2", "NTASKS_PER_NODE": "1", "NNODES": "2", "LOCALID": "0",
-            "PROCID": str(rank), "NODEID": str(rank), "NODELIST": "127.0.0.1"}  # fmt: skip
+    told = {"JOB_ID": "7", "JOB_NAME": "train", "STEP_ID": "0", "NTASKS": "2", "NTASKS_PER_NODE": "1", "NNODES": "2",
+            "LOCALID": "0", "PROCID": str(rank), "NODEID": str(rank), "NODELIST": "127.0.0.1"}  # fmt: skip
     return (), {f"SLURM_{key}": value for key, value in told.items()} | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
 
 
@@ -156,6 +156,63 @@ def test_gradual_unfreezing_over_several_processes_is_refused(data, tmp_path):
     )  # fmt: skip
     assert done.returncode != 0 and done.stderr.startswith("fer: ") and "use --devices 1" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+#: Environment of one process, options beside it, and what the line must hold that refuses them.
+MISCOUNTED = {
+    "torchrun of two, one device": ("torchrun", {"WORLD_SIZE": "2"}, (), ["torchrun started 2 processes", "--devices 1"]),
+    "torchrun of two, three devices": ("torchrun", {"WORLD_SIZE": "2"}, ("--devices", 3), ["started 2", "--devices 3"]),
+    "torchrun of one, two machines": ("torchrun", {"WORLD_SIZE": "1"}, ("--num-nodes", 2), ["started 1", "--num-nodes 2"]),
+    "srun of two, one device": ("srun", {"NTASKS": "2"}, (), ["SLURM_NTASKS=2", "--devices 1", "--ntasks-per-node=1"]),
+    "srun of two, three devices": ("srun", {"NTASKS": "2"}, ("--devices", 3), ["SLURM_NTASKS=2", "--ntasks-per-node=3"]),
+    "srun of two on one machine": ("srun", {"NTASKS": "2", "NTASKS_PER_NODE": "2", "NNODES": "1"}, ("--num-nodes", 2),
+                                   ["SLURM_NTASKS_PER_NODE=2, SLURM_NNODES=1", "--nodes=2 --ntasks-per-node=1"]),
+    "tasks a node untold": ("srun", {"NTASKS": "2", "NNODES": "1"}, ("--devices", 2), ["SLURM_NTASKS_PER_NODE=)"]),
+    "two devices in a script of one task": ("script", {"NTASKS": "1"}, ("--devices", 2), ["SLURM_NTASKS=1", "by srun"]),
+}  # fmt: skip
+
+
+def in_environment(monkeypatch: pytest.MonkeyPatch, way: str, values: dict[str, str]) -> None:
+    """What torchrun, srun or a shell of a SLURM job tell a process."""
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    if way == "torchrun":
+        values = {"TORCHELASTIC_RUN_ID": "one", "RANK": "0", "LOCAL_RANK": "0", **values}
+    else:
+        usual = {"JOB_ID": "7", "JOB_NAME": "train", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+        usual |= {"STEP_ID": "0"} if way == "srun" else {}
+        values = {f"SLURM_{key}": value for key, value in (usual | values).items()}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("kind", MISCOUNTED)
+def test_other_processes_than_the_options_count_are_refused(kind, fer, data, tmp_path, monkeypatch):
+    way, values, options, words = MISCOUNTED[kind]
+    in_environment(monkeypatch, way, values)
+    where = ["--data", data, "--runs", tmp_path / "runs", "--accelerator", "cpu"]
+    outcome = fer("train", "baseline", *where, *settings(), *options)
+    (line,) = outcome.err.splitlines()
+    assert (outcome.code, outcome.out) == (2, "") and [word for word in words if word not in line] == [], line
+    assert not (tmp_path / "runs").exists()
+
+
+#: A single process in a shell of a job that has room for more: a script, one without tasks a node, an interactive shell.
+SHELLS = {
+    "script": ("script", {"NTASKS": "2", "NTASKS_PER_NODE": "2", "NNODES": "1"}),
+    "script without tasks a node": ("script", {"NTASKS": "4", "NNODES": "2"}),
+    "interactive": ("srun", {"NTASKS": "2", "NNODES": "2", "JOB_NAME": "interactive"}),
+    "srun of one": ("srun", {"NTASKS": "1", "NTASKS_PER_NODE": "2", "NNODES": "1"}),
+    "torchrun of one": ("torchrun", {"WORLD_SIZE": "1"}),
+}
+
+
+@pytest.mark.parametrize("kind", SHELLS)
+def test_a_single_process_trains_in_a_shell_of_a_job(kind, fer, data, tmp_path, monkeypatch):
+    in_environment(monkeypatch, *SHELLS[kind])
+    outcome = fer("train", "baseline", "--data", data, "--runs", tmp_path, "--accelerator", "cpu", *settings())
+    assert outcome.code == 0, outcome.err
+    assert (Path(outcome.out.strip()) / "best.pth").exists()
 
 
 class _SeveralProcesses:

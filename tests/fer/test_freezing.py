@@ -1,5 +1,6 @@
 """What learns when: stages of every architecture, gradual unfreezing, frozen trunks, all on real networks."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from fer.training.fit import Hooks, Job, fit
 from fer.training.freezing import MOST_TRUNK_STAGES, free_stages, freeze, keep_frozen_norms, stages
 from fer.training.hardware import Hardware, make_fabric
 from fer.training.objective import make_objective
-from fer.training.plan import make_model, make_plan
+from fer.training.plan import frozen_note, make_model, make_plan
 from fer.training.trainer import make_trainer
 from tests.conftest import save_random
 
@@ -110,6 +111,34 @@ def test_the_residual_nets_first_layer_is_first_and_its_deepest_one_is_late():
     assert place["layer4.1.conv2.weight"] == len(by_stage) - 2
 
 
+@pytest.mark.parametrize("architecture, variant, places", [("vgg8", "small", 3), ("vgg16", "imagenet", 5)])
+def test_dense_layers_do_not_hide_the_convolutions_before_them(architecture, variant, places):
+    """They hold most of the weights, so that all convolutions once were one stage."""
+    spec = MODELS[architecture].variants[variant]
+    with torch.device("meta"):
+        net = spec.build(7, 0.2)
+    by_stage = stages(net, *spec.heads)
+    weights = dict(net.named_parameters())
+    convolutions = [sum(weights[name].ndim == 4 for name in stage) for stage in by_stage]
+    assert sum(map(bool, convolutions)) == places and max(convolutions) <= 4
+
+
+def test_the_stages_of_vgg16():
+    """13 convolutions and two dense layers, three a stage."""
+    spec = MODELS["vgg16"].variants["imagenet"]
+    with torch.device("meta"):
+        by_stage = stages(spec.build(7, 0.2), *spec.heads)
+    first = [stage[0].removesuffix(".weight") for stage in by_stage]
+    assert first == ["features.0", "features.10", "features.20", "features.30", "features.40", "classifier.6"]
+    assert by_stage[-2][-2:] == ["classifier.3.weight", "classifier.3.bias"]
+
+
+def test_several_heads_are_the_last_stage_together():
+    net = nn.ModuleDict({"trunk": nn.Linear(2, 2), "one": nn.Linear(2, 3), "other": nn.Linear(2, 3)})
+    heads = ["one.weight", "one.bias", "other.weight", "other.bias"]
+    assert stages(net, "one", "other") == [["trunk.weight", "trunk.bias"], heads]
+
+
 @pytest.mark.parametrize("every, expected", [(1, [1, 2, 3, 4, 5, 6]), (2, [1, 1, 2, 2, 3, 3]), (4, [1, 1, 1, 1, 2, 2])])
 def test_one_more_stage_is_free_every_so_many_epochs(every, expected):
     assert [free_stages(epoch, every) for epoch in range(1, 7)] == expected
@@ -161,6 +190,37 @@ def trained(fake_folder: Path, init: Path, **values: object) -> tuple[list[list[
     job = Job(fabric, plan, make_objective(plan, fabric, faces), faces, faces)
     fit(job, trainer, Hooks(lambda *_: None, lambda t: states.append(weights(t.net))))
     return trainer.by_stage, states
+
+
+@pytest.mark.parametrize("stages", [2, 3, 6])
+@pytest.mark.parametrize("every", [1, 2, 3, 5])
+@pytest.mark.parametrize("epochs", [1, 2, 5, 6, 10, 11, 14])
+def test_stages_that_are_never_freed_are_said_with_what_would_free_them(epochs, every, stages):
+    def freed(every: int) -> int:
+        """Counted epoch by epoch."""
+        return min(stages, 1 + sum((epoch - 1) % every == 0 for epoch in range(2, epochs + 1)))
+
+    config = RunConfig(mode="gradual", epochs=epochs, small_epochs=0, unfreeze_every=every)
+    note = frozen_note(config, stages)
+    assert bool(note) == (freed(every) < stages)
+    assert frozen_note(replace(config, mode="finetune"), stages) == ""
+    if note:
+        assert note.startswith(f"{stages - freed(every)} of {stages} stages stay")
+        enough = [value for value in range(1, epochs) if freed(value) == stages]
+        assert f"--set unfreeze_every={max(enough)})" in note if enough else f"--epochs {stages}" in note
+
+
+def test_a_short_gradual_run_says_what_stays_frozen_before_it_trains(fer, fake_folder, checkpoint_file, tmp_path):
+    words = ["--mode", "gradual", "--init", checkpoint_file, "--data", fake_folder, "--runs", tmp_path, "--epochs", 2]
+    small = ["--set", "batch_size=21", "--set", "input_size=32", "--set", "precision=fp32", "--set", "small_epochs=0"]
+    by_stage = len(stages(MODELS["custom_cnn"].variants["small"].build(7, 0.0), "head"))
+    outcome = fer("train", "custom_cnn", *words, *small, "--unfreeze-every", 1)
+    said = outcome.err.splitlines()
+    assert outcome.code == 0 and by_stage > 2
+    assert f"{by_stage - 2} of {by_stage} stages stay frozen, since 2 epochs free 2; all need --epochs {by_stage}" in said
+    assert [line.startswith(("epoch", f"{by_stage - 2} of")) for line in said].index(True) == said.index(
+        next(line for line in said if "stay frozen" in line)
+    )
 
 
 @pytest.mark.parametrize("every, free", [(1, [1, 2, 3]), (2, [1, 1, 2])])

@@ -21,6 +21,7 @@ from fer.errors import ConfigError, DataError, TrainingError
 from fer.models.trunk import read_trunk
 from fer.models.weights import read_state
 from fer.overrides import TYPES, with_values
+from fer.training import store
 from fer.training.pretrain import HEEDED, pretrain
 
 CLASSES = ("n01", "n02", "n03")
@@ -230,6 +231,62 @@ def test_another_programs_file_at_the_place_of_the_state_is_left_alone(content, 
     with pytest.raises(ConfigError, match="belongs to another pretraining"):
         pretrain(config(), natural, tmp_path / "trunk.pth")
     assert partial.read_bytes() == before
+
+
+def _flip(data: bytearray) -> None:
+    data[len(data) // 2] ^= 1
+
+
+def _cut(data: bytearray) -> None:
+    del data[len(data) // 2 :]
+
+
+@pytest.mark.parametrize("damage", [_flip, _cut, bytearray.clear])
+def test_a_damaged_state_is_told_and_started_over(damage, natural, tmp_path):
+    def stop(_):
+        raise _Stop
+
+    with pytest.raises(_Stop):
+        pretrain(config(), natural, tmp_path / "trunk.pth", stop)
+    data = bytearray((tmp_path / "trunk.pth.partial").read_bytes())
+    damage(data)
+    (tmp_path / "trunk.pth.partial").write_bytes(data)
+    epochs, notes = [], []
+    pretrain(config(), natural, tmp_path / "trunk.pth", epochs.append, on_note=notes.append)
+    assert notes == [f"{tmp_path / 'trunk.pth.partial'} is damaged; starting over"]
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+
+
+def test_a_whole_state_without_a_part_is_one_line(natural, tmp_path):
+    def stop(_):
+        raise _Stop
+
+    out = tmp_path / "trunk.pth"
+    with pytest.raises(_Stop):
+        pretrain(config(), natural, out, stop)
+    state = store.unpacked(torch.load(f"{out}.partial", weights_only=True), out)
+    del state["average_steps"]
+    torch.save(store.packed(state), f"{out}.partial")
+    with pytest.raises(ConfigError, match="belongs to another pretraining"):
+        pretrain(config(), natural, out)
+
+
+def test_what_kills_left_half_written_is_swept(natural, tmp_path):
+    for name in (".trunk.pth.0123abcd", ".trunk.pth.partial.4567cdef", ".other.pth.0123abcd"):
+        (tmp_path / name).write_bytes(b"half")
+    pretrain(config(epochs=1), natural, tmp_path / "trunk.pth")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.pth.0123abcd", "trunk.pth"]
+
+
+def test_without_memory_only_what_a_pretraining_heeds_is_advised(fer, tar, tmp_path, monkeypatch):
+    def train(*_):
+        raise torch.OutOfMemoryError("cannot allocate 20.00 GiB")
+
+    monkeypatch.setattr("fer.training.pretrain._Learner.train", train)
+    words = ["--data", tar, "--out", tmp_path / "trunk.pth", "--epochs", 1, "--set", "batch_size=12"]
+    outcome = fer("pretrain", "net", *words)
+    told = "fer: out of memory at batch_size=12; start a run with --set batch_size=6"
+    assert outcome.code == 2 and outcome.err.splitlines()[-1] == told
 
 
 def test_a_pretraining_that_diverges_keeps_nothing(natural, tmp_path):

@@ -272,7 +272,10 @@ def test_half_written_files_of_a_series_are_swept(fer, seeds, fake_zip, tmp_path
 
 @pytest.mark.parametrize("error", [InterruptedRunError("saved", 143), KeyboardInterrupt()], ids=["in a run", "between two"])
 def test_a_stopped_series_says_the_whole_command(error, fer, fake_zip, tmp_path, monkeypatch):
-    def stopped(*_, **__):
+    def stopped(config, corpus, folder, *_, **__):
+        """A run that had begun."""
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text("", encoding="utf-8")
         raise error
 
     monkeypatch.setattr("fer.training.series.train", stopped)
@@ -283,6 +286,15 @@ def test_a_stopped_series_says_the_whole_command(error, fer, fake_zip, tmp_path,
     assert outcome.code == getattr(error, "code", 130)
     assert words[:3] == ["fer", "train", "--resume"] and Path(words[3]).parent == runs
     assert words[4:] == ["--seeds", "2", "--data", str(fake_zip), "--accelerator", "cpu"]
+
+
+def test_a_series_that_is_stopped_before_its_first_run_promises_nothing(fer, fake_zip, tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fer.training.series.train", stopped)
+    outcome = fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path / "runs", *FAST, "--seeds", 2)
+    assert (outcome.code, outcome.err) == (130, "fer: stopped\n")
 
 
 def test_a_single_run_is_not_continued_as_a_series(fer, fake_zip, tmp_path):

@@ -1,6 +1,7 @@
 """Real processes that the system asks to end, or kills."""
 
 import os
+import pty
 import re
 import shlex
 import signal
@@ -13,12 +14,15 @@ import pytest
 
 from fer.data import load
 from fer.signals import children_deaf
-from fer.training.run import Watch, train
+from fer.training import store
+from fer.training.run import Continuation, Watch, train
 from tests.conftest import ROOT
 from tests.long_runs.runs import config_of, differences, kept
 
 #: 21 steps an epoch, and so many epochs that the last ones are still to come when the first has been read of.
 SETTINGS = {"epochs": 12, "batch_size": 2}
+#: Makes the input the terminal of its session, as a login does, and becomes the command that follows.
+OWN_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def plain(fake_zip, tmp_path_factory):
     return train(config_of(**SETTINGS), load(fake_zip), tmp_path_factory.mktemp("plain") / "run", Watch())
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_process_asked_to_end_saves_and_says_how_to_go_on(fake_zip, environment, tmp_path, plain, number, code):
     command = [sys.executable, "-m", "fer", "train", "--config", plain.folder / "config.yaml"]
     command += ["--data", fake_zip, "--runs", tmp_path / "my runs"]
@@ -56,6 +60,27 @@ def test_a_process_asked_to_end_saves_and_says_how_to_go_on(fake_zip, environmen
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == words[3]
     assert differences(kept(plain.folder), kept(Path(words[3]))) == []
+
+
+def test_a_run_whose_terminal_is_closed_saves_and_goes_on(fake_zip, environment, tmp_path, plain):
+    """Where there is nothing to write to any more, neither for the table nor for the last words."""
+    words = ["-m", "fer", "train", "--config", plain.folder / "config.yaml", "--data", fake_zip, "--runs", tmp_path / "runs"]
+    ours, terminal = pty.openpty()
+    command = [sys.executable, "-c", OWN_TERMINAL, sys.executable, *map(str, words)]
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    with subprocess.Popen(command, env={**environment, "TERM": "xterm"}, start_new_session=True, **streams) as process:
+        os.close(terminal)
+        shown = b""
+        while b"epoch   1/12" not in shown:
+            shown += os.read(ours, 4096)
+        os.close(ours)
+    assert process.returncode > 0  # it ended by itself, and was not ended by the signal
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert not (folder / "metrics.json").exists()
+    state = store.read_last(folder)[1]
+    assert len(state["history"]) < 12 and (state["step"] or state["history"])
+    train(store.read_config(folder), load(fake_zip), folder, Watch(), continuation=Continuation(resume=True))
+    assert differences(kept(plain.folder), kept(folder)) == []
 
 
 def test_runs_killed_at_random_moments_lose_nothing(environment):

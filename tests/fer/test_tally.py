@@ -147,6 +147,20 @@ def test_the_monitored_figure_decides_which_epoch_is_best(monitor, best, waited)
     assert (rows(monitor).best.epoch, rows(monitor).waited()) == (best, waited)
 
 
+@pytest.mark.parametrize(
+    "since, best, waited",
+    [(0, {"loss": 1, "accuracy": 2, "macro_f1": 3}, [3, 2, 1]), (1, {"loss": 4, "accuracy": 2, "macro_f1": 3}, [0, 2, 1]),
+     (2, {"loss": 4, "accuracy": 4, "macro_f1": 3}, [0, 0, 1]), (4, {}, [0, 0, 0])],
+)  # fmt: skip
+def test_figures_of_other_faces_are_not_compared(since, best, waited):
+    histories = {monitor: rows(monitor) for monitor in MONITORS}
+    for history in histories.values():
+        history.since = since
+    assert {monitor: histories[monitor].best.epoch for monitor in best} == best
+    order = [histories[monitor] for monitor in ("loss", "accuracy", "macro_f1")]
+    assert [history.waited() for history in order] == waited
+
+
 @pytest.mark.parametrize("monitor", MONITORS)
 def test_the_kept_checkpoint_is_of_the_best_epoch_of_the_monitored_figure(monitor, fake_zip, tmp_path):
     values = {

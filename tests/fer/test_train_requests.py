@@ -58,6 +58,8 @@ REFUSED: dict[str, tuple[list[object], list[str]]] = {
     "answers of no teacher softened": (["baseline", "--temperature", 2], ["--temperature", "--teacher"]),
     "stages of a run that frees none": (["baseline", "--unfreeze-every", 2], ["--unfreeze-every", "gradual", "scratch"]),
     "changed data of a new run": (["baseline", "--changed-data"], ["--changed-data", "--resume"]),
+    "two architectures": (["baseline", "--set", "model=net"], ["--set model=net", "beside baseline", "name one"]),
+    "no architecture at all": (["baseline", "--set", "model=[1, 2]"], ["model=[1, 2]", "name one architecture"]),
     # files
     "no data": (["baseline", "--data", "nowhere.zip"], ["nowhere.zip"]),
     "votes of other data": (["baseline", "--labels", "ferplus-soft", "--votes", "VOTES"], ["VOTES", "not one image"]),
@@ -172,6 +174,25 @@ def test_the_smallest_batch_is_not_advised_against_itself(fer, fake_zip, tmp_pat
     outcome = fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path, *FAST, "--set", "batch_size=2")
     line = outcome.err.splitlines()[-1]
     assert outcome.code == 2 and "out of memory at batch_size=2" in line and "--set batch_size=2" not in line
+
+
+@pytest.mark.parametrize("size", [21, 2])
+@pytest.mark.parametrize("name", ["baseline", "vit", "custom_cnn"])
+def test_a_smaller_input_is_advised_where_the_net_takes_one(name, size, fer, fake_zip, tmp_path, monkeypatch):
+    """Whoever follows the advice is not refused."""
+
+    def step(*_):
+        raise torch.OutOfMemoryError("cannot allocate 20.00 GiB")
+
+    monkeypatch.setattr(fit, "_train_step", step)
+    where = ["--data", fake_zip, "--runs", tmp_path, *FAST, "--set", f"batch_size={size}"]
+    line = fer("train", name, *where).err.splitlines()[-1]
+    assert ("--set input_size" in line) == (name == "custom_cnn")
+    assert ("--set batch_size=10" in line) == (size == 21)
+    assert ("a smaller architecture" in line) == (size == 2 and name != "custom_cnn")
+    (folder,) = tmp_path.iterdir()
+    resumed = fer("train", "--resume", folder, "--data", fake_zip).err.splitlines()[-1]
+    assert resumed == line.replace("start a run with", "start a new run with") != line
 
 
 def test_a_gpu_that_others_fill_is_told_from_other_troubles(fer, fake_zip, tmp_path, monkeypatch):

@@ -16,12 +16,12 @@ import yaml
 
 from fer.config import RunConfig
 from fer.data import load
-from fer.errors import InterruptedRunError
+from fer.errors import ConfigError, InterruptedRunError
 from fer.overrides import TYPES, read_recipe, with_values
 from fer.training.history import Epoch
 from fer.training.run import Watch
 from fer.training.tally import DivergedError
-from fer.training.tune import RATES, SPACE, differences, suggest, tune
+from fer.training.tune import RATES, SPACE, differences, space, suggest, tune
 from tests import fakes
 
 SMALL = ("--epochs", "1", "--set", "batch_size=21", "--set", "precision=fp32")
@@ -37,9 +37,70 @@ def test_every_searched_key_exists_and_its_range_is_allowed():
 
 def test_a_suggestion_names_the_rate_and_every_key():
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
-    values = suggest(study.ask(), RunConfig())
+    values = suggest(study.ask(), space(RunConfig()))
     assert set(values) == {*SPACE, "optimizer.lr"}
     assert RATES["sgd"][0] <= values["optimizer.lr"] <= RATES["sgd"][1]
+
+
+def test_what_is_settled_is_not_searched():
+    every = space(RunConfig())
+    assert every == {**SPACE, "optimizer.lr": (*RATES["sgd"], True)}
+    assert set(every) - set(space(RunConfig(), ["dropout", "optimizer.lr", "epochs"])) == {"dropout", "optimizer.lr"}
+
+
+def test_keys_that_are_set_keep_their_value_in_every_trial(fer, fake_zip, tmp_path):
+    study = tmp_path / "study"
+    words = ("--trials", 2, "--data", fake_zip, "--study", study, *SMALL)
+    fixed = ("--set", "dropout=0", "--set", "lr=0.004", "--set", "augmentation={rotate: 3}")
+    assert fer("tune", "baseline", *words, *fixed).code == 0
+    configs = [yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")) for path in sorted(study.glob("trial-*"))]
+    found = {(config["dropout"], config["optimizer"]["lr"], config["augmentation"]["rotate"]) for config in configs}
+    assert found == {(0.0, 0.004, 3.0)} and len({config["augmentation"]["zoom"] for config in configs}) == len(configs) == 2
+    best = with_values(RunConfig(), {"model": "baseline", **read_recipe(str(study / "best.yaml"))}, "test")
+    assert (best.dropout, best.optimizer.lr, best.augmentation.rotate) == (0.0, 0.004, 3.0)
+    outcome = fer("tune", "baseline", *words, *fixed[:-2], "--set", "rotate=3", "--set", "zoom=0.2")
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and "other settings" in line and "--study" in line
+
+
+def test_a_search_for_nothing_is_refused(fer, tmp_path):
+    fixed = [word for key in (*SPACE, "optimizer.lr") for word in ("--set", f"{key}=0.01")]
+    outcome = fer("tune", "baseline", "--data", tmp_path / "nowhere.zip", "--study", tmp_path / "study", *fixed)
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and "nothing is left to search" in line and not (tmp_path / "study").exists()
+
+
+def test_a_key_that_is_searched_in_a_study_cannot_be_settled_later(fake_zip, tmp_path):
+    """Though the value is the one that the recipe has: the trials so far had others."""
+    corpus = load(fake_zip)
+    tune(TINY, corpus, tmp_path, 1, unwatched)
+    with pytest.raises(ConfigError, match="of other searched settings"):
+        tune(TINY, corpus, tmp_path, 2, unwatched, ["dropout"])
+
+
+def test_a_study_is_of_one_architecture(fer, fake_zip, tmp_path):
+    study = tmp_path / "study"
+    words = ("--trials", 1, "--data", fake_zip, "--study", study, *SMALL)
+    assert fer("tune", "baseline", *words).code == 0
+    outcome = fer("tune", "custom_cnn", *words, "--set", "input_size=32")
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and "other settings" in line and "another --study" in line
+    assert optuna.get_all_study_names(f"sqlite:///{study / 'study.db'}") == ["baseline"]
+
+
+def test_what_a_kill_left_of_the_recipe_is_swept(fake_zip, tmp_path):
+    (tmp_path / ".best.yaml.0123abcd").write_bytes(b"half")
+    tune(TINY, load(fake_zip), tmp_path, 1, unwatched)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.yaml", "study.db", "trial-000"]
+
+
+def test_a_search_that_is_stopped_before_it_began_promises_nothing(fer, fake_zip, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fer.training.tune.tune", stopped)
+    outcome = fer("tune", "baseline", "--data", fake_zip, "--study", tmp_path / "study", *SMALL)
+    assert (outcome.code, outcome.err) == (130, "fer: stopped\n")
 
 
 def test_differences_are_what_a_recipe_holds():

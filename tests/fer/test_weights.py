@@ -249,7 +249,7 @@ def test_init_takes_a_checkpoint_of_this_program_with_its_head(variant, fake_zip
 
 def test_half_precision_starts_in_full(tmp_path):
     model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 2))
-    start_from(model, {"0.weight": torch.ones(2, 3).half(), "0.bias": torch.zeros(2).half()}, "1", "a.pth")
+    start_from(model, {"0.weight": torch.ones(2, 3).half(), "0.bias": torch.zeros(2).half()}, ("1",), "a.pth")
     assert model[0].weight.dtype == torch.float32 and (model[0].weight == 1).all()
 
 
@@ -258,7 +258,7 @@ def test_a_head_of_another_size_stays_new():
     model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 7))
     head = model[1].weight.clone()
     state = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1000)).state_dict()
-    start_from(model, state, "1", "a.pth")
+    start_from(model, state, ("1",), "a.pth")
     assert torch.equal(model[0].weight, state["0.weight"]) and torch.equal(model[1].weight, head)
 
 

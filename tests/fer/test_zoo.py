@@ -25,6 +25,7 @@ from fer.evaluation import evaluate_checkpoint
 from fer.export import export
 from fer.export.onnx import write_proto
 from fer.metrics import evaluate_table
+from fer.models import MODELS
 from fer.models.head import last_linear
 from fer.overrides import recipe_config
 from fer.release import MEASURED_TTA, TABLE_END, TABLE_START, release
@@ -114,6 +115,15 @@ def test_biases_that_pay_are_in_the_last_layer_and_in_the_card(place, corpus, tm
         moved = last_linear(stored.model, "head").bias - last_linear(trained.model, "head").bias
         expected = torch.tensor(card.biases or [0.0] * len(card.classes))
         torch.testing.assert_close(moved, expected, rtol=0, atol=3e-3)  # half precision, twice
+
+
+def test_no_biases_are_moved_where_several_heads_are_mixed(place, corpus, tmp_path, monkeypatch):
+    """The logits would move by a part of them only."""
+    trained = checkpoints.load(place / "runs" / "baseline" / "best.pth")
+    variants = MODELS["baseline"].variants
+    monkeypatch.setitem(variants, "small", replace(variants["small"], more_heads=("hidden",)))
+    monkeypatch.setattr(releases, "biases_pay", lambda one, other: True)
+    assert release(trained, corpus, tmp_path / "b.pth").biases == ()
 
 
 def test_a_finished_run_is_not_trained_again_and_an_equal_one_replaces_nothing(place, fake_zip):

@@ -72,7 +72,7 @@ def _signals_fail_the_test_alone() -> Iterator[None]:
     def fail(number: int, _: object) -> None:
         raise ChildProcessError(f"{signal.Signals(number).name} was not taken")
 
-    before = {number: signal.signal(number, fail) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, fail) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

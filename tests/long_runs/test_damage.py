@@ -1,19 +1,22 @@
 """Damaged, foreign and finished runs: the state before is used, or one line says why nothing is."""
 
 import json
+import os
 import random
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fer import checkpoint as checkpoints
+from fer.data import load
 from fer.emotions import EMOTIONS
-from fer.errors import CheckpointError
+from fer.errors import CheckpointError, InterruptedRunError
 from fer.overrides import with_values
 from fer.training import store
-from fer.training.run import Watch, train
+from fer.training.run import Continuation, Watch, train
 from tests import fakes
 from tests.conftest import save_random
 from tests.long_runs.runs import Killed, config_of, contents, differences, go_on, kept, killed_before_rename, one_line, stop_at
@@ -189,6 +192,70 @@ def test_changed_data_are_refused_unless_told(fer, stopped, tmp_path):
     assert outcome.code == 0 and outcome.out.strip() == str(stopped)
     card = checkpoints.load(stopped / "best.pth").card
     assert card.data["splits"]["train"]["n"] == 49
+
+
+def perfect_so_far(folder: Path) -> None:
+    """Have the epochs up to now judged better than any to come."""
+    card, state, average, _ = store.read_last(folder)
+    for row in state["history"]:
+        row.update(validation_accuracy=1.0, validation_loss=0.0)
+    state["plateau"]["best"] = 0.0
+    checkpoints.save(folder / "last.pth", average, card, training=store.packed(state))
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"early_stopping": 2}, {"monitor": "loss", "schedule": "plateau", "schedule.patience": 0}], ids=str
+)
+def test_after_a_change_of_the_data_the_best_epoch_is_one_that_was_judged_on_them(more, corpus, fer, tmp_path):
+    folder = stop_at(config_of(**more), corpus, tmp_path / "run", (3, 2))
+    perfect_so_far(folder)
+    data = fakes.write_zip(tmp_path / "other.zip", train=7, validation=4)
+    outcome = fer("train", "--resume", folder, "--data", data, "--changed-data")
+    assert outcome.code == 0 and "the best epoch is one after epoch 2" in outcome.err
+    card, faces = checkpoints.load(folder / "best.pth").card, load(data)
+    assert card.best_epoch in (3, 4) and card.data["changed_after_epoch"] == 2
+    assert card.data["fingerprint"] == faces.fingerprint
+    splits = {name: {"n": n, "fingerprint": faces.split(name).fingerprint} for name, n in (("train", 49), ("validation", 28))}
+    assert card.data["splits"] == splits
+    assert card.metrics["validation"]["n"] == 28
+    lines = (folder / "history.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert [float(line.split(",")[5]) for line in lines[:2]] == [1.0, 1.0] and len(lines) == 4
+    figures = [float(line.split(",")[4 if "monitor" in more else 5]) for line in lines[2:]]
+    assert figures[card.best_epoch - 3] == (min if "monitor" in more else max)(figures)
+    if "schedule" in more:  # the first loss on other faces is no loss of ground
+        assert float(lines[2].split(",")[1]) == float(lines[3].split(",")[1])
+
+
+def test_a_run_stopped_again_after_a_change_of_the_data_remembers_it(corpus, fer, stopped, tmp_path):
+    perfect_so_far(stopped)
+    other = load(fakes.write_zip(tmp_path / "other.zip", train=7, validation=3))
+    config, going_on = store.read_config(stopped), Continuation(resume=True, changed_data=True)
+    whole = Path(shutil.copytree(stopped, tmp_path / "whole"))
+    train(config, other, whole, Watch(), continuation=going_on)
+    for at in ((3, 3), (4, 1)):
+
+        def stop(epoch: int, step: int, _: int, at: tuple[int, int] = at) -> None:
+            if (epoch, step) == at:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        with pytest.raises(InterruptedRunError):
+            train(config, other, stopped, Watch(stop), continuation=going_on)
+        going_on = Continuation(resume=True)
+    go_on(stopped, other)
+    assert differences(kept(whole), kept(stopped)) == []
+    assert checkpoints.load(stopped / "best.pth").card.best_epoch in (3, 4)
+
+
+def test_a_run_without_an_epoch_left_is_not_finished_on_other_data(corpus, fer, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(InterruptedRunError):
+        train(config_of(), corpus, folder, Watch(on_evaluate=lambda *_: os.kill(os.getpid(), signal.SIGTERM)))
+    before = contents(folder)
+    data = fakes.write_zip(tmp_path / "other.zip", train=7, validation=3)
+    one_line(
+        fer("train", "--resume", folder, "--data", data, "--changed-data"), folder, "no epoch left of 4", "start a new run"
+    )
+    assert contents(folder) == before
 
 
 def test_teachers_or_weights_behind_the_same_names_that_changed_are_refused(corpus, fer, fake_zip, tmp_path):

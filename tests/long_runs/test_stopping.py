@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from fer import checkpoint as checkpoints
+from fer import evaluation
 from fer.config import RunConfig
 from fer.errors import InterruptedRunError
 from fer.overrides import with_values
-from fer.training import store
+from fer.training import fit, store
 from fer.training.hardware import Hardware
 from fer.training.run import Continuation, Watch, train
 from tests.conftest import save_random
@@ -66,7 +67,7 @@ def test_a_student_that_thaws_stopped_at_every_epoch_ends_as_the_undisturbed_one
     assert differences(kept(undisturbed.folder), kept(tmp_path / "stopped")) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_request_while_the_best_epoch_is_evaluated_is_heard(expected, corpus, tmp_path, number):
     folder = tmp_path / "run"
     with pytest.raises(InterruptedRunError, match=f"fer train --resume {folder}") as caught:
@@ -74,6 +75,40 @@ def test_a_request_while_the_best_epoch_is_evaluated_is_heard(expected, corpus, 
     assert caught.value.code == 128 + number
     go_on(folder, corpus)
     assert differences(expected, kept(folder)) == []
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, OTHERS], ids=["baseline", "batch norm"])
+@pytest.mark.parametrize("batch", [1, 2, 3])
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_request_while_an_epoch_is_judged_is_heard_between_two_batches(settings, batch, epoch, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "BATCH", 7)  # three batches of the 21 validation faces
+    config = with_values(RunConfig(), settings, "test")
+    undisturbed = kept(train(config, corpus, tmp_path / "whole", Watch()).folder)
+    steps = 42 // config.batch_size + bool(42 % config.batch_size)
+    done = {"epochs": 0, "batches": 0}
+
+    def asked(*arguments, progress, **more):
+        """In place of a pass over the validation faces: the same, and in one of them the system asks for an end."""
+
+        def heard(*so_far):
+            done["batches"] += 1
+            if (done["epochs"], done["batches"]) == (epoch, batch):
+                os.kill(os.getpid(), signal.SIGTERM)
+            progress(*so_far)
+
+        done.update(epochs=done["epochs"] + 1, batches=0)
+        return evaluation.predict_logits(*arguments, progress=heard, **more)
+
+    monkeypatch.setattr(fit, "predict_logits", asked)
+    folder, place = tmp_path / "run", f"step {steps} of epoch {epoch}" if batch < 3 else f"epoch {epoch}"
+    with pytest.raises(InterruptedRunError, match=f"saved after {place};"):
+        train(config, corpus, folder, Watch())
+    assert done == {"epochs": epoch, "batches": batch}
+    monkeypatch.setattr(fit, "predict_logits", evaluation.predict_logits)
+    state = store.read_last(folder)[1]
+    assert (len(state["history"]), state["step"]) == ((epoch - 1, steps) if batch < 3 else (epoch, 0))
+    go_on(folder, corpus)
+    assert differences(undisturbed, kept(folder)) == []
 
 
 def test_a_run_repeated_from_its_configuration_is_equal_to_the_bit(fer, fake_zip, tmp_path):

@@ -1,0 +1,63 @@
+"""What a person sees while a run goes on."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from fer.cli.live import time_left
+from fer.config import RunConfig
+from fer.data import load
+from fer.data.clean import CleanIndex, LeftOut
+from fer.overrides import with_values
+from fer.training.plan import Plan
+from fer.types import Preprocess
+from tests import fakes
+
+FAST = ("--epochs", 1, "--set", "batch_size=6", "--set", "precision=fp32")
+
+
+def first_line(outcome):
+    assert outcome.code == 0, outcome.err
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("baseline (scratch, 1 epochs) on ")]
+    return line
+
+
+def test_the_first_line_counts_the_faces_that_are_trained_on_and_judged(fer, fake_zip, tmp_path):
+    """Two classes of six and three faces each, of which an index leaves out three for training."""
+    faces = load(fake_zip).split("train")
+    gone = [name for name, label in zip(faces.names, faces.labels, strict=True) if faces.classes[label] == "happy"][:3]
+    CleanIndex(load(fake_zip).fingerprint, tuple(LeftOut("train", name, "copy") for name in gone)).write(
+        tmp_path / "clean.json"
+    )
+    options = ("--classes", "happy,sad", "--clean", tmp_path / "clean.json")
+    outcome = fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path / "runs", *FAST, *options)
+    assert " on 9 train and 6 validation faces; results go to " in first_line(outcome)
+
+
+def test_the_first_line_counts_what_is_held_out(fer, tmp_path):
+    data = fakes.write_zip(tmp_path / "train.zip", train=12, validation=0)
+    train, validation = load(data).for_training()
+    outcome = fer("train", "baseline", "--data", data, "--runs", tmp_path / "runs", *FAST)
+    assert len(train) + len(validation) == 84
+    assert f" on {len(train)} train and {len(validation)} validation faces; " in first_line(outcome)
+
+
+@pytest.mark.parametrize(
+    "seconds, present, share, small, left",
+    [
+        ([], 10.0, 0.5, 0, "1:10"),  # an eighth of four like epochs
+        ([10.0], 5.0, 0.5, 2, "1:25"),  # 0.25 and half of 0.25 of 2.5 are done: 15 s, and 17 / 3 of that to come
+        ([10.0, 10.0], 20.0, 0.5, 2, "1:00"),  # 1 of 2.5
+        ([10.0, 10.0, 40.0], 20.0, 0.5, 2, "0:20"),
+        ([3600.0], 3600.0, 1.0, 0, "2:00:00"),
+    ],
+)
+def test_small_epochs_count_by_their_pixels_for_the_time_left(seconds, present, share, small, left):
+    config = with_values(RunConfig(), {"epochs": 4, "small_epochs": small, "small_size": 24}, "test")
+    plan = Plan(config, "small", Preprocess(48), (1.0,) * 7)
+
+    class Finished(list):
+        seconds = property(sum)
+
+    trainer = SimpleNamespace(history=Finished(seconds), seconds=present)
+    assert time_left(trainer, plan, share) == left
