@@ -1,7 +1,7 @@
 """Models side by side on the same faces: pure functions over their tables."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -108,15 +108,22 @@ class Comparison:
         return cls(first.split, len(first), DRAWS, seed, scores, tuple(pairs))
 
 
+def require_same_classes(classes: Mapping[str, Sequence[str]]) -> None:
+    """DataError unless the models, by name, know the same classes in the same order."""
+    (first, one), *others = ((name, tuple(known)) for name, known in classes.items())
+    for name, other in others:
+        if other != one:
+            known, expected = ", ".join(other), ", ".join(one)
+            raise DataError(f"{name} knows {known}, {first} knows {expected}; compare models of the same classes")
+
+
 def require_same_faces(tables: Mapping[str, PredictionTable]) -> None:
     """DataError unless there are two or more tables, of the same faces in the same order with the same classes."""
     if len(tables) < 2:
         raise DataError("a comparison needs two or more models; name another one")
+    require_same_classes({name: table.classes for name, table in tables.items()})
     (first, one), *others = tables.items()
     for name, other in others:
-        if other.classes != one.classes:
-            known, expected = ", ".join(other.classes), ", ".join(one.classes)
-            raise DataError(f"{name} knows {known}, {first} knows {expected}; compare models of the same classes")
         if other.names != one.names or not np.array_equal(other.labels, one.labels):
             here = f"the {len(other):,} faces or labels of {name} are not the {len(one):,} of {first}"
             raise DataError(f"{here}; use the same data and split for both")

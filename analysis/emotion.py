@@ -145,14 +145,14 @@ def judged_faces(table: PredictionTable, faces: FaceSet, most: int = GALLERY) ->
 
 
 def write(look: EmotionLook, table: PredictionTable, faces: FaceSet, out: Path) -> list[Path]:
-    """Write emotion.json, the histogram and the gallery into a folder; their paths.
+    """Write the histogram, the gallery and the numbers into a folder, named by the class; their paths.
 
     Raises:
         OutputError: the folder is not writable.
     """
     make_folder(out)
     shown = judged_faces(table, faces)
-    written = [out / f"{look.emotion}-{name}" for name in ("histogram.png", "gallery.png")] + [out / "emotion.json"]
+    written = [out / f"{look.emotion}-{name}" for name in ("histogram.png", "gallery.png", "emotion.json")]
     save(confidence_histograms.figure([look.histogram]), written[0])
     save(face_grid.figure(shown, f"{_extent(look, len(shown))}, {look.accuracy:.1%} right"), written[1])
     write_whole(written[2], (json.dumps({**table.source, **look.to_dict()}, indent=1) + "\n").encode())

@@ -17,15 +17,15 @@ import torch.nn.functional as F
 
 from analysis.explain import METHODS, Question, explain_set
 from analysis.learnt.features import heads
-from analysis.perturbation import MEASURES, Scores, Values
+from analysis.means import FEW, Mean, Values
+from analysis.perturbation import MEASURES, Scores
 from analysis.sampling import sample
-from analysis.significance import DRAWS, percentile_interval
 from analysis.similarity import mean_or_none, spearman
 from fer import checkpoint as checkpoints
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import model_input, to_unit
-from fer.errors import ConfigError
+from fer.errors import ConfigError, DataError
 from fer.evaluation import judge
 from fer.metrics import pearson
 from fer.types import FloatArray, Progress
@@ -36,10 +36,10 @@ DEFAULT_METHODS = ("gradcam", "layercam", "hirescam")
 SHIFT = 2
 #: Standard deviation of the centred blob in pixels of 48.
 _BLOB = 10.0
+#: Added to the seed of untrained networks: a training of the same seed began with other weights.
+_APART = 10**9
 #: Rank correlation with the maps of an untrained network above which a map is said not to depend on the weights.
 _DEPENDS_BELOW = 0.5
-#: Faces below which nothing is concluded.
-FEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % bootstrap interval."""
+    """:class:`~analysis.means.Mean` of one face or more as faithfulness.json has it; one face is its own interval."""
 
     mean: float
     low: float
@@ -61,9 +61,10 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Values, seed: int) -> "Estimate":
-        """Mean over faces, resampled with replacement."""
-        rows = np.random.default_rng(seed).integers(0, len(values), (DRAWS, len(values)))
-        return cls(float(values.mean()), *percentile_interval(values[rows].mean(axis=1)))
+        """Of float64 (N,), without NaN."""
+        found = Mean.of(values, seed)
+        assert found.mean is not None  # every face has a value
+        return cls(found.mean, *(found.ci95 or (found.mean, found.mean)))
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,8 @@ class Report:
     @property
     def verdict(self) -> str:
         """What the figures say, in words."""
-        if self.n < FEWEST:
-            return f"{self.n} faces are too few to judge by; give {FEWEST} or more"
+        if self.n < FEW:
+            return f"{self.n} faces are too few to judge by; give {FEW} or more"
         total = sum(MEASURES[name].ranks for name in self.ratings)
         parts = [f"beats a centred blob by {self.wins('blob')} and a random map by {self.wins('random')} of {total} measures"]
         if self.all_randomised is not None:
@@ -134,10 +135,12 @@ class Report:
         return {**asdict(self), "verdict": self.verdict}
 
 
-def to_dict(reports: Sequence[Report], plan: Plan, split: str, n: int) -> dict[str, Any]:
-    """All reports and what was measured on, as plain JSON values."""
+def to_dict(reports: Sequence[Report], plan: Plan, split: str, n: int, models: Sequence[Checkpoint] = ()) -> dict[str, Any]:
+    """All reports, what was measured on, and which weights the checkpoints' names stand for, as plain JSON values."""
     measures = {name: {k: v for k, v in asdict(MEASURES[name]).items() if k != "run"} for name in MEASURES}
-    return {"split": split, "n": n, **asdict(plan), "measures": measures, "reports": [report.to_dict() for report in reports]}
+    weights = {model.name: {"checkpoint": model.name, "weights_sha256": model.card.weights_sha256} for model in models}
+    about = {"split": split, "n": n, **asdict(plan), "sources": weights, "measures": measures}
+    return {**about, "reports": [report.to_dict() for report in reports]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +196,7 @@ def rate(
     tick = (lambda: progress(next(done), total)) if progress else (lambda: None)
     count = len(subject.faces)
     baselines = [subject.measured(maps, tick) for maps in (random_maps(count, plan.seed), blob_maps(count))]
-    untrained = [without_training(subject, whole=whole) for whole in (False, True)]
+    untrained = [without_training(subject, whole=whole, seed=plan.seed) for whole in (False, True)]
     reports = []
     for method in plan.methods:
         started = time.perf_counter()
@@ -206,6 +209,15 @@ def rate(
         seed = None if other is None else mean_or_none(pearson(maps, subject.maps(method, other)))
         reports.append(Report(checkpoint.name, method, ratings, head, all_weights, *still, seed, milliseconds, count))
     return tuple(reports)
+
+
+def shared_faces(models: Sequence[Checkpoint], faces: FaceSet) -> FaceSet:
+    """The faces of the classes that all checkpoints know, so that all are measured on the same; DataError without any."""
+    shared = [name for name in faces.classes if all(name in model.card.classes for model in models)]
+    if not shared:
+        names = ", ".join(model.name for model in models)
+        raise DataError(f"no class of the {faces.split} split is known to all of {names}; measure them apart")
+    return faces.only(shared)
 
 
 def refuse_other_classes(checkpoint: Checkpoint, other: Checkpoint) -> None:
@@ -248,14 +260,16 @@ def _shift(subject: Subject, method: str, maps: FloatArray) -> float | None:
     return mean_or_none(pearson(maps[:, :, :-SHIFT], found[:, :, SHIFT:]))
 
 
-def without_training(subject: Subject, *, whole: bool) -> Checkpoint:
-    """The checkpoint with an untrained head (an ensemble: all heads), or wholly untrained, its batch statistics the faces'."""
+def without_training(subject: Subject, *, whole: bool, seed: int = 0) -> Checkpoint:
+    """The checkpoint with untrained heads, or wholly untrained, its batch statistics the faces'; the same for the same seed."""
     own = subject.checkpoint
-    fresh = checkpoints.build(own.card).to(own.device)
-    if whole:
-        images = subject.faces.images[:64].to(own.device)
-        _settle(fresh, model_input(images, own.card.preprocess))
-        return replace(own, model=fresh.eval())
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(_APART + seed)
+        fresh = checkpoints.build(own.card).to(own.device)
+        if whole:
+            images = subject.faces.images[:64].to(own.device)
+            _settle(fresh, model_input(images, own.card.preprocess))
+            return replace(own, model=fresh.eval())
     model = copy.deepcopy(own.model)
     for head in heads(own):
         model.get_submodule(head).load_state_dict(fresh.get_submodule(head).state_dict())

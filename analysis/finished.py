@@ -92,13 +92,16 @@ def _run(folder: Path, source: Source) -> Finished:
 
 def _explanations(folder: Path, source: Source) -> Finished:
     from analysis.explain.heatmaps import HeatmapTable
+    from analysis.left_out import left_out
     from analysis.passes import HEATMAPS, PREDICTIONS
 
     table = PredictionTable.load(folder / PREDICTIONS)
     heatmaps = HeatmapTable.load(folder / HEATMAPS)
     if heatmaps.names != table.names:
         raise ValueError("its predictions and heatmaps are of different faces")
-    return _with_faces(Finished("explanations", table, None, heatmaps.__getitem__, heatmaps.method), source)
+    found = _with_faces(Finished("explanations", table, None, heatmaps.__getitem__, heatmaps.method), source)
+    words = left_out(table)
+    return replace(found, note=f"Figures are of a part of the split: {words}. {found.note}".strip()) if words else found
 
 
 def _mistakes(folder: Path, _: Source) -> Finished:

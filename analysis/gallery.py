@@ -11,6 +11,7 @@ from analysis.averages import averages
 from analysis.explain import OWN_PREDICTION, HeatmapTable, Question, check, explain_set
 from analysis.figures import averages as average_figure
 from analysis.figures import gallery, save
+from analysis.left_out import left_out
 from analysis.passes import save_pass
 from analysis.pictures import heatmap_record, write_records
 from fer.checkpoint import Checkpoint
@@ -35,12 +36,12 @@ def pick(table: PredictionTable, shown: int = _SHOWN, *, surest: bool = True) ->
 
 def explain_split(
     checkpoint: Checkpoint, faces: FaceSet, out: Path, question: Question = OWN_PREDICTION, progress: Progress | None = None
-) -> list[Path]:
+) -> tuple[list[Path], list[str]]:
     """Judge and explain all faces of a split in one pass; write the tables, galleries, averages and their numbers.
 
     Returns:
         Files written: predictions.npz, heatmaps.npz (what later commands read), two galleries and the averages as
-        pictures, explanations.json with the numbers of the faces shown, averages.json.
+        pictures, explanations.json with the numbers of the faces shown, averages.json. And notes for the user.
 
     Raises:
         OutputError: the folder is not writable.
@@ -53,8 +54,8 @@ def explain_split(
     images = known.images.cpu().numpy()[np.array([name in judged for name in known.names]), 0]
     written = save_pass(out, table, heatmaps)
     about = f"{_asked(question)}; {faces.split} split, n = {len(table):,}"
-    if len(table) < len(known):
-        about += f" ({len(known) - len(table):,} left out, whose class would be set against itself)"
+    if words := left_out(table):
+        about += f" ({words})"
     chosen: list[int] = []
     for surest, name, what in ((True, "gallery", "most"), (False, "unsure", "least")):
         rows = pick(table, surest=surest)
@@ -69,8 +70,9 @@ def explain_split(
     save(average_figure.figure(found, question.method, f"mean face and mean map of each class: {about}"), written[-1])
     written.append(out / "averages.json")
     write_whole(written[-1], (json.dumps([average.to_dict() for average in found]) + "\n").encode())
-    written.append(write_records(out, checkpoint, _records(table, heatmaps, list(dict.fromkeys(chosen)))))
-    return written
+    records = _records(table, heatmaps, list(dict.fromkeys(chosen)))
+    written.append(write_records(out, checkpoint, records, len(known) - len(table)))
+    return written, [f"of {len(known):,} faces {words}"] if words else []
 
 
 def _asked(question: Question) -> str:

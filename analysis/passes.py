@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from analysis.explain.heatmaps import HeatmapTable
+from analysis.left_out import refuse_left_out
 from fer.checkpoint import Checkpoint
 from fer.errors import ConfigError
 from fer.types import PredictionTable
@@ -22,7 +23,7 @@ def load_pass(folder: Path, checkpoint: Checkpoint) -> tuple[PredictionTable, He
 
     Raises:
         ConfigError: the pass is another checkpoint's.
-        DataError: a file is missing or damaged.
+        DataError: a file is missing or damaged, or faces were left out for what they are answered.
     """
     table = PredictionTable.load(folder / PREDICTIONS)
     check_maker(table, checkpoint, folder)
@@ -38,7 +39,12 @@ def other_way(table: PredictionTable) -> str:
 
 
 def check_maker(table: PredictionTable, checkpoint: Checkpoint, place: Path) -> None:
-    """ConfigError where a table that was read from ``place`` is not by this checkpoint, or not of one plain pass of it."""
+    """Refuse a table read from ``place`` that is not what this checkpoint says of each face once.
+
+    Raises:
+        ConfigError: it is not by this checkpoint, or not of one plain pass of it.
+        DataError: faces were left out for what they are answered.
+    """
     if table.source.get("weights_sha256") != checkpoint.card.weights_sha256:
         raise ConfigError(
             f"{place} is by {table.source.get('checkpoint', 'another checkpoint')}, not by {checkpoint.name}; "
@@ -46,3 +52,4 @@ def check_maker(table: PredictionTable, checkpoint: Checkpoint, place: Path) -> 
         )
     if way := other_way(table):
         raise ConfigError(f"{place} is {way}, and maps are not; write it anew with fer evaluate --checkpoint {checkpoint.name}")
+    refuse_left_out(table, place)

@@ -7,8 +7,6 @@ are asked alike; scores are the calibrated probability of the class that the map
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from pytorch_grad_cam.metrics.road import ROADLeastRelevantFirst, ROADMostRelevantFirst
@@ -17,15 +15,14 @@ from torch import nn
 from fer.checkpoint import Checkpoint
 from fer.data.preprocess import standardise
 from fer.registry import Registry
-
-Values = npt.NDArray[np.float64]
+from fer.types import Preprocess
 
 #: Parts of the face that are taken away one after the other for deletion and insertion.
 STEPS = 16
 #: Percentiles of a map above or below which ROAD takes pixels away.
 PERCENTILES = (20, 40, 60, 80)
-#: Grey that stands for a missing pixel: the mean of the Training split.
-GREY = 0.5077
+#: Grey that stands for a missing pixel: the mean of the Training split, as inputs are standardised with.
+GREY = Preprocess().mean[0]
 #: Standard deviation in pixels of a blur that leaves no expression; the kernel reaches three of them.
 _BLUR = 6.0
 _BATCH = 256

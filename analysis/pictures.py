@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.figures import panel, save
+from analysis.left_out import LEFT_OUT
 from analysis.question import OWN_PREDICTION, Question, ask
 from fer.aim import make_aim
 from fer.errors import ConfigError
@@ -102,11 +103,11 @@ def heatmap_record(heatmap: Heatmap) -> dict[str, Any]:
     return {"target": heatmap.target, **contrast, "method": heatmap.method, "peak": heatmap.peak, "heatmap": values}
 
 
-def write_records(out: Path, model: Model, records: Sequence[dict[str, Any]]) -> Path:
-    """Write explanations.json; returns its path."""
+def write_records(out: Path, model: Model, records: Sequence[dict[str, Any]], left_out: int = 0) -> Path:
+    """Write explanations.json, with the number of faces of a data set that were left out where any was; returns its path."""
     path = out / "explanations.json"
     content = {"checkpoint": model.name, "weights_sha256": model.card.weights_sha256, "faces": list(records)}
-    write_whole(path, (json.dumps(content) + "\n").encode())
+    write_whole(path, (json.dumps(content | ({LEFT_OUT: left_out} if left_out else {})) + "\n").encode())
     return path
 
 

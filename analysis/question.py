@@ -35,8 +35,8 @@ def questions(
     # a class is not set against itself
     other = None if against is None or against in RANKS else canonical(against)
     targets: Sequence[str | None] = [n for n in model.card.classes if n != other] if target == "all" else [target]
-    places = [name for layer in layers for name in (_every_depth(model) if layer == "each" else (layer,))]
-    asked = [Question(one, method, against) for method in methods for one in targets]
+    places = dict.fromkeys(name for layer in layers for name in (_every_depth(model) if layer == "each" else (layer,)))
+    asked = [Question(one, method, against) for method in dict.fromkeys(methods) for one in targets]
     return tuple(replace(q, layers=(place,)) for q in asked for place in places) if places else tuple(asked)
 
 

@@ -1,7 +1,7 @@
 """How far a model holds when photographs are worse: accuracy, calibration and maps under every corruption and severity."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -74,7 +74,7 @@ class Robustness:
     """A checkpoint under stress: ``n`` faces, ``maps`` maps, the clean pass and all others.
 
     ``map_floor`` is the mean correlation of clean maps of different faces (each with the next one's), None where there are
-    fewer than two: maps that correlate no more than this have nothing left in common.
+    fewer than two: maps that correlate no more than this have nothing left in common. ``source`` is that of the clean table.
     """
 
     checkpoint: str
@@ -86,6 +86,7 @@ class Robustness:
     map_floor: float | None
     clean: Condition
     stresses: tuple[Stress, ...]
+    source: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, corruption: str) -> tuple[Stress, ...]:
         """Its severities, mildest first."""
@@ -149,6 +150,7 @@ def stress(checkpoint: Checkpoint, faces: FaceSet, plan: Plan, progress: Progres
         map_floor=clean_maps.floor,
         clean=judged(table),
         stresses=tuple(stresses),
+        source=dict(table.source),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.left_out import refuse_left_out
 from analysis.passes import other_way
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
@@ -44,6 +45,7 @@ def _owned(path: Path, models: Mapping[str, Checkpoint], faces: FaceSet) -> tupl
     if owner is None:
         made = table.source.get("checkpoint", "an unknown checkpoint")
         raise DataError(f"{path} is the table of {made}, not of {' or '.join(models)}; name its checkpoint, too")
+    refuse_left_out(table, path)
     if way := other_way(table):
         raise DataError(f"{path} is {way}, not of {owner} itself; write it anew with fer evaluate --checkpoint {owner}")
     faces = faces.only(models[owner].card.classes)

@@ -246,7 +246,8 @@ class PredictionTable:
         classes: the C class names in the order of the logits.
         split: ``"train"``, ``"validation"`` or ``"test"``.
         source: where it comes from: checkpoint, weights sha256, data fingerprint, test-time augmentation, the temperature
-            that the logits have been divided by, the class biases in them, and the log loss of the faces held out from both.
+            that the logits have been divided by, the class biases in them, the log loss of the faces held out from both, and
+            how many faces were left out for what they are answered, where any was.
     """
 
     logits: FloatArray

@@ -13,8 +13,9 @@ from analysis.explain import head  # noqa: F401
 # isort: split
 from analysis.explain import ablation, attribution, package, rollout  # noqa: F401
 from analysis.explain.heatmaps import HeatmapTable
-from analysis.explain.members import maps_of_members
-from analysis.explain.method import METHODS, Layers, Maps, resized, untouched
+from analysis.explain.members import maps_of_members, members_without
+from analysis.explain.method import METHODS, Layers, Maps, Method, resized, untouched
+from analysis.left_out import LEFT_OUT
 from analysis.perturbation import GREY
 from analysis.question import DEFAULT_METHOD, OWN_PREDICTION, Question
 from fer.aim import Aim, Name, make_aim
@@ -87,7 +88,7 @@ def explain_set(
     """Predictions and heatmaps of a whole split from one pass, in bounded memory; see :func:`explain`.
 
     Faces of classes that the checkpoint does not know are left out, and those whose answer makes target and contrast one
-    class. Maps are brought to the size of the faces, 48×48.
+    class: how many, the table's source says. Maps are brought to the size of the faces, 48×48.
 
     Raises:
         DataError: no face is left.
@@ -113,6 +114,8 @@ def explain_set(
         raise DataError(f"every face is answered {question.against}, which cannot be set against itself; name another class")
     faces = faces if kept.all() else faces.select(torch.from_numpy(kept))
     table = make_table(checkpoint, faces, logits[torch.from_numpy(kept)])
+    if not kept.all():
+        table = replace(table, source={**table.source, LEFT_OUT: str((~kept).sum())})
     about = (table.classes, question.method, table.names)
     maps_of = (values.numpy()[kept], peaks.numpy()[kept], targets[kept])
     return table, HeatmapTable(*maps_of, *about, against[kept], tuple(question.layers))
@@ -123,8 +126,8 @@ def check(checkpoint: Checkpoint, question: Question) -> None:
     method = METHODS[question.method]
     if not method.fits(checkpoint.model):
         raise ConfigError(
-            f"{question.method} follows attention of the kind torch.nn.MultiheadAttention, and this network has none (timm's "
-            "transformers have one of their own); use it with vit, or choose another method"
+            f"{question.method} follows attention of the kind torch.nn.MultiheadAttention, and {_lacking(checkpoint, method)} "
+            "none (timm's transformers have one of their own); use it with vit, or choose another method"
         )
     if question.layers and method.reads != "layers":
         raise ConfigError(f"{question.method} reads no single layer; leave --layer out, or choose another --method")
@@ -135,6 +138,14 @@ def check(checkpoint: Checkpoint, question: Question) -> None:
     named = [choice for choice in (question.target, question.against) if choice is not None and not isinstance(choice, str)]
     make_aim(checkpoint.card.classes, len(named[0]) if named else 1, question.target, question.against)
     _check_places(checkpoint, question.layers)
+
+
+def _lacking(checkpoint: Checkpoint, method: Method) -> str:
+    """Who has not what a method reads, as the beginning of a sentence that ends in ``none``."""
+    if not isinstance(checkpoint.model, Ensemble):
+        return "this network has"
+    names = members_without(method, checkpoint.model, checkpoint.card)
+    return f"of the members of this ensemble {', '.join(names)} {'has' if len(names) == 1 else 'have'}"
 
 
 def _names(checkpoint: Checkpoint, places: IntArray) -> list[str]:

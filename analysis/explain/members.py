@@ -1,4 +1,4 @@
-"""The map of an ensemble: the mean of its members' own maps, by their shares."""
+"""The map of an ensemble: the mean of its members' own maps, by their shares, and which of them have none."""
 
 import torch
 
@@ -7,6 +7,12 @@ from fer.aim import Aim
 from fer.card import Card
 from fer.data.preprocess import standardise
 from fer.models.ensemble import DEFAULT_MEMBERS, Ensemble, member_form
+
+
+def members_without(method: Method, net: Ensemble, card: Card) -> list[str]:
+    """Architectures of the members that have not what a method reads."""
+    members = zip(net.members, card.members or DEFAULT_MEMBERS, strict=True)
+    return [str(described["architecture"]) for member, described in members if not method.fits(member)]
 
 
 def maps_of_members(method: Method, net: Ensemble, card: Card, pixels: torch.Tensor, aim: Aim) -> Maps:

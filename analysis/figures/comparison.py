@@ -1,6 +1,7 @@
 """Models side by side: accuracies, and what one gains and loses class by class, with intervals."""
 
 import math
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,6 +11,8 @@ from fer.emotions import COLOURS
 
 _MODEL, _ALL = "#3f90da", "black"
 _COLUMNS = 2
+#: Letters that a line beside and above a panel holds; runs are often named by whole folders.
+_BESIDE, _ABOVE = 30, 56
 
 
 def draw_accuracies(ax: Axes, comparison: Comparison) -> Axes:
@@ -26,7 +29,7 @@ def draw_accuracies(ax: Axes, comparison: Comparison) -> Axes:
             ha="center",
             fontsize=8,
         )
-    ax.set_yticks(range(len(comparison.models)), [score.name for score in comparison.models])
+    ax.set_yticks(range(len(comparison.models)), [fill(score.name, _BESIDE) for score in comparison.models])
     ax.set_ylim(len(comparison.models) - 0.4, -0.7)
     ax.set_xlabel("accuracy, % (95 % Wilson)")
     ax.set_title(f"{comparison.split}, n = {comparison.n:,}", fontsize=10)
@@ -50,10 +53,11 @@ def draw_deltas(ax: Axes, pair: Pair, n: int) -> Axes:
         )
     ax.set_yticks(range(len(rows)), [row[0] for row in rows])
     ax.invert_yaxis()
-    ax.set_xlabel(f"points by which {pair.b} is better (95 % bootstrap)")
+    ax.set_xlabel(fill(f"points by which {pair.b} is better (95 % bootstrap)", _ABOVE))
     p = "p < 0.001" if pair.p_holm < 0.001 else f"p = {pair.p_holm:.3f}"
     corrected = "" if pair.p_holm == pair.p else " (Holm)"
-    ax.set_title(f"{pair.b} − {pair.a}, n = {n:,}: {100 * pair.difference:+.2f}, McNemar {p}{corrected}", fontsize=10)
+    figures = f"n = {n:,}: {100 * pair.difference:+.2f}, McNemar {p}{corrected}"
+    ax.set_title("\n".join(fill(line, _ABOVE) for line in (pair.b, f"− {pair.a}", figures)), fontsize=10)
     ax.grid(axis="x", alpha=0.25)
     return ax
 

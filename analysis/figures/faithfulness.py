@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.faithfulness import FEWEST, Report
+from analysis.faithfulness import Report
+from analysis.means import FEW
 from analysis.perturbation import MEASURES
 
 _RANDOM, _BLOB = "#717581", "#e42536"
@@ -24,7 +25,7 @@ def draw(ax: Axes, reports: Sequence[Report], measure: str) -> Axes:
                 linewidth=2,
                 label=f"over a {what}" if row == 0 else None,
             )
-            better = over.low > 0 and report.n >= FEWEST
+            better = over.low > 0 and report.n >= FEW
             ax.plot([over.mean], [row + shift], "o" if better else "x", color=colour)
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_yticks(range(len(reports)), [report.name for report in reports], fontsize=8)
@@ -43,7 +44,7 @@ def figure(reports: Sequence[Report], title: str) -> Figure:
         draw(ax, reports, measure)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
     key = "a dot: better with its whole 95 % interval, a cross: not"
-    if min(report.n for report in reports) < FEWEST:
-        key = f"fewer than {FEWEST} are not judged"
+    if min(report.n for report in reports) < FEW:
+        key = f"fewer than {FEW} are not judged"
     fig.suptitle(f"{title}; {key}", fontsize=10)
     return fig

@@ -56,7 +56,7 @@ def _single(prediction: Prediction, heatmap: Heatmap, text: str) -> Figure:
     face.imshow(image)
     face.set_title("face")
     raw.imshow(heatmap.values, cmap=COLOUR_MAP, vmin=0, vmax=1)
-    raw.set_title(f"{text}, peak {heatmap.peak:.2g}", fontsize=9)
+    raw.set_title(f"{text}, {_peak(heatmap)}", fontsize=9)
     both.imshow(overlay(image, heatmap))
     both.set_title("face and map")
     for ax in (face, raw, both):
@@ -81,9 +81,15 @@ def _several(prediction: Prediction, heatmaps: Sequence[Heatmap], captions: Sequ
         ax.axis("off")
     for ax, heatmap, text in zip(axes, heatmaps, captions, strict=False):
         ax.imshow(overlay(image, heatmap))
-        ax.set_title("\n".join(fill(line, _WIDEST) for line in text.split(": ")), fontsize=7)
+        lines = (*text.split(": "), _peak(heatmap))
+        ax.set_title("\n".join(fill(line, _WIDEST) for line in lines), fontsize=7)
     fig.suptitle(_verdict(prediction))
     return fig
+
+
+def _peak(heatmap: Heatmap) -> str:
+    """Maps are drawn stretched to 1: this alone tells a faint one from a strong one."""
+    return f"peak {heatmap.peak:.2g}"
 
 
 def _reduced(prediction: Prediction) -> ByteArray:

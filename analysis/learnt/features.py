@@ -93,16 +93,16 @@ def extract(checkpoint: Checkpoint, faces: FaceSet, progress: Progress | None = 
 
 
 def last_layers(checkpoint: Checkpoint) -> tuple[nn.Linear, ...]:
-    """The layers that give the logits: one, or one a member; ConfigError where a head has no linear layer."""
+    """The layers that give the logits, one a head; ConfigError where a head has no linear layer."""
     return tuple(_last_linear(checkpoint, name) for name in heads(checkpoint))
 
 
 def heads(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Dotted names of the modules that give the logits: one, or one a member."""
+    """Dotted names of the modules that give the logits: one, several in some networks of timm, or those of all members."""
     if not isinstance(checkpoint.model, Ensemble):
-        return (checkpoint.card.spec.head,)
+        return checkpoint.card.spec.heads
     members = checkpoint.card.members or DEFAULT_MEMBERS
-    return tuple(f"members.{i}.{member_form(member).head}" for i, member in enumerate(members))
+    return tuple(f"members.{i}.{head}" for i, member in enumerate(members) for head in member_form(member).heads)
 
 
 def _last_linear(checkpoint: Checkpoint, head: str) -> nn.Linear:

@@ -60,6 +60,7 @@ class RegionReport:
 
     Attributes:
         checkpoint: its name.
+        source: of the table.
         split: of the faces.
         method: of the maps, which explain each face's answer.
         cover: what regions were covered with.
@@ -74,6 +75,7 @@ class RegionReport:
     """
 
     checkpoint: str
+    source: dict[str, str]
     split: str
     method: str
     cover: str
@@ -135,6 +137,7 @@ def look(table: PredictionTable, heatmaps: HeatmapTable, covered: Covered, label
     ]
     return RegionReport(
         checkpoint=table.source.get("checkpoint", ""),
+        source=dict(table.source),
         split=table.split,
         method=heatmaps.method,
         cover=covered.cover,

@@ -21,7 +21,7 @@ from analysis.sampling import balanced
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import to_unit
-from fer.errors import ConfigError, DataError
+from fer.errors import ConfigError, DataError, OutputError
 from fer.files import make_folder, write_json
 from fer.types import ByteArray, FloatArray, IntArray, PredictionTable, Progress
 
@@ -93,7 +93,7 @@ def study(
 
 
 def write(report: RegionReport, tables: tuple[PredictionTable, HeatmapTable], images: ByteArray, out: Path) -> list[Path]:
-    """regions.json, four pictures, and one of the faces that look at the background where there are any.
+    """regions.json, four pictures, and one of the faces that look at the background; where none does, none stays from before.
 
     ``images`` are uint8 (N, 48, 48), row by row with the tables.
 
@@ -114,12 +114,21 @@ def write(report: RegionReport, tables: tuple[PredictionTable, HeatmapTable], im
     if report.background.worst:
         strays = _strays(report, tables, images)
         drawn["background.png"] = figures.fit_figure(strays, f"faces whose map lies most on the background: {about}", columns=6)
+    else:
+        _remove(out / "background.png")
     written = [out / "regions.json"]
     write_json(written[0], report.to_dict())
     for name, figure in drawn.items():
         written.append(out / name)
         save(figure, written[-1])
     return written
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot remove {path}, which is of an earlier call: {error.strerror}; name another --out") from error
 
 
 def _strays(

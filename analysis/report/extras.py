@@ -11,6 +11,7 @@ from fer.checkpoint import Checkpoint
 from fer.data import Corpus
 from fer.data.clean import read_index
 from fer.errors import ConfigError, DataError
+from fer.types import PredictionTable
 
 _KNOWN = (
     "faithfulness.json, regions.json, features.json, robustness.json, compare.json, label-audit.json, "
@@ -66,7 +67,7 @@ class Extra:
 
     @property
     def sources(self) -> list[Mapping[str, str]]:
-        """What it says of the tables that it was made of, of every one."""
+        """What it says of the tables or checkpoints that it was made of, of every one."""
         named = self.content.get("sources", {})
         return [*named.values(), *([self.content["source"]] if "source" in self.content else [])]
 
@@ -148,14 +149,24 @@ def refuse_other_checkpoint(extras: Mapping[str, Extra], checkpoint: Checkpoint)
         theirs, ours = (weights, checkpoint.card.weights_sha256) if weights else (extra.checkpoints, checkpoint.name)
         if theirs and ours not in theirs:
             names = ", ".join(sorted(extra.checkpoints)) or "other weights"
-            raise ConfigError(f"{extra.path} is of {names}, not of {checkpoint.name}; name its checkpoint with --checkpoint")
+            twin = f" (other weights, {min(theirs)[:12]}…)" if checkpoint.name in extra.checkpoints else ""
+            raise ConfigError(
+                f"{extra.path} is of {names}{twin}, not of {checkpoint.name}; name its checkpoint with --checkpoint"
+            )
 
 
-def refuse_other_faces(extras: Mapping[str, Extra], faces: int) -> None:
-    """DataError where regions or features were looked at on another number of faces than the report is about."""
+def refuse_other_faces(extras: Mapping[str, Extra], table: PredictionTable) -> None:
+    """DataError where a result is of another split than the report, or regions or features of another number of faces."""
+    for extra in extras.values():
+        split = extra.content.get("split", table.split)
+        if split != table.split:
+            raise DataError(
+                f"{extra.path} is of the {split} split, the report of the {table.split} split; make it anew with "
+                f"--split {table.split}, or the report with --split {split}"
+            )
     for kind, key in (("regions", "n"), ("features", "of")):
-        if kind in extras and extras[kind].content[key] != faces:
-            extra = extras[kind]
+        if kind in extras and extras[kind].content[key] != len(table):
+            extra, faces = extras[kind], len(table)
             raise DataError(f"{extra.path} is of {extra.content[key]:,} faces, the report of {faces:,}; make it anew on these")
 
 

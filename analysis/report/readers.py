@@ -25,7 +25,8 @@ def robustness(content: Content) -> Robustness:
     """Of robustness.json."""
     plain = {key: content[key] for key in ("checkpoint", "split", "n", "maps", "method", "seed", "map_floor")}
     stresses = tuple(Stress(**{**stress, "condition": Condition(**stress["condition"])}) for stress in content["stresses"])
-    return Robustness(**plain, clean=Condition(**content["clean"]), stresses=stresses)
+    source = dict(content.get("source", {}))
+    return Robustness(**plain, clean=Condition(**content["clean"]), stresses=stresses, source=source)
 
 
 def comparison(content: Content) -> Comparison:

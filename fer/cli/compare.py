@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from fer.cli import console, options
+from fer.cli.judged_by import say_other_labels
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,9 +36,9 @@ def compare(
     json: options.Json = False,
 ) -> None:
     """Compare checkpoints: accuracy, McNemar's test, recall by class, the faces they dispute, the likeness of their maps."""
-    from analysis.compare import Comparison, require_same_faces
+    from analysis.compare import Comparison, require_same_classes, require_same_faces
     from analysis.disagreement import galleries, map_similarities
-    from analysis.explain import METHODS
+    from analysis.explain import METHODS, Question, check
     from analysis.sampling import sample
     from analysis.tables import display_names, tables_of
     from fer.checkpoint import load as load_checkpoint
@@ -52,6 +53,10 @@ def compare(
     check_folder(out)
     paths = [find(name) for name in checkpoints]
     models = {name: load_checkpoint(path) for name, path in zip(display_names(paths), paths, strict=True)}
+    require_same_classes({name: model.card.classes for name, model in models.items()})
+    for model in models.values():
+        check(model, Question(method=method))
+    say_other_labels(*models.values())
     with console.progress("reading faces") as report:
         faces = load(data, report).split(split)
     with console.progress("judging faces") as report:

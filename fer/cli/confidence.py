@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from fer.cli import console, options
+from fer.cli.judged_by import say_other_labels
 
 if TYPE_CHECKING:
     from analysis.calibration import CalibrationScores
@@ -33,12 +34,11 @@ def confidence(
     from analysis.confidence import study, write
     from fer.errors import ConfigError
     from fer.files import check_folder
-    from fer.types import PredictionTable
 
     if table and (checkpoint or data or split):
         raise ConfigError("give --table, or a checkpoint, data and split to run it on, not both")
     check_folder(out)
-    predictions = PredictionTable.load(table) if table else _judged(checkpoint, data, split or "validation")
+    predictions = _read(table) if table else _judged(checkpoint, data, split or "validation")
     found = study(predictions, accuracy)
     written = write(found, out)
     if json:
@@ -49,12 +49,22 @@ def confidence(
         console.say(f"written: {path}")
 
 
+def _read(path: Path) -> "PredictionTable":
+    from analysis.left_out import refuse_left_out
+    from fer.types import PredictionTable
+
+    table = PredictionTable.load(path)
+    refuse_left_out(table, path)
+    return table
+
+
 def _judged(checkpoint: str | None, data: Path | None, split: str) -> "PredictionTable":
     from fer.checkpoint import load as load_checkpoint
     from fer.data import load
     from fer.evaluation import evaluate_checkpoint
 
     model = load_checkpoint(checkpoint)
+    say_other_labels(model)
     with console.progress("reading faces") as report:
         faces = load(data, report).split(split)
     with console.progress("judging faces") as report:
@@ -64,13 +74,13 @@ def _judged(checkpoint: str | None, data: Path | None, split: str) -> "Predictio
 def show(found: "Study") -> None:
     """Print calibration, one row for each set of faces and scaling, and the threshold."""
     columns = ("n", "accuracy", "ECE", "ECE by chance (95 %)", "adaptive ECE", "Brier", "NLL")
-    scores = console.make_table("faces", "temperature", *columns, title="calibration")
+    scores = console.make_table("faces", "temperature", *columns, title=f"calibration, {found.split} split")
     temperature = f"{float(found.source['temperature']):.4f}" if "temperature" in found.source else "unknown"
     if found.scaling:
         scores.add_row(found.scaling.faces, "1 (raw)", *_cells(found.scaling.raw))
         scores.add_row(found.scaling.faces, f"{found.scaling.temperature:.4f}", *_cells(found.scaling.scaled))
-    scores.add_row(f"whole {found.split} split", temperature, *_cells(found.scores))
-    scores.add_row(f"whole {found.split} split", "of the other half", *_cells(found.cross_fitted))
+    scores.add_row("all faces of the table", temperature, *_cells(found.scores))
+    scores.add_row("all faces of the table", "of the other half", *_cells(found.cross_fitted))
     console.put_table(scores)
     halves = console.make_table("half", "answered", "coverage", "accuracy", "95 % interval", title=_threshold(found))
     for name, kept in (("chosen on", found.abstention.fitted), ("other", found.abstention.held_out)):

@@ -90,7 +90,10 @@ def _explained_set(model: "Model", data: Path, split: str, asked: Sequence["Ques
     written = []
     for question, folder in zip(asked, folders(asked), strict=True):
         with console.progress(f"judging and explaining faces {folder}".strip()) as report:
-            written += explain_split(network, faces, out / folder, question, report)
+            found, notes = explain_split(network, faces, out / folder, question, report)
+        written += found
+        for note in notes:
+            console.say(f"{out / folder}: {note}")
     return written
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from fer.cli import console, options
+from fer.cli.judged_by import say_other_labels
 
 if TYPE_CHECKING:
     from analysis.faithfulness import Report
+    from fer.checkpoint import Checkpoint
 
 app = typer.Typer(add_completion=False)
 
@@ -42,7 +44,6 @@ def faithfulness(
     from analysis.explain import METHODS
     from analysis.figures import faithfulness as chart
     from analysis.figures import save
-    from fer.checkpoint import load as load_checkpoint
     from fer.data import load
     from fer.files import check_folder, make_folder, write_json
 
@@ -50,19 +51,18 @@ def faithfulness(
     for name in methods:
         METHODS[name]  # what is unknown or impossible is said before anything is done
     check_folder(out)
-    models = [load_checkpoint(name or None) for name in checkpoints or [""]]
-    other = load_checkpoint(other_seed) if other_seed else None
-    if other:
-        for model in models:
-            study.refuse_other_classes(model, other)
+    models, other = _opened(checkpoints or [""], methods, other_seed)
+    say_other_labels(*models)
     plan = study.Plan(methods, faces, seed)
     with console.progress("reading faces") as report:
-        judged = load(data, report).split(split)
+        judged = study.shared_faces(models, load(data, report).split(split))
+    if any(set(model.card.classes) > set(judged.classes) for model in models):
+        console.say(f"measured on faces of {', '.join(judged.classes)}, which all checkpoints know")
     reports: list[Report] = []
     for model in models:
         with console.progress(f"measuring {model.name}") as report:
             reports += study.rate(model, judged, plan, other, report)
-    content = study.to_dict(reports, plan, split, reports[0].n)
+    content = study.to_dict(reports, plan, split, reports[0].n, models)
     make_folder(out)
     write_json(out / "faithfulness.json", content)
     title = f"How faithful the maps are: {split} split, n = {reports[0].n:,} faces"
@@ -73,6 +73,28 @@ def faithfulness(
         console.put_json(content)
     else:
         show(reports, title)
+
+
+def _opened(names: Sequence[str], methods: Sequence[str], other_seed: str | None) -> tuple[list[Checkpoint], Checkpoint | None]:
+    """The checkpoints by names that tell them apart, and that of another seed; refused where a method or class does not fit."""
+    from dataclasses import replace
+
+    from analysis import faithfulness as study
+    from analysis.explain import Question, check
+    from analysis.tables import display_names
+    from fer.checkpoint import load
+    from fer.released import find
+
+    paths = [find(name or None) for name in names]
+    models = [replace(load(path), name=name) for path, name in zip(paths, display_names(paths), strict=True)]
+    other = load(other_seed) if other_seed else None
+    for model in (*models, *([other] if other else [])):
+        for method in methods:
+            check(model, Question(method=method))
+    if other:
+        for model in models:
+            study.refuse_other_classes(model, other)
+    return models, other
 
 
 def show(reports: Sequence[Report], title: str) -> None:

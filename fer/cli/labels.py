@@ -90,6 +90,7 @@ def audit(
 
 
 def _read(series: Path | None, table: Path | None) -> PredictionTable:
+    from analysis.left_out import refuse_left_out
     from fer.training import out_of_fold
     from fer.types import PredictionTable
 
@@ -97,6 +98,7 @@ def _read(series: Path | None, table: Path | None) -> PredictionTable:
         return out_of_fold.load(series)
     assert table is not None
     predictions = PredictionTable.load(table)
+    refuse_left_out(predictions, table)
     if predictions.split == "train" and "folds" not in predictions.source:
         console.say(
             f"{table} is of the train split: where its model trained on these faces, it has learnt their wrong labels, too, "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from fer.cli import console, options
+from fer.cli.judged_by import say_other_labels
 
 if TYPE_CHECKING:
     from analysis.explain import HeatmapTable
@@ -53,6 +54,7 @@ def regions(
     COVERS[cover]  # what is unknown or impossible is said before anything is done
     check_folder(out)
     model = load_checkpoint(checkpoint)
+    say_other_labels(model)
     tables = _saved(source, model, split, method) if source else None
     with console.progress("reading faces") as report:
         corpus = load(data, report)

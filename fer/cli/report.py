@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from fer.cli import console, options
+from fer.cli.judged_by import say_other_labels
 
 if TYPE_CHECKING:
     from analysis.report.material import Material
@@ -55,12 +56,13 @@ def report(
     check_folder(out)
     extras = read_extras(more or [])
     model = load_checkpoint(checkpoint)
+    say_other_labels(model)
     refuse_other_checkpoint(extras, model)
     with console.progress("reading faces") as progress:
         corpus = load(data, progress)
     refuse_other_data(extras, corpus)
     material = _material(model, corpus, source, split, method)
-    refuse_other_faces(extras, len(material.table))
+    refuse_other_faces(extras, material.table)
     material = replace(material, votes=votes_of(material, votes), extras=extras)
     with console.progress("drawing sections") as progress:
         made = Report.of(material, progress)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from fer.cli import console, options
+from fer.cli.judged_by import say_other_labels
 
 if TYPE_CHECKING:
     from analysis.robustness import Robustness
@@ -32,7 +33,7 @@ def robustness(
 
     Prints accuracy, calibration error and how far the maps stay the same.
     """
-    from analysis.explain import METHODS
+    from analysis.explain import METHODS, Question, check
     from analysis.robustness import Plan, stress
     from analysis.strip import portrait, strips
     from fer.checkpoint import load as load_checkpoint
@@ -46,6 +47,9 @@ def robustness(
     for name in names:
         CORRUPTIONS[name]
     model = load_checkpoint(checkpoint)
+    if maps:
+        check(model, Question(method=method))
+    say_other_labels(model)
     with console.progress("reading faces") as report:
         judged = load(data, report).split(split)
     with console.progress("passes") as report:

@@ -22,10 +22,10 @@ def contents(table: PredictionTable, fingerprint: str) -> dict[str, tuple[str, d
     tables = {name: table, "other": other}
     compared = Comparison.of(tables).to_dict() | {"sources": {key: dict(one.source) for key, one in tables.items()}}
     return {
-        "faithfulness": ("faithfulness.json", _faithfulness(name)),
-        "regions": ("regions.json", _regions(name)),
+        "faithfulness": ("faithfulness.json", _faithfulness(table)),
+        "regions": ("regions.json", _regions(table)),
         "features": ("features.json", _features(table)),
-        "robustness": ("robustness.json", _robustness(name)),
+        "robustness": ("robustness.json", _robustness(table)),
         "comparison": ("compare.json", compared),
         "label_audit": ("label-audit.json", LabelReport(audit(table), None).to_dict()),  # type: ignore[arg-type]
         "data_check": ("report.json", _data_check(fingerprint)),
@@ -40,27 +40,30 @@ def write(folder: Path, files: dict[str, tuple[str, dict[str, Any]]]) -> list[Pa
     return [folder / name for name, _ in files.values()]
 
 
-def _faithfulness(checkpoint: str) -> dict[str, Any]:
+def _faithfulness(table: PredictionTable) -> dict[str, Any]:
+    checkpoint = table.source["checkpoint"]
     one = study.Estimate(0.31, 0.27, 0.36)
     ratings = {
         name: study.Rating(one, study.Estimate(0.11, 0.02, 0.19), study.Estimate(-0.03, -0.08, 0.01)) for name in MEASURES
     }
     report = study.Report(checkpoint, "gradcam", ratings, 0.61, 0.07, 0.93, None, None, 12.5, 40)
-    return study.to_dict([report], study.Plan(("gradcam",), 40), "validation", 40)
+    content = study.to_dict([report], study.Plan(("gradcam",), 40), table.split, 40)
+    return content | {"sources": {checkpoint: dict(table.source)}}
 
 
-def _robustness(checkpoint: str) -> dict[str, Any]:
+def _robustness(table: PredictionTable) -> dict[str, Any]:
     conditions = [Condition(share, (share - 0.1, share + 0.1), 0.123, 0.45, 0) for share in (0.55, 0.35)]
     stresses = tuple(Stress("blur", at, at / 2, "pixels", condition) for at, condition in enumerate(conditions, 1))
     clean = Condition(0.65, (0.5, 0.8), 0.091)
-    return Robustness(checkpoint, "validation", 80, 10, "gradcam", 0, 0.22, clean, stresses).to_dict()
+    about = (table.source["checkpoint"], table.split, 80, 10, "gradcam", 0, 0.22)
+    return Robustness(*about, clean, stresses, dict(table.source)).to_dict()
 
 
 def _mean(value: float | None, n: int) -> dict[str, Any]:
     return {"n": n, "mean": value, "ci95": None if value is None else [value - 0.1, value + 0.1]}
 
 
-def _regions(checkpoint: str) -> dict[str, Any]:
+def _regions(table: PredictionTable) -> dict[str, Any]:
     lift = {name: _mean(value, 17) for name, value in zip(REGIONS, (1.5432, 0.75, 0.25), strict=True)}
     effect = {name: _mean(value, 13) for name, value in zip(REGIONS, (0.1234, -0.056, 0.011), strict=True)}
     nobody = {name: _mean(None, 0) for name in REGIONS}
@@ -69,7 +72,8 @@ def _regions(checkpoint: str) -> dict[str, Any]:
         {"name": "happy", "group": "wrong", "n": 0, "empty": 0, "mass": nobody, "lift": nobody, "effect": nobody},
     ]
     return {
-        "checkpoint": checkpoint, "split": "validation", "method": "gradcam", "cover": "grey",
+        "checkpoint": table.source["checkpoint"], "source": dict(table.source),
+        "split": table.split, "method": "gradcam", "cover": "grey",
         "n": 120, "empty": 2, "covered": 30,
         "area": {"eyes": 0.125, "mouth": 0.25, "background": 0.625},
         "groups": groups,
@@ -81,7 +85,7 @@ def _regions(checkpoint: str) -> dict[str, Any]:
 def _features(table: PredictionTable) -> dict[str, Any]:
     share = {"accuracy": 0.6543, "ci95": [0.61, 0.69]}
     return {
-        "source": dict(table.source), "split": "validation", "n": 110, "of": 120, "dimensions": 256,
+        "source": dict(table.source), "split": table.split, "n": 110, "of": 120, "dimensions": 256,
         "map": {"perplexity": 30.0, "neighbours": 10, "trustworthiness": 0.9876, "kl_divergence": 1.25},
         "separation": {
             "k": 10, "model": share, "votes": {"features": share, "pixels": {"accuracy": 0.25, "ci95": [0.2, 0.3]}},

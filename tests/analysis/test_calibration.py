@@ -20,6 +20,7 @@ from fer.emotions import EMOTIONS
 from fer.errors import DataError
 from fer.evaluation import evaluate_checkpoint
 from fer.metrics import evaluate_table, wilson_interval
+from fer.types import PredictionTable
 from tests.analysis.tables import all_right, all_wrong, drawn, one_class, toy
 
 
@@ -163,6 +164,30 @@ def test_cross_fitting_calibrates_each_half_by_what_fits_the_other():
         assert found.labels[row] == raw.labels[before]
     # what the logits were divided by before does not matter
     np.testing.assert_allclose(cross_fitted(raw.cooled(1.7)).logits, found.logits, atol=1e-3)
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_what_is_all_of_one_class_is_calibrated_without_biases(biases):
+    """They would answer that class for every face: all right, whatever the network says."""
+    raw = one_class(40)
+    if biases:
+        said_of = json.dumps(dict(zip(EMOTIONS, np.linspace(-0.1, 0.1, 7).tolist(), strict=True)))
+        raw = replace(raw, source={"temperature": "1.0", "biases": said_of})
+    found = cross_fitted(raw)
+    assert (raw.predicted == raw.labels).mean() == 0.5
+    answers = dict(zip(found.names, found.predicted.tolist(), strict=True))
+    assert answers == dict(zip(raw.names, raw.predicted.tolist(), strict=True))
+
+
+def test_a_class_that_only_one_half_has_allows_no_biases():
+    rng = np.random.default_rng(3)
+    labels = np.array([0] * 30 + [1] * 30 + [2])
+    logits = rng.normal(0, 1, (61, 3)) + np.array([2.0, 0.0, 0.0])  # the first class is said too often, which biases would mend
+    names = tuple(f"{row:02}" for row in range(61))
+    alone = PredictionTable(logits, labels, names, EMOTIONS[:3], "validation")
+    assert biases_pay(*halves(alone))
+    found = cross_fitted(alone)
+    assert [found.predicted[found.names.index(name)] for name in names] == alone.predicted.tolist()
 
 
 @pytest.mark.parametrize("table", [drawn(50), said(drawn(50), 2.0, tta="flip")], ids=["no temperature", "views averaged"])

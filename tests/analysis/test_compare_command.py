@@ -1,5 +1,6 @@
 """``fer compare``: what it runs, writes, prints and refuses."""
 
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from scipy import stats
 
@@ -171,6 +173,22 @@ def test_the_figure_shows_every_number_with_its_interval():
         assert "n = 4" in ax.get_title() and ax.get_xlabel()
 
 
+def test_names_of_ordinary_runs_are_not_printed_over_each_other():
+    names = [f"2025-06-0{day}T10-11-12-{kind}-scratch/best" for day, kind in enumerate(("custom_cnn", "baseline", "resnet18"))]
+    found = comparison_of([0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 1], [0, 0, 1, 1])
+    called = dict(zip("abc", names, strict=True))
+    scores = tuple(replace(score, name=called[score.name]) for score in found.models)
+    pairs = tuple(replace(pair, a=called[pair.a], b=called[pair.b]) for pair in found.pairs)
+    figure = comparison_figure.figure(replace(found, models=scores, pairs=pairs))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    words = [text for ax in figure.axes for text in (ax.title, ax.xaxis.label, *ax.get_yticklabels())]
+    places = [text.get_window_extent(canvas.get_renderer()) for text in words]
+    assert not [(a, b) for a, b in itertools.combinations(places, 2) if a.overlaps(b)]
+    for pair, ax in zip(pairs, figure.axes[1:], strict=True):
+        assert ax.get_title().splitlines()[:2] == [pair.b, f"− {pair.a}"]
+
+
 def test_without_a_dispute_the_gallery_says_so():
     figure = disputes.figure(Gallery("a", "b", "validation", 5, 0, ()))
     assert figure.get_suptitle() == "a and b: 0 of 5 validation faces are answered differently"
@@ -230,7 +248,7 @@ def test_a_single_face_is_compared(fer, files, tmp_path):
 def strange(files, fake_zip, fer, tmp_path, checkpoint_file):
     """What the command refuses: its arguments, and words of the line."""
     copy = Path(shutil.copy(files[0], tmp_path / "copy.pth"))
-    fewer = tmp_path / "fewer.pth"
+    fewer, third = tmp_path / "fewer.pth", save_random(tmp_path / "third.pth", seed=2)
     card = checkpoints.load(files[0]).card
     small = replace(card, classes=EMOTIONS[:5])
     checkpoints.save(fewer, card.spec.build(5, 0.2).state_dict(), small)
@@ -249,7 +267,7 @@ def strange(files, fake_zip, fer, tmp_path, checkpoint_file):
         "no such split": ([*files, *data, "--split", "PublicTest"], ["PublicTest", "validation"]),
         "no such method": ([*files, *data, "--method", "lime"], ["lime", "gradcam"]),
         "a table of other faces": ([*files, *data, "--table", tmp_path / "test.npz"], ["test.npz", "other faces"]),
-        "a table of another model": ([*files[1:], fewer, *data, "--table", tmp_path / "random.npz"], ["random.npz", "not of"]),
+        "a table of another model": ([*files[1:], third, *data, "--table", tmp_path / "random.npz"], ["random.npz", "not of"]),
         "no table": ([*files, *data, "--table", tmp_path / "bad.npz"], ["bad.npz", "no prediction table"]),
         "no table at all": ([*files, *data, "--table", tmp_path / "gone.npz"], ["gone.npz"]),
     }
@@ -269,6 +287,21 @@ def test_what_cannot_be_compared_is_one_line(kind, strange, fer, tmp_path):
     (line,) = outcome.err.splitlines()
     assert outcome.code == 2 and outcome.out == "" and not (tmp_path / "out").exists()
     assert line.startswith("fer: ") and all(word in line for word in words), line
+
+
+@pytest.mark.parametrize("kind", ["other classes", "a method that does not fit", "robustness"])
+def test_what_does_not_fit_is_said_before_the_faces_are_read(kind, files, fer, tmp_path):
+    fewer, nowhere = tmp_path / "fewer.pth", tmp_path / "nowhere.zip"
+    card = replace(checkpoints.load(files[0]).card, classes=EMOTIONS[:5])
+    checkpoints.save(fewer, card.spec.build(5, 0.2).state_dict(), card)
+    arguments, words = {
+        "other classes": (["compare", files[0], fewer], "fewer knows angry, disgust, fear, happy, neutral, best knows"),
+        "a method that does not fit": (["compare", *files, "--method", "rollout"], "choose another method"),
+        "robustness": (["robustness", "-c", files[0], "--method", "rollout"], "choose another method"),
+    }[kind]
+    outcome = fer(*arguments, "--data", nowhere, "--out", tmp_path / "out")
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and words in line and not (tmp_path / "out").exists()
 
 
 @pytest.mark.realdata

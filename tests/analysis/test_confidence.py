@@ -93,6 +93,13 @@ def test_people_see_calibration_before_and_after_and_the_threshold(fer, saved, t
     )
 
 
+def test_a_table_of_one_class_is_not_called_the_whole_split(fer, tmp_path):
+    one_class().save(tmp_path / "t.npz")
+    out = fer("confidence", "--table", tmp_path / "t.npz", "--out", tmp_path / "out").out
+    assert "calibration, test split" in out and "whole" not in out
+    assert sum("all faces of the table" in line and "50.00 %" in line for line in out.splitlines()) == 2
+
+
 def test_a_wish_that_cannot_be_met_is_said_in_the_table(fer, tmp_path):
     all_wrong().save(tmp_path / "t.npz")
     outcome = fer("confidence", "--table", tmp_path / "t.npz", "--out", tmp_path / "out")

@@ -157,14 +157,23 @@ def test_the_command_writes_numbers_histogram_and_gallery(fer, checkpoint_file, 
         "--out", out, "--json", "--table", tmp_path / "t.npz",
     )  # fmt: skip
     assert outcome.code == 0
-    assert sorted(path.name for path in out.iterdir()) == ["emotion.json", "fear-gallery.png", "fear-histogram.png"]
-    said, written = json.loads(outcome.out), json.loads((out / "emotion.json").read_text(encoding="utf-8"))
+    assert sorted(path.name for path in out.iterdir()) == ["fear-emotion.json", "fear-gallery.png", "fear-histogram.png"]
+    said, written = json.loads(outcome.out), json.loads((out / "fear-emotion.json").read_text(encoding="utf-8"))
     assert said.items() <= written.items() and written["checkpoint"] == "random"
     assert (said["emotion"], said["n"], said["available"], said["seed"], sum(said["answers"].values())) == ("fear", 4, 6, 0, 4)
     for name in ("fear-gallery.png", "fear-histogram.png"):
         assert str(out / name) in outcome.err
         with Image.open(out / name) as picture:
             assert min(picture.size) > 200 and picture.info["dpi"] == pytest.approx((150, 150), abs=0.1)
+
+
+def test_two_classes_in_one_folder_keep_their_numbers(fer, checkpoint_file, fake_folder, tmp_path):
+    usual, said = ("evaluate", "-c", checkpoint_file, "-d", fake_folder, "--out", tmp_path / "out", "--json"), {}
+    for name in ("fear", "happy"):
+        said[name] = json.loads(fer(*usual, "--emotion", name).out)
+    for name, look in said.items():
+        written = json.loads((tmp_path / "out" / f"{name}-emotion.json").read_text(encoding="utf-8"))
+        assert look.items() <= written.items() and written["emotion"] == name
 
 
 def test_the_command_prints_two_tables_and_writes_nothing_unasked(fer, checkpoint_file, fake_folder, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from fer.data.preprocess import model_input
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
 from fer.models import MODELS
-from fer.models.ensemble import Ensemble
+from fer.models.ensemble import DEFAULT_MEMBERS, Ensemble
 from tests.conftest import unpacked
 from tests.contracts.test_explainers import _HOOKS, Failing, in_a_mixed_state, random_faces, state_of
 
@@ -102,6 +102,12 @@ def layers_for(checkpoint: Checkpoint, method: str) -> tuple[str, ...]:
     return stages(checkpoint)[:1] if METHODS[method].passes == "1 a channel" and not blocks_of(checkpoint) else ()
 
 
+def lacking(checkpoint: Checkpoint) -> str:
+    if not isinstance(checkpoint.model, Ensemble):
+        return "this network has"
+    return f"of the members of this ensemble {', '.join(member['architecture'] for member in DEFAULT_MEMBERS)} have"
+
+
 @pytest.mark.parametrize("architecture, method", PAIRS)
 def test_two_classes_of_one_face_and_the_network_stays_as_it_was(architecture, method):
     with lent(architecture) as checkpoint:
@@ -110,7 +116,7 @@ def test_two_classes_of_one_face_and_the_network_stays_as_it_was(architecture, m
         if (architecture, method) not in ANSWERED:
             with pytest.raises(
                 ConfigError,
-                match=r"rollout follows attention of the kind torch\.nn\.MultiheadAttention, and this network has none",
+                match=rf"rollout follows attention of the kind torch\.nn\.MultiheadAttention, and {lacking(checkpoint)} none",
             ):
                 explain(checkpoint, faces, TARGETS, method, layers=layers)
             assert seen(checkpoint) == before
@@ -204,3 +210,11 @@ def test_even_attention_rolls_out_to_a_flat_map_with_its_raw_peak():
     tokens = 8 * 8 + 1
     assert np.ptp(heatmap.values) == 0
     assert heatmap.peak == pytest.approx((1 - 0.5 ** len(blocks)) / tokens, rel=1e-5)
+
+
+def test_an_ensemble_says_which_of_its_members_have_no_attention():
+    members = ({"architecture": "vit", "variant": "small"}, {"architecture": "custom_cnn", "variant": "small"})
+    card = Card("ensemble", "small", EMOTIONS, MODELS["ensemble"].form("small", members).preprocess, members=members)
+    both = Checkpoint(card.spec.build(7, 0.0).eval(), card, "both")
+    with pytest.raises(ConfigError, match="and of the members of this ensemble custom_cnn has none"):
+        explain(both, random_faces(1), "happy", "rollout")

@@ -16,15 +16,19 @@ from analysis.explain import explain
 from analysis.faithfulness import Estimate, Plan, Rating, Report, Subject, blob_maps, random_maps, rate, without_training
 from analysis.figures import faithfulness as chart
 from analysis.learnt.features import heads
+from analysis.means import Mean
 from analysis.perturbation import GREY, MEASURES, PERCENTILES, STEPS, Scores, ranks
+from analysis.report.extras import read_extras, refuse_other_checkpoint
 from fer import checkpoint as checkpoints
 from fer.card import Card
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.emotions import EMOTIONS
+from fer.errors import ConfigError
 from fer.models import MODELS
 from fer.types import Preprocess
 from tests.analysis.elsewhere import Elsewhere, brought
+from tests.conftest import ROOT, save_random
 
 HAPPY = EMOTIONS.index("happy")
 #: A square whose brightness alone decides.
@@ -347,3 +351,82 @@ def test_too_few_faces_have_no_dot(n, marks, key):
     figure = chart.figure([Report("net", "gradcam", ratings, None, None, None, None, None, 1.0, n)], "maps")
     drawn = {line.get_marker() for ax in figure.axes for line in ax.lines} - {"None", "", None}
     assert drawn == marks and key in figure.get_suptitle()
+
+
+def test_untrained_networks_are_those_of_the_seed(checkpoint_file, faces):
+    """Whatever was drawn before, and nothing else is drawn otherwise afterwards."""
+    subject, states = Subject.of(checkpoints.load(checkpoint_file), faces, Plan(("gradcam",), 4)), []
+    torch.manual_seed(0)  # as a training of that seed begins
+    begun = checkpoints.build(subject.checkpoint.card).state_dict()["block1.0.weight"]
+    untrained = without_training(subject, whole=True).model.state_dict()["block1.0.weight"]
+    assert not torch.equal(untrained, begun)
+    for before in (1, 2):
+        torch.manual_seed(before)
+        kept = torch.get_rng_state()
+        nets = [without_training(subject, whole=whole, seed=seed) for whole in (False, True) for seed in (0, 1)]
+        assert torch.equal(torch.get_rng_state(), kept)
+        states.append([torch.cat([value.flatten().float() for value in net.model.state_dict().values()]) for net in nets])
+    assert all(torch.equal(one, two) for one, two in zip(*states, strict=True))
+    assert not torch.equal(states[0][0], states[0][1]) and not torch.equal(states[0][2], states[0][3])
+    (one,), (two,) = (rate(subject.checkpoint, faces, Plan(("gradcam",), 4)) for _ in range(2))
+    assert (one.head_randomised, one.all_randomised) == (two.head_randomised, two.all_randomised)
+
+
+def test_checkpoints_of_one_file_name_are_told_apart(fer, fake_folder, tmp_path):
+    for seed, run in enumerate("ab"):
+        (tmp_path / run).mkdir()
+        save_random(tmp_path / run / "best.pth", seed=seed)
+    files, out = [tmp_path / run / "best.pth" for run in "ab"], tmp_path / "out"
+    outcome = fer("faithfulness", *files, "-d", fake_folder, "-m", "gradcam", "--faces", 4, "--out", out, "--json")
+    content = json.loads(outcome.out)
+    assert [report["checkpoint"] for report in content["reports"]] == ["a/best", "b/best"]
+    weights = [checkpoints.load(file).card.weights_sha256 for file in files]
+    assert [content["sources"][name]["weights_sha256"] for name in ("a/best", "b/best")] == weights
+    # a page of one of them knows it by its weights
+    extra = read_extras([out / "faithfulness.json"])
+    refuse_other_checkpoint(extra, checkpoints.load(files[1]))
+    with pytest.raises(ConfigError, match="a/best, b/best, not of fast_cnn"):
+        refuse_other_checkpoint(extra, checkpoints.load("fast_cnn"))
+
+
+def test_all_checkpoints_are_measured_on_the_same_faces(fer, checkpoint_file, fake_folder, tmp_path):
+    net = checkpoints.load(checkpoint_file)
+    few = replace(net.card, classes=("happy", "sad"))
+    checkpoints.save(tmp_path / "two.pth", net.card.spec.build(2, 0.2).state_dict(), few)
+    command = ("-d", fake_folder, "-m", "gradcam", "--faces", 20, "--out", tmp_path / "out", "--json")
+    outcome = fer("faithfulness", checkpoint_file, tmp_path / "two.pth", *command)
+    content = json.loads(outcome.out)
+    assert content["n"] == 6 and [report["n"] for report in content["reports"]] == [6, 6]  # three a class
+    assert "measured on faces of happy, sad, which all checkpoints know" in outcome.err
+    checkpoints.save(tmp_path / "rest.pth", net.card.spec.build(2, 0.2).state_dict(), replace(few, classes=("fear", "angry")))
+    outcome = fer("faithfulness", tmp_path / "rest.pth", tmp_path / "two.pth", *command)
+    assert outcome.code == 2 and "known to all of rest, two" in outcome.err
+
+
+def test_a_method_that_fits_not_all_is_said_before_the_faces_are_read(fer, checkpoint_file, tmp_path):
+    vit = save_random(tmp_path / "vit.pth", "vit")
+    outcome = fer("faithfulness", vit, checkpoint_file, "-m", "rollout", "-d", tmp_path / "nowhere.zip")
+    assert outcome.code == 2 and "choose another method" in outcome.err and len(outcome.err.splitlines()) == 1
+
+
+def test_an_estimate_is_the_mean_of_its_owner():
+    values = np.random.default_rng(7).random(30)
+    mean = Mean.of(values, 5)
+    assert Estimate.of(values, 5) == Estimate(mean.mean, *mean.ci95)
+    assert Estimate.of(values[:1], 5) == Estimate(*[values[0]] * 3)
+
+
+def test_the_grey_of_a_missing_pixel_has_one_owner():
+    sources = [path for folder in ("fer", "analysis", "apps") for path in (ROOT / folder).rglob("*.py")]
+    assert [path.name for path in sources if "0.5077" in path.read_text(encoding="utf-8")] == ["types.py"]
+    assert Preprocess().mean[0] == GREY
+
+
+def test_every_head_of_a_net_of_timm_loses_its_training(faces):
+    spec = MODELS["timm:deit_tiny_distilled_patch16_224"].variants["small"]
+    card = Card("timm:deit_tiny_distilled_patch16_224", "small", EMOTIONS, spec.preprocess)
+    net = Checkpoint(spec.build(7, 0.0).eval(), card, "deit")
+    untrained = without_training(Subject.of(net, faces, Plan(("gradcam",), 1)), whole=False).model.state_dict()
+    before = net.model.state_dict()
+    changed = {name for name, value in before.items() if value.ndim > 1 and not torch.equal(value, untrained[name])}
+    assert changed == {"head.weight", "head_dist.weight"}

@@ -139,3 +139,14 @@ def test_damaged_features_are_an_expected_error(damage, tmp_path):
 def test_features_that_do_not_belong_to_the_table_are_refused(values):
     with pytest.raises(ValueError, match="one row of finite values"):
         FeatureTable(values, all_right())
+
+
+@torch.no_grad()
+def test_the_features_of_a_net_with_several_heads_stand_side_by_side():
+    """What enters the heads of DeiT's class token and of its distillation token."""
+    name = "timm:deit_tiny_distilled_patch16_224"
+    spec = MODELS[name].variants["small"]
+    torch.manual_seed(0)
+    net = Checkpoint(spec.build(7, 0.0).eval(), Card(name, "small", EMOTIONS, spec.preprocess), "deit")
+    tokens = net.model.forward_features(model_input(random_faces(2), spec.preprocess))
+    np.testing.assert_allclose(extract(net, faces(2)).values, tokens[:, :2].flatten(1), atol=1e-4)

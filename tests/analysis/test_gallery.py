@@ -10,6 +10,7 @@ from PIL import Image
 
 from analysis.explain import HeatmapTable, Question, explain_set
 from analysis.figures import gallery
+from analysis.finished import open_finished
 from analysis.gallery import explain_split, pick
 from fer import checkpoint as checkpoints
 from fer.data import load
@@ -64,7 +65,8 @@ def faces(fake_folder):
 
 
 def test_picture_and_numbers_of_the_chosen_faces_are_written(checkpoint, faces, tmp_path):
-    written = explain_split(checkpoint, faces, tmp_path / "out", Question())
+    written, notes = explain_split(checkpoint, faces, tmp_path / "out", Question())
+    assert notes == []
     pictures = ["gallery-validation.png", "unsure-validation.png", "averages-validation.png"]
     assert [path.name for path in written] == [
         "predictions.npz",
@@ -78,6 +80,7 @@ def test_picture_and_numbers_of_the_chosen_faces_are_written(checkpoint, faces, 
             picture.load()
             assert picture.format == "PNG" and min(picture.size) > 300
     content = json.loads(written[-1].read_text(encoding="utf-8"))
+    assert set(content) == {"checkpoint", "weights_sha256", "faces"}
     table = evaluate_checkpoint(checkpoint, faces)
     shown = [i for surest in (True, False) for row in pick(table, surest=surest) for i in row]
     chosen = list(dict.fromkeys(shown))
@@ -92,7 +95,7 @@ def test_picture_and_numbers_of_the_chosen_faces_are_written(checkpoint, faces, 
 
 
 def test_the_class_asked_for_is_explained_on_every_face(checkpoint, faces, tmp_path):
-    written = explain_split(checkpoint, faces, tmp_path, Question("surprise"))
+    written, _ = explain_split(checkpoint, faces, tmp_path, Question("surprise"))
     records = json.loads(written[-1].read_text(encoding="utf-8"))["faces"]
     assert records and {record["target"] for record in records} == {"surprise"}
 
@@ -171,3 +174,62 @@ def test_pictures_say_what_was_asked_and_who_was_left_out(checkpoint, faces, tmp
     assert told[0].endswith("hits (left) and misses (right): gradcam at block1: fear, not happy; validation split, n = 21")
     with pytest.raises(DataError, match="every face is answered happy"):
         explain_split(checkpoint, faces, tmp_path / "b", Question(against="happy"))
+
+
+@pytest.fixture
+def contrast(fer, checkpoint_file, fake_zip, tmp_path):
+    """A pass of ``fer explain --against``: its folder, what was said, and how many of the 21 faces are answered so."""
+    net = checkpoints.load(checkpoint_file)
+    last = [m for m in net.model.modules() if isinstance(m, torch.nn.Linear)][-1]
+    with torch.no_grad():  # every second class or so is answered
+        scores = evaluate_checkpoint(net, load(fake_zip).split("validation")).logits
+        last.bias -= torch.from_numpy(np.median(scores, axis=0))
+    checkpoints.save(checkpoint_file, net.model.state_dict(), net.card)
+    answers = evaluate_checkpoint(checkpoints.load(checkpoint_file), load(fake_zip).split("validation")).predicted
+    most = int(np.bincount(answers).argmax())
+    command = ("explain", "-c", checkpoint_file, "--data", fake_zip, "--against", EMOTIONS[most], "--out", tmp_path / "maps")
+    outcome, count = fer(*command), int((answers == most).sum())
+    assert outcome.code == 0 and 0 < count < 21
+    return tmp_path / "maps", outcome, count
+
+
+def test_who_is_left_out_for_the_answer_is_said_everywhere(contrast):
+    folder, outcome, count = contrast
+    assert f"of 21 faces {count} left out, whose class would be set against itself" in outcome.err
+    assert json.loads((folder / "explanations.json").read_text(encoding="utf-8"))["left_out_by_answer"] == count
+    table = PredictionTable.load(folder / "predictions.npz")
+    assert len(table) == 21 - count and table.source["left_out_by_answer"] == str(count)
+
+
+TAKEN_FOR_AN_EVALUATION = {
+    "confidence": ["confidence", "--table", "TABLE"],
+    "labels": ["labels", "audit", "--table", "TABLE", "--data", "DATA"],
+    "mistakes": ["mistakes", "-c", "NET", "--table", "TABLE", "--data", "DATA"],
+    "compare": ["compare", "NET", "fast_cnn", "--table", "TABLE", "--data", "DATA"],
+    "report": ["report", "-c", "NET", "--from", "FOLDER", "--data", "DATA"],
+    "regions": ["regions", "-c", "NET", "--from", "FOLDER", "--data", "DATA"],
+}
+
+
+@pytest.mark.parametrize("command", TAKEN_FOR_AN_EVALUATION)
+def test_a_pass_without_the_faces_of_one_answer_is_no_evaluation(command, contrast, fer, checkpoint_file, fake_zip, tmp_path):
+    folder, _, count = contrast
+    places = {"TABLE": folder / "predictions.npz", "FOLDER": folder, "NET": checkpoint_file, "DATA": fake_zip}
+    words = [places.get(word, word) for word in TAKEN_FOR_AN_EVALUATION[command]]
+    outcome = fer(*words, "--out", tmp_path / "out")
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and outcome.out == "" and not (tmp_path / "out").exists()
+    assert f"no evaluation of the validation split: of its faces {count} left out" in line and "without --against" in line
+
+
+def test_a_finished_contrast_says_that_its_figures_are_of_a_part(contrast, fake_zip):
+    folder, _, count = contrast
+    for source in (lambda: None, lambda: load(fake_zip)):
+        assert open_finished(folder, source).note.startswith(f"Figures are of a part of the split: {count} left out")
+
+
+def test_a_question_that_is_asked_twice_is_answered_once(fer, checkpoint_file, fake_zip, tmp_path):
+    twice = ["-m", "gradcam", "-m", "gradcam", "--layer", "block1", "--layer", "block1"]
+    outcome = fer("explain", "-c", checkpoint_file, "--data", fake_zip, *twice, "--out", tmp_path / "out")
+    assert outcome.code == 0 and (tmp_path / "out" / "predictions.npz").is_file()
+    assert outcome.out.count("predictions.npz") == 1

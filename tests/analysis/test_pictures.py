@@ -115,12 +115,13 @@ def test_several_methods_targets_and_layers_give_one_picture_and_a_record_each(f
     assert {face["picture"] for face in faces} == {"astronaut-face1.png"}
 
 
-def test_a_panel_of_several_maps_shows_each_under_its_name():
+def test_a_panel_of_several_maps_shows_each_under_its_name_with_its_peak():
     prediction = Prediction(Face(np.zeros((48, 48, 3), np.uint8), Box(0, 0, 48, 48), 1.0, "haar"), np.eye(7)[3])
-    maps = [Heatmap(np.eye(48) * i / 9, 1.0, "happy", f"method{i}") for i in range(9)]
+    peaks = ("0", "0.12", "0.25", "0.38", "0.5", "0.62", "0.75", "0.88", "1")
+    maps = [Heatmap(np.eye(48) * i / 9, i / 8, "happy", f"method{i}") for i in range(9)]
     fig = panel.figure(prediction, maps)
     shown = [ax for ax in fig.axes if ax.images][1:]
-    assert [ax.get_title() for ax in shown] == [f"method{i}\nhappy" for i in range(9)]
+    assert [ax.get_title() for ax in shown] == [f"method{i}\nhappy\npeak {peak}" for i, peak in enumerate(peaks)]
     assert len({ax.images[0].get_array().tobytes() for ax in shown}) == 9
 
 

@@ -20,7 +20,7 @@ from analysis.sampling import balanced
 from fer import checkpoint as checkpoints
 from fer.data import FaceSet, load
 from fer.emotions import EMOTIONS
-from fer.errors import ConfigError, DataError, UnknownNameError
+from fer.errors import ConfigError, DataError, OutputError, UnknownNameError
 from tests.analysis.faces_by_region import chance_of, maps_of, reader_of, table_of
 from tests.analysis.tables import all_right, all_wrong, one_class
 from tests.conftest import REAL_DATA
@@ -168,6 +168,18 @@ def test_every_kind_of_table_gives_files_whose_figures_show_what_there_is(table,
     content = json.loads(written[0].read_text(encoding="utf-8"))
     assert content == json.loads(json.dumps(report.to_dict()))
     assert sum(group["n"] for group in content["groups"]) == content["n"] == len(table)
+
+
+def test_a_picture_of_strays_does_not_outlive_them(tmp_path):
+    table = table_of([("happy", "happy"), ("sad", "sad")])
+    images = faces_of(table).images.numpy()[:, 0]
+    for place, there in (("background", True), ("mouth", False)):
+        tables = (table, maps_of(table, [place] * 2))
+        written = write(look(*tables, nothing_covered(table)), tables, images, tmp_path)
+        assert ((tmp_path / "background.png") in written, (tmp_path / "background.png").exists()) == (there, there)
+    (tmp_path / "background.png").mkdir()
+    with pytest.raises(OutputError, match=r"cannot remove .*background\.png, which is of an earlier call.*another --out"):
+        write(look(*tables, nothing_covered(table)), tables, images, tmp_path)
 
 
 def test_the_bars_have_the_heights_and_intervals_of_the_json():

@@ -15,6 +15,8 @@ from analysis.regions.study import Plan, study
 from analysis.report import Report, readers, schema
 from analysis.report.extras import KINDS, read_extra, read_extras, refuse_other_checkpoint
 from analysis.report.page import html
+from analysis.robustness import Plan as Stressed
+from analysis.robustness import stress
 from fer import checkpoint as checkpoints
 from fer.data import load
 from fer.data.clean import LeftOut, make_index
@@ -110,7 +112,12 @@ def test_all_of_them_are_shown_with_their_numbers(report):
             "0.9876",
         ),
         "robustness": ("65.00 %", "20.00 55.00 % 35.00 %"),
-        "faithfulness": ("0.3100", "beats a centred blob by 0 and a random map by 3 of 3", "0.6100"),
+        "faithfulness": (
+            "validation split, n = 40 faces",
+            "0.3100",
+            "beats a centred blob by 0 and a random map by 3 of 3",
+            "0.6100",
+        ),
         "comparison": ("other against random",),
         "data": ("leak 0 4", "conflict 21 5"),
         "labels": ("Confident learning on the answers of random calls",),
@@ -136,6 +143,37 @@ def test_an_audit_of_other_faces_is_a_table(files, tmp_path, table, checkpoint_f
     (path,) = extras.write(tmp_path, {"label_audit": (name, moved)})
     words = Seen(html(Report.of(material_of(table, checkpoint_file, label_audit=read_extra(path))))).words["s-labels"]
     assert f"elsewhere-{content['ranking'][0]['name']}" in words
+
+
+def test_the_votes_of_the_report_are_set_beside_an_audit_that_has_none(files, tmp_path, table, checkpoint_file):
+    (path,) = extras.write(tmp_path, {"label_audit": files["label_audit"]})
+    given = read_extra(path)
+    alone = Report.of(material_of(table, checkpoint_file, votes=True))
+    both = Report.of(material_of(table, checkpoint_file, votes=True, label_audit=given))
+    assert both.sections["labels"].numbers == alone.sections["labels"].numbers
+    words = Seen(html(both)).words["s-labels"]
+    assert "Ten people voted on each face" in words and "Nobody's votes were given" not in words
+
+
+@pytest.mark.parametrize("votes", [True, False])
+def test_an_audit_of_others_without_votes_is_said_to_have_none(votes, files, tmp_path, table, checkpoint_file):
+    name, content = files["label_audit"]
+    for number, other in enumerate(({"n": 121}, {"ranking": content["ranking"][::-1]})):
+        (path,) = extras.write(tmp_path / str(number), {"label_audit": (name, {**content, **other})})
+        report = Report.of(material_of(table, checkpoint_file, votes=votes, label_audit=read_extra(path)))
+        words = Seen(html(report)).words["s-labels"]
+        assert "made anew with fer labels audit --votes FILE" in words and "were given" not in words
+        assert report.sections["labels"].numbers["taggers"] is None
+
+
+def test_faces_that_stray_are_shown_where_the_result_counts_some(files, tmp_path, table, checkpoint_file):
+    Image.fromarray(np.full((40, 300), 200, dtype=np.uint8)).save(tmp_path / "background.png")
+    name, content = files["regions"]
+    for strays in (3, 0):
+        result = {**content, "background": {"faces": {"happy": strays}, "worst": []}}
+        (path,) = extras.write(tmp_path, {"regions": (name, result)})
+        section = Report.of(material_of(table, checkpoint_file, regions=read_extra(path))).sections["regions"]
+        assert bool([part for part in section.content if hasattr(part, "alt")]) is (strays > 0)
 
 
 @pytest.fixture
@@ -210,6 +248,38 @@ def test_a_result_of_another_checkpoint(kind, refused, files, tmp_path):
         "--with", path, "--checkpoint", "baseline", usual=False,
         words=(str(path), "random", "not of baseline", "--checkpoint"),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["faithfulness", "regions", "robustness", "features", "comparison"])
+def test_a_result_of_other_weights_of_the_same_name(kind, refused, files, tmp_path, table):
+    ours = table.source["weights_sha256"]
+    other = json.loads(json.dumps(files[kind][1]).replace(ours, "f" * 64))
+    (path,) = extras.write(tmp_path, {kind: (files[kind][0], other)})
+    refused("--with", path, words=(str(path), "random (other weights, ffffffffffff…), not of random", "--checkpoint"))
+
+
+@pytest.mark.parametrize("kind", ["faithfulness", "regions", "robustness"])
+def test_a_result_that_knows_no_weights_is_told_by_its_name(kind, files, tmp_path, checkpoint_file):
+    name, content = files[kind]
+    older = {key: value for key, value in content.items() if key not in ("source", "sources")}
+    (path,) = extras.write(tmp_path, {kind: (name, older)})
+    refuse_other_checkpoint(read_extras([path]), checkpoints.load(checkpoint_file))
+
+
+def test_results_are_told_by_the_weights_they_were_made_of(checkpoint_file, fake_folder):
+    model, faces = checkpoints.load(checkpoint_file), load(fake_folder).split("validation")
+    regions = study(model, faces, explain_set(model, faces), Plan(faces=7)).to_dict()
+    stressed = stress(model, faces, Stressed(("blur",), faces=7, maps=0)).to_dict()
+    for source in (regions["source"], stressed["source"]):
+        assert (source["checkpoint"], source["weights_sha256"]) == ("random", model.card.weights_sha256)
+
+
+@pytest.mark.parametrize("kind", ["faithfulness", "regions", "robustness", "features", "comparison"])
+def test_a_result_of_another_split(kind, refused, files, tmp_path):
+    name, content = files[kind]
+    numbers = {"n": 21, "of": 21, "split": "test"}  # as many faces as the report: PublicTest and PrivateTest are, too
+    (path,) = extras.write(tmp_path, {kind: (name, {**content, **numbers})})
+    refused("--with", path, words=(str(path), "of the test split, the report of the validation split", "--split test"))
 
 
 def test_a_check_of_other_data(refused, files, tmp_path):

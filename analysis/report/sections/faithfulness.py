@@ -13,19 +13,21 @@ def faithfulness(material: Material) -> Section | None:
     """Every method beside a random map and a centred blob."""
     if "faithfulness" not in material.extras:
         return None
-    reports: tuple[Report, ...] = material.extras["faithfulness"].value
+    extra = material.extras["faithfulness"]
+    reports: tuple[Report, ...] = extra.value
+    about = f"{extra.content['split']} split, n = {reports[0].n:,} faces"
     tables = [*map(_ratings, reports), _likeness(reports)]
     verdicts = [f"{report.name} {report.verdict}." for report in reports]
     return Section(
-        {"reports": [report.to_dict() | {"wins": _wins(report)} for report in reports]},
+        {"split": extra.content["split"], "reports": [report.to_dict() | {"wins": _wins(report)} for report in reports]},
         (
             "A faithful map names the pixels that the answer rests on. Faces are centred, so that a blob in the middle that "
             "has not looked scores well, too: a method is worth its time only where it beats that.",
             *verdicts,
             drawn(
-                figure.figure(reports, f"n = {reports[0].n:,} faces"),
+                figure.figure(reports, about),
                 "How much better each method is than a random map and a centred blob; the tables below give the figures.",
-                f"Maps beside two baselines that have not looked: n = {reports[0].n:,} faces.",
+                f"Maps beside two baselines that have not looked: {about}.",
             ),
             *tables,
         ),

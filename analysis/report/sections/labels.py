@@ -17,6 +17,10 @@ _SHOWN = 24
 _NO_VOTES = (
     "Nobody's votes were given; with --votes FILE (FER+) the suspects and the mistakes stand beside those of ten people."
 )
+_NO_VOTES_IN_AUDIT = (
+    "The audit knows nobody's votes; made anew with fer labels audit --votes FILE (FER+), its suspects and the mistakes stand "
+    "beside those of ten people."
+)
 
 
 @section("labels", "Label quality")
@@ -32,13 +36,26 @@ def labels(material: Material) -> Section:
     )
     return Section(
         {**content, "shown": len(found.audit.suspects[:_SHOWN])},
-        (words, *(_NO_VOTES,) * (found.check is None), *_taggers(found.check), *_suspects(material, found)),
+        (words, *(_without_votes(material),) * (found.check is None), *_taggers(found.check), *_suspects(material, found)),
     )
 
 
+def _without_votes(material: Material) -> str:
+    return _NO_VOTES_IN_AUDIT if "label_audit" in material.extras else _NO_VOTES
+
+
 def _content(material: Material) -> Mapping[str, Any]:
-    if "label_audit" in material.extras:
-        return material.extras["label_audit"].content
+    """Of the audit that was given, with the report's votes where it has none and is the one that the report's table gives."""
+    if "label_audit" not in material.extras:
+        return _own(material)
+    given = material.extras["label_audit"].content
+    if given["taggers"] or material.votes is None or given["n"] != material.n:
+        return given
+    own, suspects = _own(material), [one["name"] for one in given["ranking"]]
+    return own if [one["name"] for one in own["ranking"]] == suspects else given
+
+
+def _own(material: Material) -> Mapping[str, Any]:
     found, votes = audit(material.table), material.votes
     checked = None if votes is None else check(material.table, found.order, votes, len(found.suspects))
     return LabelReport(found, material.faces, votes, checked).to_dict()

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+from analysis.report.extras import Extra
 from analysis.report.material import Material
 from analysis.report.readers import ByGroup, Regions
-from analysis.report.section import Section, Table, beside, section
+from analysis.report.section import Picture, Section, Table, beside, section
 from fer.words import percent
 
 
@@ -36,14 +37,17 @@ def regions(material: Material) -> Section | None:
                 ("class", "faces"),
                 tuple((name, f"{count:,}") for name, count in found.strays.items()),
             ),
-            *beside(
-                extra,
-                "background.png",
-                "Faces whose map lies most on the background; regions.json names them.",
-                f"Faces whose map lies most on the background: some of the {about}.",
-            ),
+            *_strays(extra, found, about),
         ),
     )
+
+
+def _strays(extra: Extra, found: Regions, about: str) -> tuple[Picture, ...]:
+    """A picture beside a result without such faces is of an earlier one."""
+    if not any(found.strays.values()):
+        return ()
+    alt = "Faces whose map lies most on the background; regions.json names them."
+    return beside(extra, "background.png", alt, f"Faces whose map lies most on the background: some of the {about}.")
 
 
 def _table(caption: str, groups: ByGroup, write: Callable[[float | None], str], *first: tuple[str, ...]) -> Table:
