@@ -108,7 +108,7 @@ class Problem:
 
 def problems() -> list[Problem]:
     """What would make commands fail or mislead here."""
-    checks = (_foreign_fer(), _cascades(), _opencv_pair(), *_missing())
+    checks = (_shadow(), _other_project(), _cascades(), _opencv_pair(), *_missing())
     return [problem for problem in checks if problem]
 
 
@@ -117,15 +117,20 @@ def _missing() -> list[Problem | None]:
     return [Problem(f"package {name} is not installed", "run make demo, or pip install ferscope") for name in absent]
 
 
-def _foreign_fer() -> Problem | None:
+_APART = "pip uninstall fer, then install this one anew, or use a fresh environment"
+
+
+def _shadow() -> Problem | None:
     here = Path(__file__).resolve().parent
-    cure = "pip uninstall fer, then install this one anew, or use a fresh environment"
     shadows = [Path(entry) / "fer" for entry in sys.path if (Path(entry) / "fer" / "__init__.py").is_file()]
     others = sorted({str(path.resolve()) for path in shadows} - {str(here)})
-    if others:
-        return Problem(f"another package also imports as fer: {others[0]}", cure)
+    return Problem(f"another package also imports as fer: {others[0]}", _APART) if others else None
+
+
+def _other_project() -> Problem | None:
+    """Installed as a wheel, it has put its files among ours, where they are nobody's shadow."""
     foreign = next(iter(metadata.distributions(name="fer")), None)
-    return Problem(f"fer {foreign.version} of another project is installed, too", cure) if foreign else None
+    return Problem(f"fer {foreign.version} of another project is installed, too", _APART) if foreign else None
 
 
 def _opencv_pair() -> Problem | None:

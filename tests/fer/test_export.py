@@ -445,7 +445,7 @@ class Shifted:
 
 def test_a_wrong_answer_is_measured(checkpoint, evidence):
     exported = Portable(Shifted(checkpoint), Seal(checkpoint.card, "onnx", lacks_maps="not asked"), "shifted")
-    few = evidence.labelled.select(torch.arange(15))
+    few = evidence.labelled.select(torch.arange(10))
     proof = prove(checkpoint, exported, few)
     assert (proof.n, proof.agreement, proof.accuracy) == (10, 0.9, (1.0, 0.9))
     assert proof.logits == pytest.approx(100, rel=1e-6)
