@@ -94,7 +94,7 @@ def test_the_proof_compares_heatmaps(exported, checkpoint, evidence):
     assert seal.proof["map_correlation"] == pytest.approx(np.nanmean(pairs), abs=1e-3)
 
 
-#: In a process of its own: a training after threads of all these runtimes in one process ends it.
+#: In a process of its own, with which its threads end.
 AT_ONCE = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
