@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from fer.config import LABELS
 from fer.emotions import EMOTIONS
 from fer.types import Preprocess
 
@@ -75,6 +76,11 @@ class Card:
         return MODELS[self.architecture].form(self.variant, self.members)
 
     @property
+    def labels(self) -> str:
+        """Which labels it learnt and is judged by: the data set's own, ``"fer"``, where its configuration names none."""
+        return str(self.config.get("labels", LABELS[0]))
+
+    @property
     def marks(self) -> tuple[str, ...]:
         """What sets it apart from one trained from scratch on all classes with the data set's own labels.
 
@@ -82,7 +88,7 @@ class Card:
         """
         own = {
             f"{len(self.classes)} classes": len(self.classes) < len(EMOTIONS),
-            f"labels {self.config.get('labels')}: another task": self.config.get("labels", "fer") != "fer",
+            f"labels {self.labels}: another task": self.labels != LABELS[0],
             f"pretrained on {self.data.get('pretrained', {}).get('data')}": "pretrained" in self.data,
             "distilled": bool(self.config.get("distillation", {}).get("teachers")),
         }

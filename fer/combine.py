@@ -48,9 +48,9 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
         names[member.card.weights_sha256] = member.name
         if member.card.classes != first.classes:
             raise CheckpointError(f"{member.name} knows other classes than {checkpoints[0].name}; combine those of one kind")
-        if _labels(member) != _labels(checkpoints[0]):
+        if member.card.labels != first.labels:
             raise CheckpointError(
-                f"{member.name} learnt labels {_labels(member)}, {checkpoints[0].name} labels {_labels(checkpoints[0])}: "
+                f"{member.name} learnt labels {member.card.labels}, {checkpoints[0].name} labels {first.labels}: "
                 "other tasks; combine those of one kind"
             )
         if member.card.members:
@@ -63,10 +63,6 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
     labels = {key: first.config[key] for key in ("labels", "votes") if key in first.config}
     card = Card("ensemble", "small", first.classes, UNIT, labels, data=first.data, versions=first.versions, members=members)
     return Checkpoint(net.to(checkpoints[0].device).eval(), card, "+".join(member.name for member in checkpoints))
-
-
-def _labels(member: Checkpoint) -> str:
-    return str(member.card.config.get("labels", "fer"))
 
 
 def _described(member: Checkpoint, weight: float) -> dict[str, object]:

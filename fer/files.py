@@ -39,11 +39,11 @@ def write_whole(path: Path, data: bytes) -> None:
     half = _beside(path)
     try:
         with half.open("xb") as file:
+            if path.exists():  # whoever could not read it before cannot now, from the first byte on
+                half.chmod(stat.S_IMODE(path.stat().st_mode))
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():  # whoever could not read it before cannot afterwards
-            half.chmod(stat.S_IMODE(path.stat().st_mode))
         half.replace(path)
         _sync_folder(path.parent)
     except OSError as error:

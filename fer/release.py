@@ -86,7 +86,7 @@ def release(source: Checkpoint, corpus: Corpus, path: Path, progress: Progress |
     }
     for tta in MEASURED_TTA:
         metrics[f"validation/{tta}"] = evaluate_table(evaluate_checkpoint(source, validation, progress, tta=tta))
-    if source.card.config.get("labels") == "ferplus-soft":  # the figure that others give
+    if source.card.labels == "ferplus-soft":  # the figure that others give
         agreed = validation_faces(source.card, corpus, labels="ferplus-majority")
         metrics["validation/ferplus-majority"] = evaluate_table(evaluate_checkpoint(source, agreed, progress))
     earlier = {key: figures for key, figures in source.card.metrics.items() if key != "validation/clean"}

@@ -9,7 +9,7 @@ import torch
 from fer import checkpoint as checkpoints
 from fer import released, run_files
 from fer.card import Card
-from fer.config import RunConfig
+from fer.config import LABELS, RunConfig
 from fer.data import Corpus
 from fer.data.labels import relabel
 from fer.emotions import EMOTIONS
@@ -59,7 +59,7 @@ def points() -> list[dict[str, Any]]:
     for path in [*checkpoint_files, *map(released.exported_file, released.exported_names())]:
         loaded = open_model(path, threads=torch.get_num_threads(), device="cpu")
         figures = _figures(loaded)
-        if not figures or loaded.card.classes != EMOTIONS or loaded.card.config.get("labels", "fer") != "fer":
+        if not figures or loaded.card.classes != EMOTIONS or loaded.card.labels != LABELS[0]:
             continue
         latency, is_export = measure(loaded), isinstance(loaded, Portable)
         rows.append(

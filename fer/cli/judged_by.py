@@ -9,14 +9,11 @@ from fer.cli import console
 if TYPE_CHECKING:
     from fer.predict import Model
 
-#: Labels of the data set itself, which judge where no others are asked for.
-_OWN = "fer"
 
-
-def say_other_labels(*models: Model, labels: str = _OWN) -> None:
+def say_other_labels(*models: Model, labels: str = "fer") -> None:
     """Say which models learnt other labels than the ones that judge them: their figures are not those of their cards."""
     for model in models:
-        learnt = model.card.config.get("labels", _OWN)
+        learnt = model.card.labels
         if learnt != labels:
-            way = f"--labels {learnt}" + ("" if learnt == _OWN else " --votes FILE")
+            way = f"--labels {learnt}" + ("" if learnt == "fer" else " --votes FILE")
             console.say(f"{model.name} learnt the labels {learnt}, and {labels} judge it here; by its own: fer evaluate {way}")

@@ -119,7 +119,7 @@ def _put_csv(rows: Rows) -> None:
 def _table_row(prediction: Prediction) -> list[str]:
     others = ", ".join(f"{name} {value:.0%}" for name, value in prediction.top(3)[1:])
     face = prediction.face
-    box = "whole image" if face.is_whole_image else " ".join(map(str, face.box.as_list()))
+    box = face.detector if face.is_whole_image else " ".join(map(str, face.box.as_list()))
     return [box, prediction.label, f"{prediction.confidence:.1%}", others]
 
 
