@@ -15,6 +15,9 @@ from fer.types import ByteArray, FloatArray
 # as OpenVINO writes an entry of the runtime information
 _SUM = re.compile(f'<{SUM_KEY} value="([0-9a-f]{{64}})"'.encode())
 
+_cores: list[Any] = []
+_first = threading.Lock()
+
 
 def with_checksum(content: bytes, weights: bytes) -> bytes:
     """An .xml with the sum of itself, zeros in the place of the sum, and of its .bin."""
@@ -61,10 +64,22 @@ def runtime_of(path: Path) -> Any:
     return openvino
 
 
+def _core(openvino: Any) -> Any:
+    """The one core of this process, kept until it ends.
+
+    The first model that a core compiles gives the thread another stack for signals; a core that goes takes that stack
+    away and puts back the one it found, which may be that of a core gone before: the next signal then ends the process.
+    """
+    with _first:
+        if not _cores:
+            _cores.append(openvino.Core())
+        return _cores[0]
+
+
 def compiled(openvino: Any, model: Any, threads: int) -> Any:
     """The model for this processor, in float32 whatever else it could multiply faster."""
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    return openvino.Core().compile_model(model, "CPU", settings | ({"INFERENCE_NUM_THREADS": threads} if threads else {}))
+    return _core(openvino).compile_model(model, "CPU", settings | ({"INFERENCE_NUM_THREADS": threads} if threads else {}))
 
 
 def open_openvino(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
@@ -72,7 +87,7 @@ def open_openvino(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
     _check(path)
     openvino = runtime_of(path)
     try:
-        model = openvino.Core().read_model(path)
+        model = _core(openvino).read_model(path)
     except RuntimeError as error:
         raise damaged(path, error) from error
     if not model.has_rt_info([KEY, "seal"]):

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
@@ -94,24 +95,35 @@ def test_the_proof_compares_heatmaps(exported, checkpoint, evidence):
     assert seal.proof["map_correlation"] == pytest.approx(np.nanmean(pairs), abs=1e-3)
 
 
-#: In a process of its own, with which its threads end.
-AT_ONCE = """
-import sys
-from concurrent.futures import ThreadPoolExecutor
-import numpy as np
+def test_threads_that_ask_at_once_get_their_own_answers(exported, evidence):
+    _, _, path = exported
+    opened, faces = load(path, threads=1), evidence.labelled.images.numpy()
+    alone = [opened.answer(face[None]) for face in faces]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(15):
+            together = pool.map(lambda face: opened.answer(face[None]), faces)
+            np.testing.assert_allclose(list(together), alone, atol=1e-5)
+
+
+#: Opens a model in this thread and in another one, lets go of them in that order, then hears a signal.
+LET_GO = """
+import os, signal, sys, threading
 from fer.portable import load
-opened, faces = load(sys.argv[1], threads=1), np.load(sys.argv[2])
-alone = [opened.answer(face[None]) for face in faces]
-with ThreadPoolExecutor(4) as pool:
-    for _ in range(15):
-        together = pool.map(lambda face: opened.answer(face[None]), faces)
-        np.testing.assert_allclose(list(together), alone, atol=1e-5)
+heard = []
+signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+models = [load(sys.argv[1]), load(sys.argv[1])]
+thread = threading.Thread(target=lambda: models.append(load(sys.argv[1])))
+thread.start()
+thread.join()
+while models:
+    del models[0]
+os.kill(os.getpid(), signal.SIGINT)
+assert heard == [signal.SIGINT], heard
 """
 
 
-def test_threads_that_ask_at_once_get_their_own_answers(exported, evidence, tmp_path):
-    np.save(tmp_path / "faces.npy", evidence.labelled.images.numpy())
-    command = [sys.executable, "-c", AT_ONCE, str(exported[2]), str(tmp_path / "faces.npy")]
+def test_a_signal_is_heard_after_models_were_let_go(exported):
+    command = [sys.executable, "-c", LET_GO, str(exported[2])]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
