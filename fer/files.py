@@ -62,6 +62,18 @@ def write_json(path: Path, value: Any) -> None:
     write_whole(path, (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode(errors=ESCAPED))
 
 
+def remove_earlier(path: Path) -> None:
+    """Remove what an earlier call wrote and this one would contradict by not writing it; nothing where there is none.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot remove {path}, which is of an earlier call: {error.strerror}; name another --out") from error
+
+
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """A new folder that gets its name when the block ends well, and is gone where it does not.

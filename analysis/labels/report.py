@@ -15,7 +15,7 @@ from analysis.labels.audit import LabelAudit
 from analysis.labels.tagger_votes import TaggerCheck
 from fer.data import FaceSet
 from fer.data.ferplus import CANDIDATES
-from fer.files import make_folder, write_whole
+from fer.files import make_folder, remove_earlier, write_whole
 from fer.types import IntArray
 
 _COLUMNS = ("rank", "name", "label", "suggested", "probability of the label")
@@ -40,6 +40,8 @@ class LabelReport:
     def write(self, out: Path, top: int) -> list[Path]:
         """Write label-audit.json, suspects.csv and the figures, the gallery with the first ``top`` suspects.
 
+        Figures of votes that an earlier audit left there go where this one has none.
+
         Raises:
             OutputError: the folder is not writable.
         """
@@ -53,6 +55,9 @@ class LabelReport:
         if self.check is not None:
             figures["precision.png"] = labels.precision_figure(self.check)
             figures["agreement.png"] = labels.agreement_figure(self.check)
+        else:
+            for name in ("precision.png", "agreement.png"):
+                remove_earlier(out / name)
         for name, figure in figures.items():
             save(figure, out / name)
         return [out / name for name in ("label-audit.json", "suspects.csv", *figures)]

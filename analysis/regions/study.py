@@ -21,8 +21,8 @@ from analysis.sampling import balanced
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.data.preprocess import to_unit
-from fer.errors import ConfigError, DataError, OutputError
-from fer.files import make_folder, write_json
+from fer.errors import ConfigError, DataError
+from fer.files import make_folder, remove_earlier, write_json
 from fer.types import ByteArray, FloatArray, IntArray, PredictionTable, Progress
 
 #: Single faces that the template is drawn over.
@@ -115,20 +115,13 @@ def write(report: RegionReport, tables: tuple[PredictionTable, HeatmapTable], im
         strays = _strays(report, tables, images)
         drawn["background.png"] = figures.fit_figure(strays, f"faces whose map lies most on the background: {about}", columns=6)
     else:
-        _remove(out / "background.png")
+        remove_earlier(out / "background.png")
     written = [out / "regions.json"]
     write_json(written[0], report.to_dict())
     for name, figure in drawn.items():
         written.append(out / name)
         save(figure, written[-1])
     return written
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot remove {path}, which is of an earlier call: {error.strerror}; name another --out") from error
 
 
 def _strays(

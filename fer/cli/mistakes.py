@@ -38,7 +38,7 @@ def mistakes(
 
     mistakes.html opens from disk. Prints the most frequent confusions.
     """
-    from analysis.explain import METHODS, Question, explain_set
+    from analysis.explain import METHODS, Question, check, explain_set
     from analysis.map_layers import contrast_layer, own_layer
     from analysis.mistakes_page import MistakesReport
     from analysis.pairing import paired, paired_votes
@@ -50,6 +50,7 @@ def mistakes(
     METHODS[method]  # an unknown name is said before anything is done
     check_folder(out)
     model = load_checkpoint(checkpoint)
+    check(model, Question(method=method))
     say_other_labels(model)
     with console.progress("reading faces") as report:
         corpus = load(data, report)

@@ -11,7 +11,7 @@ from fer.cli import console, options
 from fer.cli.judged_by import say_other_labels
 
 if TYPE_CHECKING:
-    from analysis.explain import HeatmapTable
+    from analysis.explain import HeatmapTable, Question
     from analysis.means import Mean
     from analysis.regions.report import Group, RegionReport
     from fer.checkpoint import Checkpoint
@@ -43,6 +43,7 @@ def regions(
     json: options.Json = False,
 ) -> None:
     """Share of the maps and worth of every region of the face, a class, beside what its action units let expect."""
+    from analysis.explain import DEFAULT_METHOD, Question, check
     from analysis.pairing import paired
     from analysis.passes import save_pass
     from analysis.regions.effects import COVERS
@@ -54,12 +55,14 @@ def regions(
     COVERS[cover]  # what is unknown or impossible is said before anything is done
     check_folder(out)
     model = load_checkpoint(checkpoint)
+    question = Question(method=method or DEFAULT_METHOD)
+    check(model, question)
     say_other_labels(model)
     tables = _saved(source, model, split, method) if source else None
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     if tables is None:
-        tables = _explained(model, corpus, split, method)
+        tables = _explained(model, corpus, split, question)
         make_folder(out)
         save_pass(out, *tables)
     judged = paired(tables[0], corpus)
@@ -84,11 +87,11 @@ def _saved(folder: Path, model: Checkpoint, split: str, method: str | None) -> t
     return table, heatmaps
 
 
-def _explained(model: Checkpoint, corpus: Corpus, split: str, method: str | None) -> tuple[PredictionTable, HeatmapTable]:
-    from analysis.explain import DEFAULT_METHOD, Question, explain_set
+def _explained(model: Checkpoint, corpus: Corpus, split: str, question: Question) -> tuple[PredictionTable, HeatmapTable]:
+    from analysis.explain import explain_set
 
     with console.progress("judging and explaining faces") as report:
-        return explain_set(model, corpus.split(split), Question(method=method or DEFAULT_METHOD), report)
+        return explain_set(model, corpus.split(split), question, report)
 
 
 def show(found: RegionReport) -> None:

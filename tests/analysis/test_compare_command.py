@@ -289,7 +289,7 @@ def test_what_cannot_be_compared_is_one_line(kind, strange, fer, tmp_path):
     assert line.startswith("fer: ") and all(word in line for word in words), line
 
 
-@pytest.mark.parametrize("kind", ["other classes", "a method that does not fit", "robustness"])
+@pytest.mark.parametrize("kind", ["other classes", "a method that does not fit", "robustness", "mistakes", "regions"])
 def test_what_does_not_fit_is_said_before_the_faces_are_read(kind, files, fer, tmp_path):
     fewer, nowhere = tmp_path / "fewer.pth", tmp_path / "nowhere.zip"
     card = replace(checkpoints.load(files[0]).card, classes=EMOTIONS[:5])
@@ -297,7 +297,10 @@ def test_what_does_not_fit_is_said_before_the_faces_are_read(kind, files, fer, t
     arguments, words = {
         "other classes": (["compare", files[0], fewer], "fewer knows angry, disgust, fear, happy, neutral, best knows"),
         "a method that does not fit": (["compare", *files, "--method", "rollout"], "choose another method"),
-        "robustness": (["robustness", "-c", files[0], "--method", "rollout"], "choose another method"),
+        **{
+            name: ([name, "-c", files[0], "--method", "rollout"], "choose another method")
+            for name in ("robustness", "mistakes", "regions")
+        },
     }[kind]
     outcome = fer(*arguments, "--data", nowhere, "--out", tmp_path / "out")
     (line,) = outcome.err.splitlines()
