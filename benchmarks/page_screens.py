@@ -44,6 +44,7 @@ def live(page: Page) -> None:
     page.locator("#live-maps input").check()
     page.get_by_text("1 face: ").wait_for()
     page.wait_for_timeout(1500)
+    page.get_by_text("1 face: ").wait_for()  # on a busy machine it may have been lost in between
 
 
 def compare(page: Page) -> None:
