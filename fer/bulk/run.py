@@ -49,11 +49,13 @@ DEFAULT = Bulk()
 class Summary:
     """What came of a run: pictures gone through, faces found, files that could not be read, files of other kinds.
 
-    ``kept`` pictures were done by an earlier run that was stopped.
+    ``whole`` pictures were searched, had no face and were judged as they are: a row each, and no face. ``kept`` pictures
+    were done by an earlier run that was stopped.
     """
 
     pictures: int
     faces: int
+    whole: int
     unreadable: int
     other_files: int
     kept: int
@@ -76,6 +78,7 @@ def predict_files(sources: Sequence[Path], out: Path, bulk: Bulk = DEFAULT, prog
         DataError: a source does not exist, or there is no picture.
         CheckpointError: the model cannot be used.
         ConfigError: an unknown ending, or parts of another model lie beside ``out``.
+        OutputError: the table cannot be written, or another run writes it.
         InterruptedRunError: Ctrl-C; what is done is kept.
     """
     store = Store(out)
@@ -84,16 +87,18 @@ def predict_files(sources: Sequence[Path], out: Path, bulk: Bulk = DEFAULT, prog
         raise DataError(f"no picture in {', '.join(map(str, sources))}; name pictures, or folders that hold some")
     stage = FaceStage(bulk.model, bulk.detector, bulk.tta)  # what is wrong is said before anything is begun
     weights = hashlib.sha256(find(bulk.model).read_bytes()).hexdigest()
-    store.open({"model": weights, "detector": _detector(stage.detector, bulk.detector), "tta": bulk.tta})
     done = _Done(total, progress)
-    try:
-        _work(sources, store, bulk, done)
-    except KeyboardInterrupt as error:
-        raise InterruptedRunError(f"stopped after {done.pictures:,} of {total:,} pictures; {_GO_ON}", 130) from error
-    except BrokenProcessPool as error:
-        raise InterruptedRunError(f"a process died, for want of memory perhaps; with fewer --processes, {_GO_ON}", 2) from error
-    faces, unreadable = store.join(done.parts)
-    return Summary(total, faces, unreadable, others, done.kept, out, store.errors)
+    with store.open({"model": weights, "detector": _detector(stage.detector, bulk.detector), "tta": bulk.tta}):
+        try:
+            _work(sources, store, bulk, done)
+        except KeyboardInterrupt as error:
+            raise InterruptedRunError(f"stopped after {done.pictures:,} of {total:,} pictures; {_GO_ON}", 130) from error
+        except BrokenProcessPool as error:
+            died = "a process died, for want of memory perhaps; with fewer --processes"
+            raise InterruptedRunError(f"{died}, {_GO_ON}", 2) from error
+        found = store.join(done.parts)
+    whole = 0 if stage.detector == "none" else found.whole  # nothing was searched: every picture is a face by agreement
+    return Summary(total, found.rows - whole, whole, found.unreadable, others, done.kept, out, store.errors)
 
 
 def _detector(name: str, search: str | Search) -> str:

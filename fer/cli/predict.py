@@ -78,7 +78,9 @@ def _bulk(images: list[Path], out: Path, bulk: Bulk) -> None:
     if summary.pictures > summary.kept:
         say_cost(bulk.tta)
     kept = f", {summary.kept:,} of them before this run" if summary.kept else ""
-    console.say(f"{summary.pictures:,} pictures{kept}: {summary.faces:,} faces, {summary.unreadable:,} unreadable files")
+    whole = f", {summary.whole:,} without one judged whole" if summary.whole else ""
+    found = f"{summary.faces:,} faces{whole}, {summary.unreadable:,} unreadable files"
+    console.say(f"{summary.pictures:,} pictures{kept}: {found}")
     if summary.other_files:
         console.say(f"{summary.other_files:,} others, files of other kinds and linked folders, were passed over")
     console.put(str(summary.table))

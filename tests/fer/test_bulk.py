@@ -2,6 +2,8 @@
 
 import contextlib
 import csv
+import errno
+import fcntl
 import multiprocessing
 import os
 import re
@@ -19,9 +21,9 @@ import pytest
 from PIL import Image
 
 from fer import checkpoint as checkpoints
-from fer.bulk import Bulk, FaceStage, listing, predict_files
+from fer.bulk import Bulk, FaceStage, listing, predict_files, store
 from fer.bulk.listing import parts
-from fer.errors import ConfigError, DataError, InterruptedRunError
+from fer.errors import ConfigError, DataError, InterruptedRunError, OutputError
 from fer.export import export
 from fer.faces import Search
 from fer.predict import Predictor
@@ -308,6 +310,154 @@ def test_parts_of_another_detector_of_the_same_kind_are_not_mixed_in(model, tmp_
         predict_files([folder], out, Bulk(str(model), other, processes=1))
     moved = Search(model=one.model.rename(tmp_path / "moved.onnx"))  # it is its content that counts
     assert predict_files([folder], out, Bulk(str(model), moved, processes=1)).pictures == 12
+
+
+# two runs into one table
+
+
+def test_a_second_run_into_a_table_is_refused(model, tmp_path, fer):
+    """Another process is going through the pictures with other settings; what it ends with is its own alone."""
+    folder, out = write_faces(tmp_path / "p", 1500), tmp_path / "faces.parquet"
+    program = program_on(folder, out, model)
+    os.killpg(program.pid, signal.SIGSTOP)  # it is still at it when the other begins
+    try:
+        outcome = fer("predict", folder, "-c", model, "--detector", "none", "--tta", "flip", "--out", out)
+    finally:
+        os.killpg(program.pid, signal.SIGCONT)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == f"fer: {out}: another run writes this table; wait for it, or name another --out\n"
+    _, err = program.communicate(timeout=120)
+    assert program.returncode == 0, err
+    happy = pq.read_table(out)["happy"].to_numpy()
+    alone = tmp_path / "alone.parquet"
+    predict_files([folder], alone, Bulk(str(model), "none"))
+    np.testing.assert_allclose(happy, pq.read_table(alone)["happy"].to_numpy(), atol=1e-6)
+    assert not (tmp_path / "faces.parquet.parts").exists()
+
+
+def test_the_same_run_twice_is_refused_at_the_last_picture_too(model, tmp_path, small_parts):
+    """The parts of a run are there and of the same settings: a second one would take them over and remove them."""
+    folder, out, bulk = write_faces(tmp_path / "p", 8), tmp_path / "faces.parquet", Bulk(str(model), "none", processes=1)
+    refused = []
+
+    def begin_again(done, total):
+        with pytest.raises(OutputError, match="another run writes this table") as error:
+            predict_files([folder], out, bulk)
+        refused.append(str(error.value))
+
+    assert predict_files([folder], out, bulk, begin_again).faces == 8
+    assert refused == [f"{out}: another run writes this table; wait for it, or name another --out"] * 2
+    assert predict_files([folder], out, bulk).faces == 8  # it is free again
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["faces.parquet", "faces.parquet.errors.csv", "p"]
+
+
+def test_a_killed_run_does_not_block_the_next(model, tmp_path):
+    """Not even at once, while the processes that judged for it still end."""
+    folder, out = write_faces(tmp_path / "p", 1500), tmp_path / "faces.parquet"
+    program = program_on(folder, out, model)
+    program.kill()
+    program.communicate(timeout=60)
+    assert (tmp_path / "faces.parquet.parts" / "lock").exists()
+    summary = predict_files([folder], out, Bulk(str(model), "none"))
+    assert summary.kept >= listing.PART and summary.faces == 1500
+    assert not (tmp_path / "faces.parquet.parts").exists()
+    assert gone(program.pid)
+
+
+@pytest.mark.parametrize(("code", "goes_on"), [(errno.ENOSYS, True), (errno.ENOLCK, True), (errno.EWOULDBLOCK, False)])
+def test_a_file_system_without_locks_is_written_as_before(code, goes_on, model, tmp_path, monkeypatch):
+    def refuse(handle, how):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    folder, out, bulk = write_faces(tmp_path / "p", 2), tmp_path / "faces.parquet", Bulk(str(model), "none", processes=1)
+    with contextlib.nullcontext() if goes_on else pytest.raises(OutputError, match="another run writes this table"):
+        assert predict_files([folder], out, bulk).faces == 2
+    assert out.exists() == goes_on
+
+
+# a table that cannot be made
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_full_disk_keeps_the_parts(ending, model, tmp_path, monkeypatch, small_parts):
+    folder, out, bulk = write_faces(tmp_path / "p", 8), tmp_path / f"faces.{ending}", Bulk(str(model), "none", processes=1)
+    monkeypatch.setattr(store, "_ROW_GROUP", 1)
+    writers = {"parquet": pq.ParquetWriter, "csv": pyarrow.csv.CSVWriter}
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_writer", lambda path, schema: writers[ending]("/dev/full", schema))
+        with pytest.raises(OutputError) as error:
+            predict_files([folder], out, bulk)
+    assert str(error.value) == f"cannot write {out}: no space left on its disk; the parts are kept, make room and run again"
+    assert predict_files([folder], out, bulk).kept == 8
+
+
+def test_what_else_keeps_a_table_from_being_written_is_said(model, tmp_path, monkeypatch, small_parts):
+    folder, out, bulk = write_faces(tmp_path / "p", 8), tmp_path / "faces.parquet", Bulk(str(model), "none", processes=1)
+
+    def refuse(path, schema):
+        raise OSError(errno.EFBIG, "Error writing bytes to file.\nDetail: File too large")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_writer", refuse)
+        with pytest.raises(OutputError, match="File too large; the parts are kept, run again when that is mended") as error:
+            predict_files([folder], out, bulk)
+    assert "make room" not in str(error.value) and "\n" not in str(error.value)
+    assert predict_files([folder], out, bulk).kept == 8
+
+
+@pytest.mark.parametrize("damage", ["removed", "overwritten"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_part_that_cannot_be_read_is_named(damage, which, model, tmp_path, small_parts):
+    """Harm after it was found whole: its footer is, and only the rows are not."""
+    folder, out, bulk = write_faces(tmp_path / "p", 8), tmp_path / "faces.parquet", Bulk(str(model), "none", processes=1)
+    harmed = []
+
+    def harm(done, total):
+        if done == total:
+            part = sorted((tmp_path / "faces.parquet.parts").glob("*.parquet"))[which]
+            if damage == "removed":
+                part.unlink()
+            else:
+                data = part.read_bytes()
+                part.write_bytes(data[:4] + bytes(len(data) // 4) + data[4 + len(data) // 4 :])
+            harmed.append(part)
+
+    with pytest.raises(OutputError, match=r"the finished part .*; (run again|remove it and run again)") as error:
+        predict_files([folder], out, bulk, harm)
+    assert str(harmed[0]) in str(error.value) and "\n" not in str(error.value) and "make room" not in str(error.value)
+    harmed[0].unlink(missing_ok=True)
+    summary = predict_files([folder], out, bulk)
+    assert (summary.kept, summary.faces) == (4, 8)
+
+
+# pictures without a face
+
+
+def test_pictures_without_a_face_are_counted_apart(model, tmp_path, fer):
+    """Three grey photos, one with a face, and a small picture, which is taken as a face already cut out."""
+    folder, out = tmp_path / "p", tmp_path / "faces.parquet"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (97, 40) if number else (40, 97), (128, 128, 128)).save(folder / f"{number}.jpg")
+    Image.open(sample_path()).save(folder / "sample.png")
+    Image.new("RGB", (96, 96), (128, 128, 128)).save(folder / "small.png")
+    summary = predict_files([folder], out, Bulk(str(model), "haar", processes=1))
+    assert (summary.pictures, summary.faces, summary.whole, summary.unreadable) == (5, 2, 3, 0)
+    detectors = pq.read_table(out)["detector"].to_pylist()
+    assert detectors == ["whole image"] * 3 + ["haar", "whole image"]
+    notes = [fer("predict", path, "-c", model, "--detector", "haar").err for path in sorted(folder.iterdir())]
+    assert ["no face found" in note for note in notes] == [True, True, True, False, False]
+    asked = [str(path) for path in sorted(folder.glob("?.jpg"))]
+    outcome = fer("predict", *asked, "-c", model, "--detector", "haar", "--out", out)
+    assert outcome.err.splitlines()[-1] == "3 pictures: 0 faces, 3 without one judged whole, 0 unreadable files"
+
+
+def test_where_nothing_is_searched_every_picture_is_a_face(model, tmp_path, fer):
+    Image.new("RGB", (200, 200), (128, 128, 128)).save(tmp_path / "0.jpg")
+    out = tmp_path / "faces.parquet"
+    outcome = fer("predict", tmp_path / "0.jpg", "-c", model, "--detector", "none", "--out", out)
+    assert outcome.err.splitlines()[-1] == "1 pictures: 1 faces, 0 unreadable files"
 
 
 def test_settings_may_change_while_no_part_is_done(model, tmp_path):
