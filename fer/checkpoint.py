@@ -86,7 +86,15 @@ def save(path: Path, state: State, card: Card, *, half: bool = False, training: 
 
 def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
     tensor = tensor.detach().cpu().contiguous()
-    return tensor.half() if half and tensor.is_floating_point() else tensor
+    if not half or not tensor.is_floating_point():
+        return tensor
+    small = tensor.half()
+    return small if bool(torch.isfinite(small).all()) else tensor  # beyond 65,504 it would be no number
+
+
+def rounded(state: State) -> dict[str, torch.Tensor]:
+    """Tensors as :func:`load` gives them back after :func:`save` in half precision."""
+    return {name: _stored(tensor, half=True).to(tensor.dtype) for name, tensor in state.items()}
 
 
 def load(name: str | Path | None = None, device: torch.device | str | None = None) -> Checkpoint:
@@ -95,9 +103,7 @@ def load(name: str | Path | None = None, device: torch.device | str | None = Non
     Raises:
         CheckpointError: not there, no checkpoint, damaged, newer, or of an unknown architecture.
     """
-    path = find(name)
-    if is_portable(path):
-        raise CheckpointError(f"{path}: an exported model; this needs the checkpoint it was made from, a .pth")
+    path = checkpoint_file(name)
     content = read(path)
     card = read_card(content, path)
     state = content["state_dict"]
@@ -119,6 +125,14 @@ def load(name: str | Path | None = None, device: torch.device | str | None = Non
     if not all(bool(torch.isfinite(value).all()) for value in model.state_dict().values()):
         raise CheckpointError(f"{path}: some weights are not finite; train it again with a lower lr")
     return Checkpoint(model.eval().to(device or best_device()), card, path.stem)
+
+
+def checkpoint_file(name: str | Path | None) -> Path:
+    """Path of a checkpoint named by file or by release name; CheckpointError where there is none, or an exported model."""
+    path = find(name)
+    if is_portable(path):
+        raise CheckpointError(f"{path}: an exported model; this needs the checkpoint it was made from, a .pth")
+    return path
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fer.card import Card
 from fer.checkpoint import Checkpoint
+from fer.data import FaceSet
 from fer.errors import CheckpointError
 from fer.models.ensemble import UNIT, Ensemble
 from fer.types import PredictionTable
@@ -34,11 +35,7 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
     weights = list(weights or [1.0] * len(checkpoints))
     if len(checkpoints) < 2:
         raise CheckpointError("an ensemble has two or more members; name more checkpoints")
-    if len(weights) != len(checkpoints) or not all(SMALLEST <= weight <= LARGEST for weight in weights):
-        raise CheckpointError(
-            f"{len(weights)} weights for {len(checkpoints)} members: {', '.join(f'{weight:g}' for weight in weights)}; "
-            f"give every member one from {SMALLEST:g} to {LARGEST:g}"
-        )
+    _check_weights(weights, len(checkpoints))
     first = checkpoints[0].card
     names: dict[str, str] = {}
     for member in checkpoints:
@@ -63,6 +60,16 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
     labels = {key: first.config[key] for key in ("labels", "votes") if key in first.config}
     card = Card("ensemble", "small", first.classes, UNIT, labels, data=first.data, versions=first.versions, members=members)
     return Checkpoint(net.to(checkpoints[0].device).eval(), card, "+".join(member.name for member in checkpoints))
+
+
+def _check_weights(weights: Sequence[float], members: int) -> None:
+    given = ", ".join(f"{weight:g}" for weight in weights)
+    if len(weights) != members:
+        raise CheckpointError(f"{len(weights)} weights for {members} members: {given}; give one for every member")
+    if not all(SMALLEST <= weight <= LARGEST for weight in weights):
+        raise CheckpointError(
+            f"weights {given}: one lies outside {SMALLEST:g} to {LARGEST:g}; give each one from there"
+        )
 
 
 def _described(member: Checkpoint, weight: float) -> dict[str, object]:
@@ -122,6 +129,13 @@ def contributions(tables: Sequence[PredictionTable], weights: Sequence[float]) -
     together = sum(weighted)
     without = [float(((together - own).argmax(axis=1) == tables[0].labels).mean()) for own in weighted]
     return {"disagreement": float(np.mean(pairs)), "accuracy_without": without}
+
+
+def judged_on(card: Card, origin: str, faces: FaceSet) -> Card:
+    """The card of an ensemble that is measured on these faces; it says so where its members' own cards name others."""
+    if card.judged_faces == faces.fingerprint:
+        return card
+    return replace(card, data={"origin": origin, "splits": {faces.split: {"n": len(faces), "fingerprint": faces.fingerprint}}})
 
 
 def measured(checkpoint: Checkpoint, metrics: dict[str, Any], split: str) -> Checkpoint:

@@ -1,10 +1,14 @@
 """Writing results: completely or not at all; and where to keep what can be made again."""
 
 import json
+import lzma
 import os
 import secrets
 import shutil
 import stat
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +18,24 @@ from fer.errors import OutputError
 
 #: How names of files that are no UTF-8 are written: as JSON escapes such characters, too.
 ESCAPED = "backslashreplace"
+
+#: What opening and reading a damaged ``.npz`` raises, gathered by damaging every byte: of zip, its packings, and npy headers.
+DAMAGED_NPZ: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    RuntimeError,  # "encrypted"; NotImplementedError, another version or packing, is one, too
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 def cache_folder() -> Path:

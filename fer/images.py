@@ -104,7 +104,7 @@ def decode_face(data: bytes, name: str, size: int) -> tuple[ByteArray, tuple[int
     if not data:
         raise ImageError(f"{name}: the file is empty; delete it or replace it")
     with _open(data, name) as picture:
-        if picture.mode != "L" or picture.size != (size, size) or "exif" in picture.info:
+        if picture.mode != "L" or picture.size != (size, size) or "exif" in picture.info or picture.has_transparency_data:
             return grey_square(_to_rgb(picture, name), size), picture.size
         try:
             return np.asarray(picture), picture.size

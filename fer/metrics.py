@@ -130,7 +130,8 @@ def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, flo
     p = right / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # at the ends the formula gives 0 and 1 but for rounding
+    return 0.0 if right == 0 else centre - half, 1.0 if right == n else centre + half
 
 
 def pearson(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

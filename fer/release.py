@@ -131,9 +131,7 @@ def _calibrated(source: Checkpoint, validation: FaceSet, progress: Progress | No
 def _stored(source: Checkpoint, validation: FaceSet, progress: Progress | None) -> tuple[Checkpoint, PredictionTable, bool]:
     """The checkpoint with its weights as they will be stored, its table, and whether that is in half precision."""
     rounded = replace(source, model=copy.deepcopy(source.model))
-    rounded.model.load_state_dict(
-        {k: v.half().float() if v.is_floating_point() else v for k, v in source.model.state_dict().items()}
-    )
+    rounded.model.load_state_dict(checkpoints.rounded(source.model.state_dict()))
     exact, small = (evaluate_checkpoint(one, validation, progress) for one in (source, rounded))
     before, after = evaluate_table(exact), evaluate_table(small)
     if all(abs(before[key] - after[key]) <= HALF_TOLERANCE for key in ("accuracy", "log_loss")):

@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from fer.emotions import EMOTIONS
 from fer.errors import DataError, OutputError
-from fer.files import check_place, write_whole
+from fer.files import DAMAGED_NPZ, check_place, write_whole
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -24,6 +23,9 @@ ByteArray = npt.NDArray[np.uint8]
 
 #: Side of a FER-2013 face in pixels; every data set is brought to it.
 FACE_SIZE = 48
+
+_WRITE_TABLE = "write it anew with fer evaluate --table or fer explain --data"
+_NAME_TABLE = "name the .npz of fer evaluate --table or fer explain --data, with its .json beside it"
 
 #: Told (done, total) during long work.
 Progress = Callable[[int, int], None]
@@ -346,6 +348,9 @@ class PredictionTable:
         Raises:
             DataError: a file is missing, damaged, not such a table, or one of other classes.
         """
+        for place in (path, path.with_suffix(".json")):
+            if not place.is_file():
+                raise DataError(f"{place} is {'a folder' if place.is_dir() else 'missing'}; {_NAME_TABLE}")
         try:
             meta = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
@@ -357,10 +362,8 @@ class PredictionTable:
                     meta["split"],
                     dict(meta["source"]),
                 )
-        except (OSError, KeyError, TypeError, ValueError, BadZipFile) as error:
-            raise DataError(
-                f"{path} is no prediction table of fer: {error}; write it anew with fer evaluate --table or fer explain --data"
-            ) from error
+        except DAMAGED_NPZ as error:
+            raise DataError(f"{path} is no prediction table of fer: {error}; {_WRITE_TABLE}") from error
         if len(table.classes) < 2:
             raise DataError(f"{path} is a table of one class; give one of two classes or more")
         if any(name not in EMOTIONS for name in table.classes):

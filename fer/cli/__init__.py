@@ -8,7 +8,8 @@ import importlib
 import io
 import os
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -77,8 +78,18 @@ app = typer.Typer(
 )
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"ferscope {version('ferscope')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
     """Facial expression models that explain themselves: train, evaluate, predict, explain."""
 
 
@@ -86,6 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line (without one: its help); returns 0, 2 for an expected error, 130 for Ctrl-C."""
     given = sys.argv[1:] if arguments is None else arguments
     words = arguments if given else ["--help"]  # None: typer takes what was given, and expands * and ? on Windows
+    _open_what_is_closed()
     _escape_what_cannot_be_written()
     try:
         code = int(typer.main.get_command(app).main(words, prog_name="fer", standalone_mode=False) or 0)
@@ -114,6 +126,13 @@ def _forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _open_what_is_closed() -> None:
+    """Python has no stream where a program is started with its output closed, as some daemons do: nobody reads it there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 open to the end
+
+
 def _escape_what_cannot_be_written() -> None:
     """Names of files that are no UTF-8, and signs that the encoding of a stream lacks, are escaped instead of an end."""
     for stream in (sys.stdout, sys.stderr):
@@ -131,7 +150,8 @@ def _advice(error: ModuleNotFoundError | TyperException | OSError) -> str:
         return f"{error.filename}: {error.strerror}; check the path and who may read it"
     if isinstance(error, ModuleNotFoundError):
         return f"this needs {error.name}, which is not installed; pip install ferscope"
-    return f"{error.format_message()}; see fer --help"
+    context = getattr(error, "ctx", None)
+    return f"{error.format_message().rstrip('.')}; see {context.command_path if context else 'fer'} --help"
 
 
 def _complain(message: str, code: int = 2) -> int:

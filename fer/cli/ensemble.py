@@ -30,7 +30,7 @@ def ensemble(
     from dataclasses import replace
 
     from fer import checkpoint as files
-    from fer.combine import combine, contributions, fit_weights, measured
+    from fer.combine import combine, contributions, fit_weights, judged_on, measured
     from fer.data import load
     from fer.errors import OutputError
     from fer.evaluation import evaluate_checkpoint, validation_faces
@@ -42,10 +42,14 @@ def ensemble(
         raise OutputError(f"cannot write {out}: an ensemble is a checkpoint; give a name ending in {endings}, and export that")
     check_place(out)
     members = [files.load(name) for name in checkpoints]
+    if half:  # what is measured is what is stored
+        for one in members:
+            one.model.load_state_dict(files.rounded(one.model.state_dict()))
     shares = None if weights in ("uniform", "fit") else _numbers(weights)
     together = combine(members, shares)
     with console.progress("reading faces") as report:
-        faces = validation_faces(together.card, load(data, report))
+        corpus = load(data, report)
+        faces = validation_faces(together.card, corpus)
     tables = [evaluate_checkpoint(model, faces) for model in members]
     if weights == "fit":
         shares = fit_weights(tables)
@@ -63,7 +67,7 @@ def ensemble(
         for member, without in zip(together.card.members, brought["accuracy_without"], strict=True)
     ]
     config = {**together.card.config, "disagreement": brought["disagreement"], "weights": weights}
-    card = replace(together.card, members=tuple(described), config=config)
+    card = replace(judged_on(together.card, corpus.origin.name, faces), members=tuple(described), config=config)
     together = measured(replace(together, card=card), metrics, "validation")
     files.save(out, together.model.state_dict(), together.card, half=half)
     console.put(str(out))

@@ -66,12 +66,12 @@ def evaluate(
         raise ConfigError("--emotion looks at one class alone; leave out --groups, --column and --clean")
     _check_places(table, out)
     model = open_model(checkpoint)
-    say_other_labels(model, labels=labels)
     chosen = None if classes is None else options.class_names(classes)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     index = clean_index(corpus, clean or "")
     faces = _labelled(corpus, labels, votes).split(split)
+    say_other_labels(model, labels=labels)
     title = f"{model.name} on {split}" + (f", {tta}" if tta != "none" else "")
     if one_class:
         faces, available = emotion.sampled(faces, one_class, chosen or model.card.classes, num_samples)
@@ -82,6 +82,8 @@ def evaluate(
     grouped = groups.read(group_file, column, faces.names)
     predictions = _judged(model, faces, chosen, tta, table)
     metrics = evaluate_table(predictions) | groups.judged(predictions, grouped)
+    if absent := [name for name, row in metrics["per_class"].items() if not row["n"]]:
+        console.say(f"no face of {', '.join(absent)} is among these: counted as 0 in macro precision, recall and F1")
     cleaned = evaluate_table(predictions.rows(index.kept(split, predictions.names))) if index else None
     if json:
         console.put_json(metrics | ({"clean": {**cleaned, "index_sha256": index.sha256}} if index and cleaned else {}))

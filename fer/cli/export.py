@@ -95,6 +95,7 @@ def _check_space(space: Path, out: Path | None, suffix: str) -> None:
 
 def _evidence(card: Card, labelled: Path | None, calibration: Path | None) -> Evidence:
     from fer.data import load
+    from fer.errors import ConfigError
     from fer.evaluation import validation_faces
     from fer.export import Evidence, calibration_faces
 
@@ -105,6 +106,10 @@ def _evidence(card: Card, labelled: Path | None, calibration: Path | None) -> Ev
 
     faces = validation_faces(card, read(labelled)) if labelled else None
     # without a validation split a part of the training faces is the proof's; scales need faces, whatever their labels
+    if calibration and "train" not in read(calibration).splits:
+        raise ConfigError(
+            f"{calibration} has no train split, whose faces scale integers; name data that has one by --calibrate"
+        )
     seen = read(calibration).only(card.classes).for_training()[0] if calibration else None
     return Evidence(faces, calibration_faces(seen) if seen else None)
 

@@ -1,11 +1,12 @@
 """Files of a data set, read from a folder or a zip without ever unpacking to disk."""
 
 import hashlib
+import lzma
 import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -43,7 +44,7 @@ def open_tree(path: Path) -> FileTree:
     """List a folder or zip; nothing is decoded yet.
 
     Raises:
-        DataError: a zip is damaged, unsafe (absolute names, ``..``) or too large.
+        DataError: a zip is damaged, unsafe (absolute names, ``..``), too large, or has two files of one name.
     """
     return _folder_tree(path) if path.is_dir() else _zip_tree(path)
 
@@ -55,9 +56,10 @@ def _folder_tree(root: Path) -> FileTree:
         inside = PurePosixPath(path.relative_to(root).as_posix())
         if path.is_dir():
             empty.append(inside)
+            digest.update(f"{inside}/\0\n".encode(errors="surrogateescape"))  # a folder that stays empty is refused
             continue
         digest.update(f"{inside}\0{file_sha256(path)}\n".encode(errors="surrogateescape"))
-        members.append(Member(inside, _file_reader(path)))
+        members.append(Member(inside, file_reader(path)))
         if len(members) > MAX_ENTRIES:
             raise _too_many(root)
     return FileTree(root, tuple(members), tuple(empty), digest.hexdigest())
@@ -91,12 +93,15 @@ def _cap(name: str) -> int:
     return MAX_CSV_BYTES if name.lower().endswith(".csv") else MAX_FILE_BYTES
 
 
-def _file_reader(path: Path) -> Callable[[], bytes]:
+def file_reader(path: Path) -> Callable[[], bytes]:
+    """What reads a file; DataError where it is too large, or cannot be read."""
+
     def read() -> bytes:
         cap = _cap(path.name)
+        kind = "FER-2013's csv, name that" if cap == MAX_CSV_BYTES else "face picture, remove it"
         try:
             if path.stat().st_size > cap:
-                raise DataError(f"{path}: larger than {cap // 1_000_000} MB; this is no face picture, remove it")
+                raise DataError(f"{path}: larger than {cap // 1_000_000} MB; this is no {kind}")
             return path.read_bytes()
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
@@ -107,7 +112,7 @@ def _file_reader(path: Path) -> Callable[[], bytes]:
 def _zip_tree(path: Path) -> FileTree:
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise DataError(f"{path}: no readable zip ({error}); download the archive again") from error
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
@@ -115,12 +120,13 @@ def _zip_tree(path: Path) -> FileTree:
     if sum(entry.file_size for entry in entries) > MAX_TOTAL_BYTES:
         raise DataError(f"{path}: unpacks to more than {MAX_TOTAL_BYTES // 10**9} GB; this is no FER archive")
     budget = _Budget(path)
-    folders = {PurePosixPath(e.filename) for e in entries if e.is_dir()}
+    folders = {PurePosixPath(e.filename) for e in entries if e.filename.endswith("/")}
     members = [
         Member(_safe(entry, path), _zip_reader(archive, entry, path, budget))
         for entry in sorted(entries, key=lambda e: e.filename)
-        if not entry.is_dir()
+        if not entry.filename.endswith("/")  # is_dir() fails on an empty name
     ]
+    _refuse_twice(members, path)
     filled = {parent for member in members for parent in member.path.parents}
     parents = {parent for folder in folders for parent in folder.parents}
     empty = tuple(sorted(folders - filled - parents))
@@ -132,9 +138,20 @@ def _safe(entry: zipfile.ZipInfo, origin: Path) -> PurePosixPath:
     inside = PurePosixPath(name)
     if inside.is_absolute() or ".." in inside.parts or ":" in name.split("/", 1)[0]:
         raise DataError(f"{origin}: entry {entry.filename!r} points outside the archive; do not trust this file")
+    if not inside.parts:
+        raise DataError(f"{origin}: entry {entry.filename!r} is a file without a name; download the archive again")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise DataError(f"{origin}: entry {entry.filename!r} is a link; pack the files themselves")
     return inside
+
+
+def _refuse_twice(members: Sequence[Member], origin: Path) -> None:
+    """Names are keys: of votes, findings and predictions; of two files of one name only one would be known."""
+    seen: set[PurePosixPath] = set()
+    for member in members:
+        if member.path in seen:
+            raise DataError(f"{origin}: entry {str(member.path)!r} is there twice; pack every file once, under its own name")
+        seen.add(member.path)
 
 
 class _Budget:
@@ -166,7 +183,7 @@ def _zip_reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, origin: Path, 
                             "this looks like an archive bomb"
                         )
                     parts.append(chunk)
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as error:
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, OSError) as error:
             raise DataError(f"{origin}: entry {entry.filename!r} cannot be unpacked ({error}); download it again") from error
         return b"".join(parts)
 
@@ -188,4 +205,4 @@ def file_sha256(path: Path) -> str:
 
 def is_junk(path: PurePosixPath) -> bool:
     """True for hidden files, Finder and Explorer leftovers, and the ``__MACOSX`` tree of a zip."""
-    return path.parts[0] == "__MACOSX" or path.name.startswith(".") or path.name.lower() in ("thumbs.db", "desktop.ini")
+    return path.parts[:1] == ("__MACOSX",) or path.name.startswith(".") or path.name.lower() in ("thumbs.db", "desktop.ini")

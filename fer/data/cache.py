@@ -2,8 +2,6 @@
 
 import io
 import logging
-import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fer.errors import OutputError
-from fer.files import cache_folder, make_folder, write_whole
+from fer.files import DAMAGED_NPZ, cache_folder, make_folder, write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +33,6 @@ def read_arrays(name: str) -> dict[str, npt.NDArray[Any]] | None:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED_NPZ as error:
         _log.warning("a damaged cache is ignored: %s", error)
         return None

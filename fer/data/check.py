@@ -49,6 +49,7 @@ def check(corpus: Corpus, progress: Progress | None = None) -> Report:
     return Report(
         origin=str(corpus.origin),
         fingerprint=corpus.fingerprint,
+        named_fingerprint=corpus.named_fingerprint,
         splits=figures,
         exact=_copies(faces, photo_numbers(faces.images, mirrored=False)),
         mirrored=_copies(faces, faces.photos),

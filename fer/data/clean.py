@@ -16,7 +16,7 @@ from fer.data.faceset import Corpus, FaceSet
 from fer.errors import DataError
 from fer.files import write_whole
 
-_FORMAT = "fer clean index 1"
+_FORMAT = "fer clean index 2"
 _MAKE_ONE = "make one with fer data check DATA --out DIR"
 
 
@@ -32,7 +32,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class CleanIndex:
-    """What is to be left out of the data set with this fingerprint (see :attr:`fer.data.faceset.Corpus.fingerprint`)."""
+    """What is to be left out of a data set: the one with this :attr:`~fer.data.faceset.Corpus.named_fingerprint`."""
 
     fingerprint: str
     left_out: tuple[LeftOut, ...]
@@ -71,10 +71,10 @@ class CleanIndex:
 
     def refuse_other(self, corpus: Corpus) -> None:
         """DataError where a data set, with its own labels and all its faces, is not the one that was checked."""
-        if corpus.fingerprint != self.fingerprint:
+        if corpus.named_fingerprint != self.fingerprint:
             raise DataError(
-                f"the clean index was made for other data (fingerprint {self.fingerprint[:12]}, "
-                f"{corpus.origin} has {corpus.fingerprint[:12]}); {_MAKE_ONE}"
+                "the clean index was made for other data, or its faces had other names "
+                f"(fingerprint {self.fingerprint[:12]}, {corpus.origin} has {corpus.named_fingerprint[:12]}); {_MAKE_ONE}"
             )
 
     def kept(self, split: str, names: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -9,8 +9,10 @@ from typing import Self
 
 import torch
 
+from fer.data.photos import photo_keys
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
+from fer.files import ESCAPED
 from fer.types import FACE_SIZE, ByteArray
 
 #: The splits and the challenge's own names for them.
@@ -155,6 +157,16 @@ class Corpus:
         parts = "".join(f"{name}:{self.splits[name].fingerprint}\n" for name in sorted(self.splits))
         return hashlib.sha256(parts.encode()).hexdigest()
 
+    @property
+    def named_fingerprint(self) -> str:
+        """Like :attr:`fingerprint`, and other where a face has another name: for what speaks of faces by their names."""
+        parts = [
+            f"{split}/{name}\0".encode(errors=ESCAPED) + hashlib.sha256(image.tobytes()).digest()
+            for split, faces in self.splits.items()
+            for name, image in zip(faces.names, faces.images.cpu().numpy(), strict=True)
+        ]
+        return hashlib.sha256(self.fingerprint.encode() + b"".join(sorted(parts))).hexdigest()
+
     def only(self, classes: Sequence[str]) -> Self:
         """The faces of some classes in every split; DataError where a split has none."""
         return replace(self, splits={name: faces.only(classes) for name, faces in self.splits.items()})
@@ -162,8 +174,8 @@ class Corpus:
     def for_training(self) -> tuple[FaceSet, FaceSet]:
         """Train and validation faces; where there is no validation split, a tenth of train is held out.
 
-        The tenth is chosen by the hash of the pixels, so that copies of one photo stay on one side and
-        the choice does not depend on file names.
+        The tenth is chosen by the hash of the pixels, so that copies of one photo, mirrored ones included, stay on one side
+        and the choice does not depend on file names.
 
         Raises:
             DataError: no train split, or a class of it is empty.
@@ -176,7 +188,7 @@ class Corpus:
             raise DataError(f"{self.origin}: the train split has no image of {', '.join(missing)}; add some")
         if "validation" in self.splits:
             return train, self.splits["validation"]
-        held_out = torch.tensor([hashlib.sha256(image.numpy().tobytes()).digest()[0] < 26 for image in train.images.cpu()])
+        held_out = torch.tensor([hashlib.sha256(key).digest()[0] < 26 for key in photo_keys(train.images)])
         if not held_out.any() or held_out.all():
             raise DataError(f"{self.origin}: {len(train)} train images are too few to hold out a validation split")
         return train.select(~held_out), replace(train.select(held_out), split="validation")

@@ -17,7 +17,7 @@ _SPLIT_FOLDERS = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-_PREFIX = re.compile(r"^(Training|PublicTest|PrivateTest)_\d+")
+_PREFIX = re.compile(rf"^({'|'.join(OFFICIAL_SPLITS)})_\d+")
 # Faces that somebody cut out are nearly square and seldom larger than this; photos of cameras are neither.
 _SQUARE, _LARGE = 1.25, 512
 
@@ -26,13 +26,14 @@ def read_folders(tree: FileTree, progress: Progress | None = None) -> tuple[list
     """Decode every picture of a tree of class folders; also what was passed over, and a note on pictures that are no faces.
 
     Raises:
-        DataError: no pictures, an unknown or empty class folder, a picture in no split, a damaged picture.
+        DataError: no pictures, an unknown or empty class folder, a picture in no split or in two, a damaged picture.
     """
     pictures, skipped = _sort_out(tree)
     if not pictures:
         raise DataError(f"{tree.origin}: no pictures found; expected train/<class>/*.jpg and test/<class>/*.jpg")
     _refuse_empty_classes(tree, pictures)
     places = [_place(member.path, tree) for member in pictures]
+    _refuse_moved(tree, pictures)
     rows, photos = [], []
     for done, (member, (split, label)) in enumerate(zip(pictures, places, strict=True), 1):
         try:
@@ -82,12 +83,38 @@ def _place(path: PurePosixPath, tree: FileTree) -> tuple[str, int]:
         label = EMOTIONS.index(canonical(path.parts[-2]))
     except UnknownNameError as error:
         raise DataError(f"{tree.origin}: folder {path.parent}: {error}; rename or remove the folder") from error
-    prefix = _PREFIX.match(path.name)
-    if prefix:
-        return OFFICIAL_SPLITS[prefix[1]], label
-    if len(folders) > 1 and folders[-2] in _SPLIT_FOLDERS:
-        return _SPLIT_FOLDERS[folders[-2]], label
+    split = _named_split(path) or _folder_split(path)
+    if split:
+        return split, label
     raise DataError(f"{tree.origin}: {path} belongs to no split; expected train/, validation/ or test/ above the class")
+
+
+def _named_split(path: PurePosixPath) -> str | None:
+    """What the challenge's name of a file says."""
+    prefix = _PREFIX.match(path.name)
+    return OFFICIAL_SPLITS[prefix[1]] if prefix else None
+
+
+def _folder_split(path: PurePosixPath) -> str | None:
+    """What the folder above the class says."""
+    return _SPLIT_FOLDERS.get(path.parts[-3].lower()) if len(path.parts) > 2 else None
+
+
+def _refuse_moved(tree: FileTree, pictures: Sequence[Member]) -> None:
+    """A split that somebody made of the challenge's files is neither undone nor believed without a word."""
+    moved = [member.path for member in pictures if _contradicted(member.path)]
+    if moved:
+        first = moved[0]
+        raise DataError(
+            f"{tree.origin}: {len(moved):,} of {len(pictures):,} pictures lie in another split than their names say, the first "
+            f"is {first} (by its name of {_named_split(first)}); rename the files or move them back"
+        )
+
+
+def _contradicted(path: PurePosixPath) -> bool:
+    """Kaggle's ``test/`` holds the challenge's validation pictures, too."""
+    named, folder = _named_split(path), _folder_split(path)
+    return None not in (named, folder) and named != folder and (folder, named) != ("test", "validation")
 
 
 def _refuse_empty_classes(tree: FileTree, pictures: list[Member]) -> None:

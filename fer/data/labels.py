@@ -21,12 +21,13 @@ def relabel(corpus: Corpus, config: RunConfig) -> tuple[Corpus, str]:
     """
     if config.labels != "fer" and not config.votes:
         raise ConfigError(
-            f"labels {config.labels} need the FER+ votes; name the file with --votes or --set votes=fer2013new.csv"
+            f"labels {config.labels} need the FER+ votes; name their file, fer2013new.csv, with --votes, "
+            "or as votes=... where the command takes --set"
         )
     if config.labels == "fer" and config.votes:
         raise ConfigError(
             f"votes {config.votes} are not used with labels fer; add --labels ferplus-majority or ferplus-soft, "
-            "or --set labels=..."
+            "or labels=... where the command takes --set"
         )
     index = None if corpus.clean_note else clean_index(corpus, config.clean)
     note = corpus.labels_note

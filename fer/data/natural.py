@@ -1,6 +1,7 @@
 """Natural images to learn from before faces: ``train/<class>/`` and ``validation/<class>/`` in a tar, zip or folder."""
 
 import json
+import logging
 import lzma
 import tarfile
 import zipfile
@@ -19,6 +20,8 @@ from fer.errors import DataError, ImageError
 from fer.images import decode_grey, is_picture
 from fer.types import Progress
 from fer.words import shortened
+
+_log = logging.getLogger(__name__)
 
 #: Side to which images are brought; Tiny-ImageNet reduced to 32 pixels fits in a hundred megabytes.
 SIDE = 32
@@ -91,6 +94,9 @@ def _tar_files(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
             while archive.fileobj and archive.fileobj.read(1 << 20):
                 pass  # a compressed file's checksum stands at its end
     except (tarfile.TarError, OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        if "\n- method" in str(error):  # no way of packing fits, and each says so
+            advice = "give one of train/<class>/ and validation/<class>/"
+            raise DataError(f"{path}: no readable tar, zip or folder; {advice}") from error
         raise DataError(f"{path}: no readable tar, zip or folder ({shortened(str(error), 160)}); get it again") from error
 
 
@@ -134,8 +140,12 @@ def _write_cache(name: str, natural: NaturalImages) -> None:
 
 def _read_cache(name: str, origin: Path, key: str) -> NaturalImages | None:
     arrays = read_arrays(name)
-    if arrays is None or {f"{split}_{kind}" for split in _SPLITS for kind in ("images", "labels")} - arrays.keys():
+    if arrays is None:
         return None
-    images = {split: torch.from_numpy(arrays[f"{split}_images"]) for split in _SPLITS}
-    labels = {split: torch.from_numpy(arrays[f"{split}_labels"]) for split in _SPLITS}
-    return NaturalImages(images, labels, tuple(json.loads(arrays["classes"].tobytes())), origin.name, key)
+    try:
+        images = {split: torch.from_numpy(arrays[f"{split}_images"]) for split in _SPLITS}
+        labels = {split: torch.from_numpy(arrays[f"{split}_labels"]) for split in _SPLITS}
+        return NaturalImages(images, labels, tuple(json.loads(arrays["classes"].tobytes())), origin.name, key)
+    except (ValueError, KeyError, TypeError) as error:
+        _log.warning("a damaged cache is ignored: %s", error)
+        return None

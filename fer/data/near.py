@@ -79,14 +79,16 @@ def _candidates(faces: ByteArray, report: Progress) -> NearPairs:
     thumbs = _thumbnails(faces)
     both = {False: thumbs, True: _thumbnails(np.ascontiguousarray(faces[:, :, ::-1]))}
     starts = range(0, len(faces), _BLOCK)
-    found, total = [_pairs_of([], [], [], False)], 0
+    found, total = _pairs_of([], [], [], False), 0
     for number, row in enumerate(starts, 1):
         for mirrored, others in both.items():
-            found += [_similar(thumbs, others, row, column, mirrored) for column in starts if column >= row]
-        total += sum(map(len, found[1:]))
-        found = [_best(_joined(found), MOST_CANDIDATES)]
+            for column in starts[number - 1 :]:
+                floor = float(found.score.min()) if len(found) == MOST_CANDIDATES else 0.0
+                similar, count = _similar(thumbs, others, (row, column), mirrored, floor)
+                found = _best(_joined([found, similar]), MOST_CANDIDATES)
+                total += count
         report(number, len(starts))
-    return replace(found[0], unseen=total - len(found[0]))
+    return replace(found, unseen=total - len(found))
 
 
 def _thumbnails(faces: ByteArray) -> torch.Tensor:
@@ -109,12 +111,15 @@ def _band(faces: ByteArray, fine: float, coarse: float) -> FloatArray:
     return band
 
 
-def _similar(thumbs: torch.Tensor, others: torch.Tensor, row: int, column: int, mirrored: bool) -> NearPairs:
+def _similar(
+    thumbs: torch.Tensor, others: torch.Tensor, block: tuple[int, int], mirrored: bool, floor: float
+) -> tuple[NearPairs, int]:
+    """Candidates of a block that are better than ``floor``, and how many there are in all."""
+    row, column = block
     products = thumbs[row : row + _BLOCK] @ others[column : column + _BLOCK].T
-    i, j = (products >= CANDIDATE).nonzero(as_tuple=True)
-    above = (i + row) < (j + column)
-    i, j = i[above], j[above]
-    return _pairs_of((i + row).numpy(), (j + column).numpy(), products[i, j].numpy(), mirrored)
+    similar = (products >= CANDIDATE).triu_(row - column + 1)  # each pair once, the smaller position first
+    i, j = (similar & (products > floor)).nonzero(as_tuple=True)
+    return _pairs_of((i + row).numpy(), (j + column).numpy(), products[i, j].numpy(), mirrored), int(similar.sum())
 
 
 def _pairs_of(first: npt.ArrayLike, second: npt.ArrayLike, score: npt.ArrayLike, mirrored: bool) -> NearPairs:
@@ -132,9 +137,13 @@ def _joined(parts: list[NearPairs]) -> NearPairs:
 
 
 def _best(pairs: NearPairs, most: int) -> NearPairs:
+    """The ``most`` of the highest score; of equal ones the first."""
     if len(pairs) <= most:
         return pairs
-    return pairs.where(pairs.score >= np.partition(pairs.score, -most)[-most])
+    worst = np.partition(pairs.score, -most)[-most]
+    kept = pairs.score > worst
+    kept[np.flatnonzero(pairs.score == worst)[: most - int(kept.sum())]] = True
+    return pairs.where(kept)
 
 
 def _scores(faces: ByteArray, pairs: NearPairs, report: Progress) -> FloatArray:

@@ -94,6 +94,7 @@ class Report:
 
     origin: str
     fingerprint: str
+    named_fingerprint: str
     splits: Mapping[str, SplitFigures]
     exact: Copies
     mirrored: Copies
@@ -133,7 +134,7 @@ class Report:
         chosen = [kind for kind in KINDS if kind in (*CLEANED, *also)]
         ranked = sorted((f for f in self.findings if f.kind in chosen), key=lambda f: chosen.index(f.kind))
         twins = {f: f"{f.twin_split}/{f.twin}" if f.twin else "" for f in ranked}
-        return make_index(self.fingerprint, (LeftOut(f.split, f.name, f.kind, twins[f]) for f in ranked))
+        return make_index(self.named_fingerprint, (LeftOut(f.split, f.name, f.kind, twins[f]) for f in ranked))
 
 
 def refuse_unknown(kinds: Sequence[str]) -> None:

@@ -70,7 +70,9 @@ def _read(path: Path, counts: Mapping[str, int]) -> dict[str, float]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         weights = {canonical(name): float(weight) for name, weight in content.items()}
-    except (OSError, ValueError, OverflowError, RecursionError, TypeError, AttributeError, UnknownNameError) as error:
+    except OSError as error:
+        raise ConfigError(f"class weights {path}: {error.strerror}; {advice}") from error
+    except (ValueError, OverflowError, RecursionError, TypeError, AttributeError, UnknownNameError) as error:
         raise ConfigError(f"class weights {path}: {error}; {advice}") from error
     missing = [name for name in counts if name not in weights]
     if missing:

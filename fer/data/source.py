@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fer.data.archive import FileTree, Member, file_sha256, open_tree
+from fer.data.archive import FileTree, Member, file_reader, file_sha256, open_tree
 from fer.data.cache import read_arrays, write_arrays
 from fer.data.challenge_csv import read_csv
 from fer.data.faceset import SPLITS, Corpus, FaceSet, Row, Skipped
@@ -21,13 +21,15 @@ from fer.types import Progress
 _log = logging.getLogger(__name__)
 
 #: Raised by one whenever decoding changes, so that older caches are not read.
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 
 _HOW_TO_GET = (
     "get FER-2013 with `fer data download` (a Kaggle account is needed), or put Kaggle's archive.zip into data/, "
     "or name its path (with --data; fer data info, check and clean take it alone) or set $FER_DATA"
 )
-_DEFAULT_FILES = ("archive.zip", "fer2013.zip", "fer2013.csv")
+#: Names under which the challenge's csv is offered.
+_CSV_FILES = ("fer2013.csv", "icml_face_data.csv")
+_DEFAULT_FILES = ("archive.zip", "fer2013.zip", *_CSV_FILES)
 
 
 def load(path: Path | str | None = None, progress: Progress | None = None) -> Corpus:
@@ -50,7 +52,9 @@ def load(path: Path | str | None = None, progress: Progress | None = None) -> Co
         return _told(cached)
     if not tree and not _is_csv(origin):
         tree = open_tree(origin)  # only now: listing 30,000 entries takes as long as reading the cache
-    rows, skipped, note = _read_tree(tree, progress) if tree else (read_csv(origin.read_bytes(), str(origin), progress), [], "")
+    rows, skipped, note = (
+        _read_tree(tree, progress) if tree else (read_csv(file_reader(origin)(), str(origin), progress), [], "")
+    )
     corpus = Corpus(origin, _split_up(rows), tuple(skipped), photo_note=note)
     _write_cache(cache, corpus)
     return _told(corpus)
@@ -99,7 +103,7 @@ def _read_tree(tree: FileTree, progress: Progress | None) -> tuple[list[Row], Se
 
 def _only_csv(tree: FileTree) -> Member | None:
     """Some archives hold the challenge's csv instead of pictures."""
-    tables = [member for member in tree.members if member.path.name.lower() in ("fer2013.csv", "icml_face_data.csv")]
+    tables = [member for member in tree.members if member.path.name.lower() in _CSV_FILES]
     return tables[0] if tables else None
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
-from fer.errors import ExportError
+from fer.errors import ExportError, OutputError
 from fer.export.format import FORMATS, Blueprint, Format
 from fer.export.graph import Graph, lacks_maps
 from fer.export.proof import Proof, Tolerance, prove
@@ -74,6 +74,9 @@ def export(
         raise ExportError(f"{format} reads its scales off real faces; name a data set with --calibrate")
     if chosen.calibrates and evidence.labelled is None:
         raise ExportError(f"{format} must show what it loses; name labelled faces with --data")
+    other = path.with_suffix(chosen.beside or path.suffix)
+    if other.exists() and not path.exists():  # then it is none of an earlier export
+        raise OutputError(f"{path} is kept in two files, and {other} is there already; choose another name")
     with workshop(path) as folder:
         lacks = lacks_maps(checkpoint.model, checkpoint.card)
         seal = Seal(checkpoint.card, format, lacks)

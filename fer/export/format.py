@@ -39,6 +39,7 @@ class Format:
         tolerance: what the conversion may change.
         calibrates: True where it needs faces.
         has_opset: False where it is not written in ONNX's operators.
+        beside: suffix of a second file of the same name, where there is one.
     """
 
     draft: Callable[[Blueprint], Draft]
@@ -46,6 +47,7 @@ class Format:
     tolerance: Tolerance
     calibrates: bool = False
     has_opset: bool = True
+    beside: str = ""
 
 
 FORMATS: Registry[Format] = Registry("export format")

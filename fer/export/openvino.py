@@ -38,4 +38,4 @@ def draft(blueprint: Blueprint) -> Draft:
     return write
 
 
-FORMATS.add("openvino", Format(draft, ".xml", FLOAT32))
+FORMATS.add("openvino", Format(draft, ".xml", FLOAT32, beside=".bin"))

@@ -343,7 +343,7 @@ def test_votes_by_name(fer, checkpoint_file, fake_folder, tmp_path):
 def test_a_clean_index_gives_the_figures_without_what_it_leaves_out(table, checkpoint_file, tmp_path):
     corpus = material_of(table, checkpoint_file).corpus
     gone = [LeftOut(table.split, table.names[row], "leak") for row in range(20)]
-    make_index(corpus.fingerprint, gone).write(tmp_path / "clean.json")
+    make_index(corpus.named_fingerprint, gone).write(tmp_path / "clean.json")
     report = Report.of(material_of(table, checkpoint_file, **read_extras([tmp_path])))
     clean, right = report.sections["data"].numbers["clean"], table.labels == table.predicted
     assert clean["left_out"] == 20 and clean["metrics"]["accuracy"] == pytest.approx(right[20:].mean())

@@ -11,6 +11,7 @@ import zipfile
 import pytest
 
 from fer.data import archive, load
+from fer.errors import DataError
 from tests import fakes
 from tests.fer.strange import RGB, csv_file, evil_pickle, huge_on_paper, noise, png, zipped
 
@@ -129,6 +130,44 @@ def test_a_zip_with_a_damaged_entry(refused, tmp_path):
     assert "Training_1.png" in refused(path)
 
 
+def test_a_zip_of_a_version_to_come(refused, tmp_path):
+    path = zipped(tmp_path / "archive.zip", ("train/angry/Training_1.png", FACE))
+    data = bytearray(path.read_bytes())
+    data[data.find(b"PK\x01\x02") + 6] = 120  # 12.0 is needed to unpack
+    path.write_bytes(data)
+    line = refused(path)
+    assert "12.0" in line and "download" in line
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_entry_of_any_packing(packing, tmp_path):
+    path = tmp_path / "archive.zip"
+    with zipfile.ZipFile(path, "w", packing) as target:
+        target.writestr("train/angry/Training_1.png", FACE)
+    good = path.read_bytes()
+    for place in range(50, len(good) - 150, 10):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 255]) + good[place + 1 :])
+        with pytest.raises(DataError, match=r"Training_1\.png"):
+            load(path)
+
+
+@pytest.mark.parametrize("name", [".", "./.", "\0a"])
+def test_a_zip_with_a_file_without_a_name(name, refused, tmp_path):
+    written = "x" * len(name)  # zipfile itself would cut a name at its zero byte
+    path = zipped(tmp_path / "archive.zip", ("train/angry/Training_1.png", FACE), (written, b""))
+    path.write_bytes(path.read_bytes().replace(written.encode(), name.encode()))
+    assert "without a name" in refused(path)
+
+
+@pytest.mark.parametrize("again", ["train/angry/1.png", "train\\angry\\1.png", "train/./angry//1.png"])
+def test_a_zip_with_two_files_of_one_name(again, refused, tmp_path):
+    other = fakes.encoded(noise(48, 48, 1, 2))
+    path = zipped(tmp_path / "archive.zip", ("train/angry/1.png", FACE), ("x" * len(again), other))
+    path.write_bytes(path.read_bytes().replace(b"x" * len(again), again.encode()))
+    line = refused(path)
+    assert "'train/angry/1.png' is there twice" in line and "under its own name" in line
+
+
 # bombs: the caps are lowered, so that a small file is a bomb
 
 
@@ -188,6 +227,14 @@ def test_a_file_in_a_folder_that_is_too_large(refused, tmp_path, monkeypatch):
     assert "Training_1.png: larger than" in refused(path)
 
 
+@pytest.mark.parametrize("folder", [True, False], ids=["in its folder", "named"])
+@pytest.mark.parametrize("name", ["fer2013.csv", "icml_face_data.csv"])
+def test_a_csv_that_is_too_large(name, folder, refused, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_CSV_BYTES", 1_000_000)
+    path = unpacked(tmp_path / "unpacked", (name, BOMB))
+    assert f"{name}: larger than 1 MB" in refused(path if folder else path / name)
+
+
 def test_a_csv_bomb_in_a_zip(refused, tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MAX_CSV_BYTES", 1_000_000)
     assert "fer2013.csv" in refused(zipped(tmp_path / "archive.zip", ("fer2013.csv", BOMB)))
@@ -218,6 +265,17 @@ def test_an_empty_class_folder(refused, tmp_path):
     assert "train/disgust is empty" in refused(path)
 
 
+def test_a_class_folder_that_is_emptied_or_made_later_is_said_although_the_faces_are_known(tmp_path):
+    path = fakes.write_folder(tmp_path / "unpacked", train=1, validation=0)
+    faces = load(path)
+    (path / "validation" / "surprise").mkdir(parents=True)
+    with pytest.raises(DataError, match="class folder validation/surprise is empty"):
+        load(path)
+    (path / "validation" / "surprise").rmdir()
+    (path / "validation").rmdir()
+    assert load(path).fingerprint == faces.fingerprint
+
+
 def test_an_empty_class_folder_in_a_zip(refused, tmp_path):
     path = zipped(tmp_path / "archive.zip", ("train/angry/Training_1.png", FACE), ("train/", b""), ("train/disgust/", b""))
     assert "train/disgust is empty" in refused(path)
@@ -232,6 +290,24 @@ def test_a_class_folder_that_holds_only_leftovers_is_empty_too(packed, refused):
 def test_a_picture_in_no_class_or_no_split(name, packed, refused):
     line = refused(packed(("train/angry/Training_1.png", FACE), (name, FACE)))
     assert name in line and "expected" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("validation/angry/Training_10.png", "train"),
+        ("Valid/angry/Training_10.png", "train"),
+        ("validation/angry/PrivateTest_10.png", "test"),
+        ("train/angry/PublicTest_10.png", "validation"),
+        ("own/train/angry/PrivateTest_10.png", "test"),
+        ("test/angry/Training_10.png", "train"),
+    ],
+)
+def test_a_split_of_ones_own_is_not_undone_without_a_word(name, split, packed, refused):
+    more = name.replace("_10", "_11")
+    line = refused(packed(("train/angry/Training_1.png", FACE), (name, FACE), (more, FACE)))
+    assert f"2 of 3 pictures lie in another split than their names say, the first is {name} (by its name of {split})" in line
+    assert "rename the files or move them back" in line
 
 
 def test_a_class_folder_that_is_a_link_is_not_left_out(tmp_path):

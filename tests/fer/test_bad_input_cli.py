@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -126,6 +127,23 @@ def test_a_folder_that_may_not_be_looked_into_is_one_line(fer, monkeypatch, tmp_
     outcome = fer("data", "info", tmp_path / "closed" / "fer2013.zip")
     assert outcome.code == 2
     assert outcome.err == f"fer: {tmp_path / 'closed' / 'fer2013.zip'}: Permission denied; check the path and who may read it\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["predict"], "fer: Missing argument 'images'; see fer predict --help"),
+        (["zoo", "nothing"], "fer: No such command 'nothing'; see fer zoo --help"),
+        (["nothing"], "fer: No such command 'nothing'; see fer --help"),
+    ],
+)
+def test_what_cannot_be_parsed_names_the_help_that_tells(words, line, fer):
+    outcome = fer(*words)
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", f"{line}\n")
+
+
+def test_the_version_is_that_of_the_distribution(fer):
+    assert fer("--version").out == f"ferscope {metadata.version('ferscope')}\n"
 
 
 def test_the_home_of_nobody_is_a_path_like_others(fer):

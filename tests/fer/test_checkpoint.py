@@ -11,7 +11,7 @@ import torch
 
 from fer import released
 from fer.card import SCHEMA, Card
-from fer.checkpoint import load, save
+from fer.checkpoint import load, rounded, save
 from fer.combine import combine
 from fer.data import load as load_data
 from fer.emotions import EMOTIONS
@@ -79,6 +79,18 @@ def test_half_precision_halves_the_file_and_loads_as_float(tmp_path):
     for name, tensor in state.items():
         assert found[name].dtype == tensor.dtype
         np.testing.assert_allclose(found[name], tensor, rtol=1e-3, atol=1e-6)
+
+
+def test_what_half_precision_cannot_hold_is_stored_whole(tmp_path):
+    state = state_of("baseline")
+    large, other, *_ = (name for name, tensor in state.items() if tensor.is_floating_point())
+    state[large].view(-1)[0] = 1e5  # the largest number in half precision is 65,504
+    save(tmp_path / "half.pth", state, card_of("baseline"), half=True)
+    found = load(tmp_path / "half.pth").model.cpu().state_dict()
+    assert torch.equal(found[large], state[large])
+    for read in (found, rounded(state)):
+        assert torch.equal(read[other], state[other].half().float())
+    assert all(torch.equal(found[name], tensor) for name, tensor in rounded(state).items())
 
 
 def test_the_file_holds_tensors_and_plain_values_only(checkpoint_file):

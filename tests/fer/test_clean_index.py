@@ -35,7 +35,7 @@ def index(fake_zip):
     gone = [LeftOut("train", name, "copy", "train/somewhere") for name in names(fake_zip, "train", "happy")[:2]]
     gone += [LeftOut("train", names(fake_zip, "train", "sad")[0], "blank")]
     gone += [LeftOut("validation", name, "leak") for name in names(fake_zip, "validation", "angry")]
-    return CleanIndex(load(fake_zip).fingerprint, tuple(gone))
+    return CleanIndex(load(fake_zip).named_fingerprint, tuple(gone))
 
 
 @pytest.fixture
@@ -81,12 +81,12 @@ def test_kept_goes_by_split_and_name():
         index.kept("train", ["a"])
 
 
-GOOD = {"format": "fer clean index 1", "fingerprint": "abc", "left_out": []}
+GOOD = {"format": "fer clean index 2", "fingerprint": "abc", "left_out": []}
 BAD = {
     "no such file": None,
     "no json": "{",
     "a list": "[]",
-    "another format": json.dumps(GOOD | {"format": "fer clean index 2"}),
+    "an older format": json.dumps(GOOD | {"format": "fer clean index 1"}),
     "no fingerprint": json.dumps({key: GOOD[key] for key in ("format", "left_out")}),
     "a number": json.dumps(GOOD | {"fingerprint": 3}),
     "an unknown key": json.dumps(GOOD | {"left_out": [{"split": "train", "name": "a", "reason": "b", "colour": "c"}]}),
@@ -118,6 +118,18 @@ def test_a_bad_index_is_one_line(kind, command, fer, fake_zip, checkpoint_file, 
     assert list((tmp_path / "work").iterdir()) == []
 
 
+def test_faces_under_other_names_are_other_data(fake_folder, fake_csv, tmp_path):
+    inside = shutil.copytree(fake_folder, tmp_path / "outer" / "fer" / "inner").parent
+    shutil.copytree(fake_folder, tmp_path / "same")
+    head, *rows = fake_csv.read_text(encoding="utf-8").splitlines()
+    (tmp_path / "turned.csv").write_text("\n".join([head, *reversed(rows)]) + "\n", encoding="utf-8")
+    for known, other in ((fake_folder, inside), (fake_csv, tmp_path / "turned.csv")):
+        assert load(known).fingerprint == load(other).fingerprint
+        with pytest.raises(DataError, match="or its faces had other names"):
+            CleanIndex(load(known).named_fingerprint, ()).refuse_other(load(other))
+    CleanIndex(load(fake_folder).named_fingerprint, ()).refuse_other(load(tmp_path / "same"))
+
+
 # evaluate
 
 
@@ -136,7 +148,7 @@ def test_evaluate_prints_raw_and_clean_figures(fer, index, index_file, fake_zip,
 
 def test_evaluate_says_where_nothing_is_left(fer, fake_zip, checkpoint_file, tmp_path):
     corpus = load(fake_zip)
-    CleanIndex(corpus.fingerprint, tuple(LeftOut("test", name, "leak") for name in corpus.split("test").names)).write(
+    CleanIndex(corpus.named_fingerprint, tuple(LeftOut("test", name, "leak") for name in corpus.split("test").names)).write(
         tmp_path / "clean.json"
     )
     arguments = ["evaluate", "--data", fake_zip, "--checkpoint", checkpoint_file, "--clean", tmp_path / "clean.json"]
@@ -189,7 +201,7 @@ def test_a_clean_run_says_what_it_was_trained_on(train, index, index_file, tmp_p
 def test_a_run_whose_clean_figures_could_not_be_taken_does_not_start(train, fake_zip, tmp_path):
     corpus = load(fake_zip)
     gone = tuple(LeftOut("validation", name, "leak") for name in corpus.split("validation").names)
-    CleanIndex(corpus.fingerprint, gone).write(tmp_path / "clean.json")
+    CleanIndex(corpus.named_fingerprint, gone).write(tmp_path / "clean.json")
     outcome = train("--clean", tmp_path / "clean.json")
     assert outcome.code == 2 and "leaves no face of the validation split" in outcome.err
     assert not (tmp_path / "runs").exists()
@@ -262,7 +274,7 @@ def test_other_sources_are_cleaned_too(kind, fer, fake_csv, fake_folder, tmp_pat
     data = {"csv": fake_csv, "folder": fake_folder}[kind]
     corpus = load(data)
     gone = LeftOut("train", corpus.split("train").names[0], "copy")
-    CleanIndex(corpus.fingerprint, (gone,)).write(tmp_path / "clean.json")
+    CleanIndex(corpus.named_fingerprint, (gone,)).write(tmp_path / "clean.json")
     assert fer("data", "clean", data, "--index", tmp_path / "clean.json", "--out", tmp_path / "new" / "set").code == 0
     assert {name: len(faces) for name, faces in load(tmp_path / "new" / "set").splits.items()} == {
         "train": 41,
@@ -278,7 +290,7 @@ def test_faces_of_one_name_all_get_a_place(fer, tmp_path):
     ):
         (data / path).parent.mkdir(parents=True, exist_ok=True)
         (data / path).write_bytes(fakes.encoded(fakes.fake_face("happy", number)))
-    CleanIndex(load(data).fingerprint, ()).write(tmp_path / "clean.json")
+    CleanIndex(load(data).named_fingerprint, ()).write(tmp_path / "clean.json")
     assert fer("data", "clean", data, "--index", tmp_path / "clean.json", "--out", tmp_path / "out").code == 0
     assert load(tmp_path / "out").fingerprint == load(data).fingerprint
 
@@ -299,7 +311,7 @@ def test_nothing_is_written_over_or_into_what_is_there(kind, fer, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "kept.txt").write_text("kept", encoding="utf-8")
     (tmp_path / "file").write_text("kept", encoding="utf-8")
-    CleanIndex(load(data).fingerprint, ()).write(tmp_path / "clean.json")
+    CleanIndex(load(data).named_fingerprint, ()).write(tmp_path / "clean.json")
     before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
     outcome = fer("data", "clean", data, "--index", tmp_path / "clean.json", "--out", tmp_path / place)
     (line,) = outcome.err.splitlines()
@@ -308,7 +320,7 @@ def test_nothing_is_written_over_or_into_what_is_there(kind, fer, tmp_path):
 
 
 def test_an_index_with_unknown_names_leaves_nothing_behind(fer, fake_zip, tmp_path):
-    CleanIndex(load(fake_zip).fingerprint, (LeftOut("train", "nobody", "copy"),)).write(tmp_path / "clean.json")
+    CleanIndex(load(fake_zip).named_fingerprint, (LeftOut("train", "nobody", "copy"),)).write(tmp_path / "clean.json")
     outcome = fer("data", "clean", fake_zip, "--index", tmp_path / "clean.json", "--out", tmp_path / "out")
     assert outcome.code == 2 and "nobody" in outcome.err
     assert [path.name for path in tmp_path.iterdir()] == ["clean.json"]

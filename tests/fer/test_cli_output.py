@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata
 
 import numpy as np
@@ -18,6 +19,7 @@ from analysis.explain import METHODS
 from fer import checkpoint as checkpoints
 from fer import environment, released
 from fer.cli import COMMANDS
+from fer.cli.models import describe
 from fer.emotions import EMOTIONS
 from fer.models import MODELS
 from fer.samples import sample_path
@@ -212,8 +214,11 @@ def test_a_split_with_one_class_only_is_evaluated(fer, checkpoint_file, tmp_path
     rows = [fakes.csv_line("happy", fakes.fake_face("happy", n), "PublicTest") for n in range(3)]
     (tmp_path / "one.csv").write_text("\n".join(["emotion,pixels,Usage", *rows]), encoding="utf-8")
     outcome = fer("evaluate", "--checkpoint", checkpoint_file, "--data", tmp_path / "one.csv", "--json")
-    assert outcome.code == 0 and outcome.err == ""
-    assert json.loads(outcome.out, parse_constant=pytest.fail)["roc_auc"] is None
+    others = ", ".join(name for name in EMOTIONS if name != "happy")
+    told = f"no face of {others} is among these: counted as 0 in macro precision, recall and F1\n"
+    assert outcome.code == 0 and outcome.err == told
+    figures = json.loads(outcome.out, parse_constant=pytest.fail)
+    assert figures["roc_auc"] is None and figures["macro_recall"] == pytest.approx(figures["per_class"]["happy"]["recall"] / 7)
 
 
 # explain
@@ -289,6 +294,25 @@ def test_the_weights_of_the_baseline_are_counted_right(fer):
     convolutions = (9 * 1 + 1) * 32 + (9 * 32 + 1) * 64 + (9 * 64 + 1) * 128
     assert row["parameters"] == convolutions + (6 * 6 * 128 + 1) * 512 + (512 + 1) * 7
     assert (row["size"], row["channels"]) == (48, 1)
+
+
+@pytest.mark.parametrize("name", ["custom_cnn", "mobilenet_v3_small"])
+def test_weights_are_counted_as_in_real_networks_but_not_drawn(name, monkeypatch):
+    entry, devices = MODELS[name], []
+
+    def watched(spec):
+        def build(*arguments):
+            devices.append(torch.empty(0).device.type)
+            return spec.build(*arguments)
+
+        return replace(spec, build=build)
+
+    spied = replace(entry, variants={form: watched(spec) for form, spec in entry.variants.items()})
+    monkeypatch.setattr("fer.models.MODELS", {name: spied})
+    counts = {row["variant"]: row["parameters"] for row in describe()}
+    assert devices == ["meta"] * len(counts)
+    for form, spec in entry.variants.items():
+        assert counts[form] == sum(weights.numel() for weights in spec.build(7, 0.0).parameters())
 
 
 def test_models_without_json_is_a_table_of_the_same(fer):

@@ -3,10 +3,12 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from fer.data import load, source
+from fer.data.cache import read_arrays, write_arrays
 from fer.errors import DataError
 from tests import fakes
 from tests.fer.strange import noise, saved
@@ -83,6 +85,23 @@ def test_a_damaged_cache_is_replaced(damage, fake_zip, cache, decodings):
     assert load(fake_zip).fingerprint == good
     assert load(fake_zip).fingerprint == good
     assert len(decodings) == 2
+
+
+def test_a_cache_with_any_byte_damaged_is_no_cache_or_still_the_same(cache, caplog):
+    """Of zip's headers and numpy's; what lies between is guarded by zip's checksum."""
+    arrays = {"images": noise(48, 48, 3), "labels": np.arange(3)}
+    write_arrays("faces", arrays)
+    (file,) = cache.iterdir()
+    good, ignored = file.read_bytes(), 0
+    places = [place for place in range(len(good)) if place < 200 or place > len(good) - 500]
+    for place in places:
+        for byte in (good[place] ^ 1, good[place] ^ 16, 0, 120):
+            file.write_bytes(good[:place] + bytes([byte]) + good[place + 1 :])
+            found = read_arrays("faces")
+            ignored += found is None
+            for name in arrays.keys() & (found or {}).keys():
+                np.testing.assert_array_equal(found[name], arrays[name])
+    assert ignored > len(places) and len(caplog.messages) == ignored
 
 
 def test_a_cache_that_cannot_be_written_costs_only_speed(fake_zip, tmp_path, monkeypatch):

@@ -102,7 +102,7 @@ def test_every_face_is_left_out_once_for_its_first_reason(report):
         for where in planted.FOUND[kind]:
             expected.setdefault(where, kind)
     assert {place(face): face.reason for face in index.left_out} == expected
-    assert index.fingerprint == report.fingerprint
+    assert index.fingerprint == report.named_fingerprint
     (copy,) = [face for face in index.left_out if "c1" in face.name]
     assert (copy.reason, copy.twin) == ("leak", "train/train/happy/a4.png")
 

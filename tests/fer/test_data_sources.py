@@ -7,6 +7,7 @@ import shutil
 import sys
 import zipfile
 from collections import Counter
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fer.data import archive, load
+from fer.data import Corpus, FaceSet, archive, load
 from fer.data.sampling import balanced_class_weights
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
@@ -169,18 +170,18 @@ def test_a_tree_may_lie_deeper(packing, fake_folder, tmp_path):
     assert load(path).fingerprint == load(fake_folder).fingerprint
 
 
-def test_the_prefix_of_a_file_outweighs_its_folder(tmp_path):
+def test_in_a_folder_of_no_split_or_in_test_the_prefix_of_a_file_tells_its_split(tmp_path):
     entries = [
-        ("train/happy/PublicTest_1.png", fakes.encoded(noise(48, 48, 1, 1))),
-        ("test/happy/Training_2.png", fakes.encoded(noise(48, 48, 1, 2))),
-        ("train/happy/PrivateTest_3.png", fakes.encoded(noise(48, 48, 1, 3))),
+        ("test/happy/PublicTest_1.png", fakes.encoded(noise(48, 48, 1, 1))),
+        ("faces/happy/Training_2.png", fakes.encoded(noise(48, 48, 1, 2))),
+        ("happy/PrivateTest_3.png", fakes.encoded(noise(48, 48, 1, 3))),
         ("test/happy/other.png", fakes.encoded(noise(48, 48, 1, 4))),
     ]
     splits = load(rezip(tmp_path / "mixed.zip", entries)).splits
     assert {name: faces.names for name, faces in splits.items()} == {
-        "train": ("test/happy/Training_2.png",),
-        "validation": ("train/happy/PublicTest_1.png",),
-        "test": ("test/happy/other.png", "train/happy/PrivateTest_3.png"),
+        "train": ("faces/happy/Training_2.png",),
+        "validation": ("test/happy/PublicTest_1.png",),
+        "test": ("happy/PrivateTest_3.png", "test/happy/other.png"),
     }
 
 
@@ -383,6 +384,16 @@ def test_without_a_validation_split_a_part_of_train_is_held_out(tmp_path):
     assert len(train) + len(held_out) == 280 and 10 < len(held_out) < 60
     assert held_out.split == "validation" and train.split == "train"
     assert not set(train.names) & set(held_out.names)
+
+
+def test_no_photo_is_on_both_sides_of_the_held_out_part_mirrored_or_not():
+    photos = torch.randint(0, 256, (1000, 1, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images, names = torch.cat([photos, photos.flip(-1)]), tuple(map(str, range(2000)))
+    faces = FaceSet(images, torch.arange(2000) % len(EMOTIONS), names, "train")
+    train, held_out = Corpus(Path("own"), {"train": faces}).for_training()
+    sides = [{int(name) % 1000 for name in side.names} for side in (train, held_out)]
+    assert not sides[0] & sides[1] and [len(train), len(held_out)] == [2 * len(side) for side in sides]
+    assert 60 < len(sides[1]) < 150
 
 
 def test_the_held_out_part_does_not_depend_on_names_or_order(tmp_path):

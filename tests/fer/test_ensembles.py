@@ -17,6 +17,7 @@ from fer.data.preprocess import model_input
 from fer.emotions import EMOTIONS
 from fer.errors import CheckpointError
 from fer.evaluation import evaluate_checkpoint
+from fer.metrics import evaluate_table
 from fer.models.ensemble import Ensemble
 from fer.types import PredictionTable, Preprocess
 from tests.conftest import save_random
@@ -97,9 +98,9 @@ def test_its_map_is_the_mean_of_its_members_maps(method, weights, against, membe
         assert found.peak == pytest.approx(peaks, rel=1e-2)
 
 
-@pytest.mark.parametrize("weights", [[np.nan, 1, 1], [np.inf, 1, 1], [1e-320, 1e-320, 1], [0, 1, 1], [-1, 1, 1], [1, 1]])
+@pytest.mark.parametrize("weights", [[np.nan, 1, 1], [np.inf, 1, 1], [1e-320, 1e-320, 1], [0, 1, 1], [-1, 1, 1]])
 def test_weights_that_are_none_are_refused(weights, members):
-    with pytest.raises(CheckpointError, match=r"give every member one from 0\.0001 to 10000"):
+    with pytest.raises(CheckpointError, match=r"one lies outside 0\.0001 to 10000; give each one from there"):
         combine(members, weights)
 
 
@@ -186,7 +187,7 @@ def test_members_that_do_not_fit_are_refused(members, tmp_path):
         combine(members[:1])
     with pytest.raises(CheckpointError, match="2 weights for 3 members"):
         combine(members, [1.0, 2.0])
-    with pytest.raises(CheckpointError, match="3 weights for 3 members: 1, 0, 1"):
+    with pytest.raises(CheckpointError, match="weights 1, 0, 1: one lies outside"):
         combine(members, [1.0, 0.0, 1.0])
     with pytest.raises(CheckpointError, match="is an ensemble itself"):
         combine([combine(members), members[0]])
@@ -227,7 +228,11 @@ def test_the_command_writes_a_checkpoint_that_other_commands_take(fer, members, 
     assert outcome.out.strip() == str(tmp_path / "all.pth")
     assert [line.split(":")[0] for line in outcome.err.splitlines()] == [*(m.name for m in members), "ensemble"]
     judged = json.loads(fer("evaluate", "-c", tmp_path / "all.pth", "--data", fake_zip, "--json").out)
-    assert judged["accuracy"] == checkpoints.load(tmp_path / "all.pth").card.validation_accuracy
+    card, faces = checkpoints.load(tmp_path / "all.pth").card, load(fake_zip).split("validation")
+    assert judged["accuracy"] == card.validation_accuracy
+    # its figures are of these faces, on which no member's card was judged
+    about = {"n": len(faces), "fingerprint": faces.fingerprint}
+    assert card.data == {"origin": fake_zip.name, "splits": {"validation": about}} and card.judged_faces == faces.fingerprint
 
 
 def test_half_precision_halves_the_file_and_rounds_the_weights(fer, members, fake_zip, tmp_path):
@@ -240,6 +245,8 @@ def test_half_precision_halves_the_file_and_rounds_the_weights(fer, members, fak
     assert any(not torch.equal(rounded[name], value) for name, value in whole.items())
     sizes = [path.stat().st_size for path in paths.values()]
     assert sizes[1] == pytest.approx(sizes[0] / 2, rel=0.1)
+    faces, (_, half) = load(fake_zip).split("validation"), (checkpoints.load(path) for path in paths.values())
+    assert half.card.metrics["validation"]["log_loss"] == evaluate_table(evaluate_checkpoint(half, faces))["log_loss"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from analysis.question import Question, ask
 from fer import checkpoint as checkpoints
 from fer.data import load as load_data
 from fer.emotions import EMOTIONS
-from fer.errors import CheckpointError, ConfigError, ExportError
+from fer.errors import CheckpointError, ConfigError, ExportError, OutputError
 from fer.evaluation import evaluate_checkpoint, judge
 from fer.export import FORMATS, Evidence, Proof, Tolerance, calibration_faces, export
 from fer.export.format import Blueprint
@@ -103,6 +103,13 @@ def test_threads_that_ask_at_once_get_their_own_answers(exported, evidence):
         for _ in range(15):
             together = pool.map(lambda face: opened.answer(face[None]), faces)
             np.testing.assert_allclose(list(together), alone, atol=1e-5)
+
+
+def test_a_file_of_somebody_else_is_not_replaced_by_the_second_of_two(checkpoint, tmp_path):
+    (tmp_path / "m.bin").write_text("precious", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"m\.xml is kept in two files, and .*m\.bin is there already"):
+        export(checkpoint, tmp_path / "m.xml", "openvino")
+    assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["precious"]
 
 
 #: Opens a model in this thread and in another one, lets go of them in that order, then hears a signal.

@@ -143,6 +143,14 @@ BAD = {
 }
 
 
+def test_integers_cannot_be_scaled_where_there_is_no_training_face(fer, fake_folder, tmp_path):
+    shutil.copytree(fake_folder / "test", tmp_path / "data" / "test")
+    outcome = fer("export", "baseline", "--format", "onnx-int8", "--data", tmp_path / "data", "--out", tmp_path / "m.onnx")
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and not (tmp_path / "m.onnx").exists()
+    assert line.endswith("data has no train split, whose faces scale integers; name data that has one by --calibrate")
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_input_is_one_line(kind, fer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -12,6 +12,7 @@ import torch
 from fer.config import LABELS
 from fer.data import Corpus, FaceSet, load
 from fer.data.ferplus import RULES, apply_votes
+from fer.data.names import paired
 from fer.emotions import EMOTIONS
 from fer.errors import DataError, UnknownNameError
 from tests import fakes
@@ -214,6 +215,22 @@ def test_a_face_does_not_take_the_votes_of_another_with_its_base_name(tmp_path):
     votes = by_file(tmp_path / "votes.csv", [("train/sad/1.png", for_class("sad")), ("train/sad/2.png", for_class("sad"))])
     corpus = corpus_of(train=["train/fear/1.png", "train/sad/2.png"])
     assert apply_votes(corpus, votes, MAJORITY)[0].split("train").names == ("train/sad/2.png",)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        (["train/angry/1.png", "train/angry/2.png", "x/3.png"], ["train/angry/1.png", "angry/2.png", "3.png"], [0, 1, 2]),
+        (["1.png", "2.png"], ["2.jpg", "train/sad/1.jpg"], [1, 0]),
+        (["train/sad/1.png", "a/2.png", "b/2.png"], ["train/sad/1.png", "2.png"], [0, -1, -1]),  # whose 2 is is unknown
+        (["train/sad/1.png", "a/2.png"], ["train/sad/1.png", "2.png", "b/2.png"], [0, -1]),  # which 2 is its is unknown
+        (["train/sad/1.png", "train/fear/2.png"], ["train/sad/1.png", "train/sad/2.png"], [0, -1]),  # another class
+        (["train/sad/1.png", "sad/1.png"], ["train/sad/1.png", "1.png"], [0, -1]),
+        ([], ["1.png"], []),
+    ],
+)
+def test_names_in_different_forms_are_paired_each_by_its_end(ours, theirs, expected):
+    assert paired(ours, theirs) == expected
 
 
 # forms of the file

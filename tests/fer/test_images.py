@@ -177,6 +177,16 @@ def test_a_grey_face_of_the_right_size_is_turned_upright_too(orientation):
     assert np.array_equal(decode_grey(saved(picture, "PNG", exif=exif), "face.png", 48), upright)
 
 
+@pytest.mark.parametrize("size", [48, 60])
+def test_a_grey_face_whose_darkest_value_is_transparent_is_laid_on_white(size):
+    """tRNS of a grey PNG names one value that is not there; both ways of reading agree."""
+    grey = noise(size, size, 1)
+    data = png(grey, GREY, extra=((b"tRNS", b"\0" + bytes([grey.min()])),))
+    laid = np.where(grey == grey.min(), 255, grey).reshape(size, size)
+    assert np.array_equal(read(data)[..., 0], laid)
+    assert np.array_equal(decode_grey(data, "face.png", size), laid)
+
+
 @pytest.mark.parametrize("tail", [b"II*\0\x08\0\0\0", b"II*\0\xff\xff\xff\x7f", b"no exif at all"])
 def test_damaged_exif_does_not_spoil_a_good_picture(tail):
     data = saved(Image.fromarray(noise()), "PNG", exif=b"Exif\0\0" + tail)

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from fer import checkpoint as checkpoints
+from fer.data import load
 from tests.conftest import save_random
+from tests.fer import voted
 
 NOTE = "ferplus learnt the labels ferplus-majority, and fer judge it here; by its own: fer evaluate --labels ferplus-majority"
 
@@ -38,8 +40,7 @@ def test_it_is_said_of_that_checkpoint_alone(words, of_votes, fake_zip, fer, tmp
 
 
 def test_other_labels_than_the_data_sets_are_said_too(checkpoint_file, fake_zip, fer, tmp_path):
-    votes = tmp_path / "votes.csv"
-    votes.write_text("file,usage,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n")
+    votes = voted.write_votes(tmp_path / "votes.csv", load(fake_zip))
     outcome = fer(
         "evaluate", "--checkpoint", checkpoint_file, "--labels", "ferplus-majority", "--votes", votes, "--data", fake_zip
     )
@@ -47,3 +48,16 @@ def test_other_labels_than_the_data_sets_are_said_too(checkpoint_file, fake_zip,
         "random learnt the labels fer, and ferplus-majority judge it here; by its own: fer evaluate --labels fer\n"
         in outcome.err
     )
+
+
+def test_nothing_is_said_of_labels_that_are_refused(checkpoint_file, fake_zip, fer, tmp_path):
+    for words in (
+        ["--labels", "nobody's"],
+        ["--labels", "ferplus-majority"],
+        ["--labels", "ferplus-soft", "--votes", fake_zip],
+        ["--votes", fake_zip],
+    ):
+        outcome = fer("evaluate", "--checkpoint", checkpoint_file, *words, "--data", fake_zip)
+        (line,) = outcome.err.splitlines()
+        assert outcome.code == 2 and "learnt the labels" not in line
+        assert "or --set" not in line  # the command has none

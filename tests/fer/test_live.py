@@ -18,7 +18,7 @@ FAST = ("--epochs", 1, "--set", "batch_size=6", "--set", "precision=fp32")
 
 def first_line(outcome):
     assert outcome.code == 0, outcome.err
-    (line,) = [line for line in outcome.err.splitlines() if line.startswith("baseline (scratch, 1 epochs) on ")]
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("baseline (scratch, 1 epoch) on ")]
     return line
 
 
@@ -26,7 +26,7 @@ def test_the_first_line_counts_the_faces_that_are_trained_on_and_judged(fer, fak
     """Two classes of six and three faces each, of which an index leaves out three for training."""
     faces = load(fake_zip).split("train")
     gone = [name for name, label in zip(faces.names, faces.labels, strict=True) if faces.classes[label] == "happy"][:3]
-    CleanIndex(load(fake_zip).fingerprint, tuple(LeftOut("train", name, "copy") for name in gone)).write(
+    CleanIndex(load(fake_zip).named_fingerprint, tuple(LeftOut("train", name, "copy") for name in gone)).write(
         tmp_path / "clean.json"
     )
     options = ("--classes", "happy,sad", "--clean", tmp_path / "clean.json")
@@ -40,6 +40,11 @@ def test_the_first_line_counts_what_is_held_out(fer, tmp_path):
     outcome = fer("train", "baseline", "--data", data, "--runs", tmp_path / "runs", *FAST)
     assert len(train) + len(validation) == 84
     assert f" on {len(train)} train and {len(validation)} validation faces; " in first_line(outcome)
+
+
+def test_the_first_line_counts_several_epochs(fer, fake_zip, tmp_path):
+    outcome = fer("train", "baseline", "--data", fake_zip, "--runs", tmp_path, *FAST, "--epochs", 2)
+    assert "baseline (scratch, 2 epochs) on " in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,11 @@ def test_wilson_interval_of_published_values(right, n, expected):
     assert wilson_interval(right, n) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("n", range(1, 60))
+def test_the_interval_of_none_and_of_all_ends_where_proportions_end(n):
+    assert wilson_interval(0, n)[0] == 0.0 and wilson_interval(n, n)[1] == 1.0
+
+
 def test_every_promised_key_is_there_and_plain():
     import json
 

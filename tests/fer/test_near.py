@@ -73,6 +73,30 @@ def test_too_many_candidates_keep_the_most_similar(monkeypatch):
     assert (every.unseen, few.unseen) == (0, len(every) - 5)
 
 
+@pytest.mark.parametrize("most", [1, 20, 150, 10_000])
+def test_look_alike_frames_keep_the_best_pairs_without_gathering_them_all(most, monkeypatch):
+    """By sorting all pairs of the whole matrix; some of the frames are equal, which lets scores be, too."""
+    frames = np.stack([planted.moved(planted.face(0), step % 4, step % 3) for step in range(30)])
+    thumbs = near._thumbnails(frames).numpy()
+    mirrored = near._thumbnails(np.ascontiguousarray(frames[:, :, ::-1])).numpy()
+    products = np.concatenate([(thumbs @ others.T)[np.triu_indices(30, 1)] for others in (thumbs, mirrored)])
+    expected = np.sort(products[products >= near.CANDIDATE])[::-1]
+    gathered, join = [], near._joined
+
+    def joined(parts):
+        gathered.append(sum(map(len, parts)))
+        return join(parts)
+
+    monkeypatch.setattr(near, "_joined", joined)
+    monkeypatch.setattr(near, "_BLOCK", 8)
+    monkeypatch.setattr(near, "MOST_CANDIDATES", most)
+    found = near._candidates(frames, lambda done, total: None)
+    np.testing.assert_allclose(np.sort(found.score)[::-1], expected[:most], atol=1e-6)
+    assert len(found) + found.unseen == len(expected) > 200 and (found.first < found.second).all()
+    assert len(set(zip(found.first, found.second, found.mirrored, strict=True))) == len(found)
+    assert max(gathered) <= most + 8 * 8
+
+
 def test_progress_goes_up_to_the_end():
     told = []
     near_pairs(planted.stack(planted.face(0), planted.face(0), planted.face(1)), lambda done, total: told.append((done, total)))

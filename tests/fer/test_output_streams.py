@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -58,6 +59,16 @@ def test_a_reader_that_has_gone_is_no_error(words, unbuffered):
     )  # fmt: skip
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes streams")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(("words", "code"), [("detectors --json", 0), ("nothing", 2)], ids=["answer", "error"])
+def test_a_closed_output_is_nobody_who_reads(words, code, closed):
+    command = f"exec {shlex.quote(sys.executable)} -m fer {words} {closed}"
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == code and "Traceback" not in said
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])

@@ -98,6 +98,30 @@ def test_missing_or_damaged_table_files_are_named(tmp_path):
         PredictionTable.load(tmp_path / "t.npz")
 
 
+def test_a_table_that_is_missing_is_not_said_to_be_another_file(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "alone.npz").touch()
+    for name, words in {
+        "t.npz": "t.npz is missing",
+        "folder": "folder is a folder",
+        "alone.npz": "alone.json is missing",
+    }.items():
+        with pytest.raises(DataError, match=f"{words}; name the .npz of fer evaluate --table"):
+            PredictionTable.load(tmp_path / name)
+
+
+def test_whatever_byte_of_a_table_is_damaged_it_is_named(tmp_path):
+    table().save(tmp_path / "t.npz")
+    whole, refused = (tmp_path / "t.npz").read_bytes(), 0
+    for damaged in [b"", *(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :] for at in range(len(whole)))]:
+        (tmp_path / "t.npz").write_bytes(damaged)
+        try:
+            PredictionTable.load(tmp_path / "t.npz")
+        except DataError as error:
+            refused += "t.npz" in str(error)
+    assert refused > len(whole) / 4  # the others say what unpacking does not need, such as dates
+
+
 def test_half_a_table_file_is_named(tmp_path):
     table().save(tmp_path / "t.npz")
     (tmp_path / "t.npz").write_bytes((tmp_path / "t.npz").read_bytes()[:-40])
