@@ -25,7 +25,7 @@ ByteArray = npt.NDArray[np.uint8]
 FACE_SIZE = 48
 
 _WRITE_TABLE = "write it anew with fer evaluate --table or fer explain --data"
-_NAME_TABLE = "name the .npz of fer evaluate --table or fer explain --data, with its .json beside it"
+_NAME_TABLE = "name the .npz of fer evaluate --table or fer explain --data"
 
 #: Told (done, total) during long work.
 Progress = Callable[[int, int], None]
@@ -348,9 +348,10 @@ class PredictionTable:
         Raises:
             DataError: a file is missing, damaged, not such a table, or one of other classes.
         """
-        for place in (path, path.with_suffix(".json")):
-            if not place.is_file():
-                raise DataError(f"{place} is {'a folder' if place.is_dir() else 'missing'}; {_NAME_TABLE}")
+        if not path.is_file():
+            raise DataError(f"{path} is {'a folder' if path.is_dir() else 'missing'}; {_NAME_TABLE}")
+        if not path.with_suffix(".json").is_file():
+            raise DataError(f"{path} is no prediction table of fer: the .json beside it is missing; {_NAME_TABLE}")
         try:
             meta = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:

@@ -258,7 +258,7 @@ def strange(files, fake_zip, fer, tmp_path, checkpoint_file):
     data = ["--data", fake_zip]
     return {
         "one checkpoint": ([files[0], *data], ["two or more"]),
-        "none": (data, ["checkpoints", "fer --help"]),
+        "none": (data, ["checkpoints", "fer compare --help"]),
         "the same file twice": ([files[0], files[0], *data], ["named twice"]),
         "the same weights twice": ([files[0], copy, *data], ["same weights"]),
         "no such checkpoint": ([files[0], "nobody", *data], ["nobody", "custom_cnn"]),

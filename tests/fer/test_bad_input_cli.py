@@ -224,7 +224,7 @@ UNKNOWN = {
     "command": (["tarin"], ["tarin", "fer --help"]),
     "subcommand": (["data", "inof"], ["inof"]),
     "option": (["predict", "--colour"], ["--colour"]),
-    "no picture": (["predict"], ["images", "fer --help"]),
+    "no picture": (["predict"], ["images", "fer predict --help"]),
 }
 
 

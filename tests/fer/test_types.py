@@ -104,7 +104,7 @@ def test_a_table_that_is_missing_is_not_said_to_be_another_file(tmp_path):
     for name, words in {
         "t.npz": "t.npz is missing",
         "folder": "folder is a folder",
-        "alone.npz": "alone.json is missing",
+        "alone.npz": r"alone\.npz is no prediction table of fer: the \.json beside it is missing",
     }.items():
         with pytest.raises(DataError, match=f"{words}; name the .npz of fer evaluate --table"):
             PredictionTable.load(tmp_path / name)
