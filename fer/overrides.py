@@ -145,13 +145,15 @@ def read_recipe(name: str) -> dict[str, Any]:
     raise ConfigError(f"unknown recipe {name!r}{hint}; known: {', '.join(recipe_names())}, or a YAML file")
 
 
-def read_values(path: Path) -> dict[str, Any]:
-    """Values of a YAML file, whatever it is called; ConfigError where it is none."""
+def read_values(path: Path, what: str = "recipe", advice: str = "give a YAML file or a shipped name") -> dict[str, Any]:
+    """Values of a YAML file, whatever it is called; ConfigError, which names ``what`` and ``advice``, where it is none."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read recipe {path}: {error}; give a YAML file or a shipped name") from error
-    return _mapping(text, f"recipe {path}")
+    except OSError as error:
+        raise ConfigError(f"{what} {path} cannot be read ({error.strerror}); {advice}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{what} {path} is no YAML file; {advice}") from error
+    return _mapping(text, f"{what} {path}")
 
 
 def _mapping(text: str, source: str) -> dict[str, Any]:

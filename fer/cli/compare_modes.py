@@ -28,14 +28,17 @@ def compare_modes(
 
     bind_threads()
     from fer.cli.live import watched
-    from fer.cli.train import draw, resolve
+    from fer.cli.train import check_named, draw, resolve
     from fer.data import load
+    from fer.files import check_folder
     from fer.training.run import new_folder, train
 
     configs = []
     for mode in map(str.strip, modes.split(",")):
         start = init if mode != "scratch" else None
         configs.append(resolve(architecture, None, assignments or [], {"epochs": epochs, "init": start, "mode": mode}))
+        check_named(configs[-1])
+    check_folder(runs)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     rows = []

@@ -29,9 +29,9 @@ def distill(
 
     bind_threads()
     from fer.cli.live import watched
-    from fer.cli.train import draw, report_run, resolve
+    from fer.cli.train import check_named, draw, free_folder, report_run, resolve
     from fer.data import load
-    from fer.training.run import new_folder, train
+    from fer.training.run import train
 
     shorthand = {
         "distillation.teachers": teacher,
@@ -41,7 +41,8 @@ def distill(
     }
     refuse_unasked(assignments or [])
     config = resolve(student, recipe, assignments or [], shorthand)
-    folder = new_folder(runs, config)
+    check_named(config)
+    folder = free_folder(runs, config)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     with watched(config, corpus, folder) as watch:

@@ -67,6 +67,8 @@ def audit(
     if not architecture and (folds is not None or assignments or runs):
         raise ConfigError("--folds, --set and --runs belong to --architecture; leave them out, or name one to train")
     check_folder(out)
+    if architecture:
+        check_folder(runs or _RUNS)
     with console.progress("reading faces") as report:
         from fer.data import load
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer.cli import console
+from fer.words import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +48,7 @@ def _watch(config: RunConfig, folder: Path, screen: _Screen | None) -> Watch:
 
     def on_start(job: Job) -> None:
         faces = f"{len(job.train):,} train and {len(job.validation):,} validation faces"
-        _say(f"{config.model} ({config.mode}, {config.epochs} epochs) on {faces}; results go to {folder}")
+        _say(f"{config.model} ({config.mode}, {counted(config.epochs, 'epoch')}) on {faces}; results go to {folder}")
         if screen:
             screen.plan = job.plan
 

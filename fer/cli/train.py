@@ -61,7 +61,7 @@ def train(
     if devices * num_nodes == 1:
         bind_threads()
     from fer.training.hardware import Hardware
-    from fer.training.run import Continuation, new_folder
+    from fer.training.run import Continuation
     from fer.training.store import read_config
 
     shorthand = {
@@ -88,8 +88,9 @@ def train(
         resolved, folder = read_config(resume), resume
     else:
         resolved = repeat(config) if config else resolve(architecture, recipe, assignments or [], shorthand)
-        folder = new_folder(runs, resolved)
+        folder = free_folder(runs, resolved)
     refuse_unheeded(resolved, shorthand, changed_data and not resume)
+    check_named(resolved, resumed=resume is not None)
     with console.progress("reading faces") as report:
         from fer.data import load
 
@@ -134,6 +135,25 @@ def refuse_unheeded(config: RunConfig, shorthand: dict[str, Any], changed_data: 
         raise ConfigError(f"--unfreeze-every is for --mode gradual, this run is {config.mode}; leave one of them out")
     if changed_data:
         raise ConfigError("--changed-data is for a run that goes on; name it with --resume, or leave it out")
+
+
+def free_folder(runs: Path, config: RunConfig) -> Path:
+    """A folder for a new run, not yet made; OutputError where ``runs`` can hold none: known before the data are read."""
+    from fer.files import check_folder
+    from fer.training.run import new_folder
+
+    check_folder(runs)
+    return new_folder(runs, config)
+
+
+def check_named(config: RunConfig, *, resumed: bool = False) -> None:
+    """FerError where starting weights or a teacher are named that are not there: known before the data are read."""
+    from fer.training.start import starting_file
+    from fer.training.teachers import check_teachers
+
+    check_teachers(config)
+    if config.init and not resumed:  # a run that goes on has its own weights
+        starting_file(config.init)
 
 
 def refuse_series(folder: Path, runs: int, changed_data: bool) -> None:
@@ -197,7 +217,7 @@ def repeat(path: Path) -> RunConfig:
 
     if not path.is_file():
         raise ConfigError(f"--config {path}: no such file; give a run's config.yaml, or name a shipped recipe with --recipe")
-    values = read_values(path)
+    values = read_values(path, "--config", "give a run's config.yaml")
     if "model" not in values:
         raise ConfigError(f"--config {path} names no model; give a run's config.yaml, or fer train NAME --recipe {path}")
     return with_values(RunConfig(), values, f"--config {path}")

@@ -30,17 +30,21 @@ def tune(
 
     bind_threads()
     from fer.cli.live import watched
-    from fer.cli.train import resolve
+    from fer.cli.train import check_named, resolve
     from fer.data import load
     from fer.errors import InterruptedRunError
+    from fer.files import check_folder
     from fer.overrides import by_full_key, parse_assignments
     from fer.training.tune import STUDY, space
     from fer.training.tune import tune as search
+    from fer.words import counted
 
     config = resolve(architecture, recipe, assignments or [], {"epochs": epochs})
     settled = by_full_key(parse_assignments(assignments or []), "command line")
     space(config, settled)  # says, before the data is read, where nothing is left to search
     folder = study or Path("runs") / f"tune-{architecture.replace(':', '-')}"
+    check_named(config)
+    check_folder(folder)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     try:
@@ -52,6 +56,7 @@ def tune(
             f"saved; the same command goes on with the study in {folder}", getattr(error, "code", 130)
         ) from error
     console.say(
-        f"best of {best.finished} finished trials ({best.pruned} ended early): validation {console.percent(best.accuracy)}"
+        f"best of {counted(best.finished, 'finished trial')} ({best.pruned} ended early): "
+        f"validation {console.percent(best.accuracy)}"
     )
     console.put(str(best.recipe))

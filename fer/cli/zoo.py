@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fer.data import Corpus
     from fer.training.run import Watch
 
-app = typer.Typer(add_completion=False, help="Release checkpoints and list them.")
+app = typer.Typer(add_completion=False, help="Train and release checkpoints, and write their table.")
 
 
 @app.command()

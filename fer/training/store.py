@@ -21,6 +21,7 @@ from fer.models.weights import State, state_sha256
 from fer.overrides import with_values
 from fer.run_files import BEST, CONFIG, CONFUSION_PICTURE, CURVES_PICTURE, LAST, METRICS, PREVIOUS, TABLE
 from fer.training.trainer import Trainer
+from fer.words import shortened
 
 _WAITING, _DAMAGED = f".{LAST}.new", "damaged.pth"
 _WRITTEN = (
@@ -53,8 +54,26 @@ def _config(folder: Path) -> RunConfig:
     try:
         values = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
         return with_values(RunConfig(), values, str(folder / CONFIG))
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError, RecursionError) as error:
-        raise ConfigError(f"{folder} is no run folder that can be resumed: {error}") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ConfigError(_why_no_run(folder)) from error
+    except OSError as error:
+        raise ConfigError(f"{folder / CONFIG} cannot be read ({error.strerror}); name the folder of a run") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{folder / CONFIG} is no YAML file; name the folder of a run") from error
+    except (ValueError, yaml.YAMLError, AttributeError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{folder} is no run folder that can be resumed: {shortened(str(error), 160)}") from error
+
+
+def _why_no_run(folder: Path) -> str:
+    """What is wrong with a folder that has no configuration, and what to name instead."""
+    if runs := [path.parent for path in folder.glob(f"*/{CONFIG}")]:
+        unfinished = [run for run in runs if not (run / METRICS).exists()]
+        newest = max(unfinished or runs, key=lambda run: (run / CONFIG).stat().st_mtime)
+        return f"{folder} holds runs; name one of them, the newest {'unfinished ' * bool(unfinished)}is {newest}"
+    if (folder.parent / CONFIG).exists():
+        return f"{folder} is a part of a run; name its folder, {folder.parent}"
+    what = f"has no {CONFIG}" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
+    return f"{folder} {what}; name the folder of a run, as fer train printed it"
 
 
 def check_finished(folder: Path, config: RunConfig, corpus: Corpus) -> None:

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 import numpy as np
 import torch
 
-from fer.checkpoint import Checkpoint, load
+from fer.checkpoint import Checkpoint, checkpoint_file, load
 from fer.config import RunConfig
 from fer.data import FaceSet
 from fer.data.cache import read_arrays, write_arrays
@@ -108,6 +108,12 @@ def _passes(progress: Progress | None, count: int) -> Iterator[Progress]:
             progress(number * total + done, count * total)
 
     return (partial(tell, number) for number in range(count))
+
+
+def check_teachers(config: RunConfig) -> None:
+    """CheckpointError where a teacher is named that is not there, or is an exported model; opens none of them."""
+    for name in config.distillation.teachers:
+        checkpoint_file(name)
 
 
 def load_teachers(

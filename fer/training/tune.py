@@ -12,10 +12,12 @@ import yaml
 from fer import run_files
 from fer.config import RunConfig
 from fer.data import Corpus
+from fer.data.labels import relabel
 from fer.errors import ConfigError
 from fer.files import make_folder, sweep, write_whole
 from fer.overrides import with_values
 from fer.training.history import Epoch
+from fer.training.plan import make_model, make_plan
 from fer.training.run import Continuation, train
 from fer.training.series import Watched
 from fer.training.store import has_state
@@ -63,12 +65,15 @@ def tune(config: RunConfig, corpus: Corpus, folder: Path, trials: int, watched: 
     continued, a trial that was stopped at the step where it stood. A trial that diverges counts as pruned.
 
     Raises:
+        FerError: the data set, configuration or weights do not allow a run; then no study is begun.
         ConfigError: Optuna is not installed, nothing is left to search, the study is damaged or one of other data or settings,
             or no trial has finished.
         InterruptedRunError: Ctrl-C, SIGTERM or the end of the terminal came.
     """
     optuna = _optuna()
     ranges = space(config, settled)
+    if not (folder / STUDY).exists():  # one that goes on has been through it
+        _try_recipe(config, corpus)
     make_folder(folder)
     sweep(folder, RECIPE)
     study = _open_study(optuna, config, corpus, folder, ranges)
@@ -110,6 +115,12 @@ def tune(config: RunConfig, corpus: Corpus, folder: Path, trials: int, watched: 
     recipe = folder / RECIPE
     write_whole(recipe, (text + yaml.safe_dump(differences(best), sort_keys=False)).encode())
     return Best(recipe, float(study.best_value), finished, pruned)
+
+
+def _try_recipe(config: RunConfig, corpus: Corpus) -> None:
+    """FerError where the data or the starting weights do not allow the recipe itself, so that no study begins with that."""
+    faces, _ = relabel(corpus, config)[0].for_training()
+    make_model(make_plan(config, faces))
 
 
 def _open_study(optuna: Any, config: RunConfig, corpus: Corpus, folder: Path, ranges: Ranges) -> Any:

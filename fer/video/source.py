@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from fer.errors import VideoError
+from fer.images import is_picture
 from fer.types import ByteArray
 from fer.video.opencv import open_capture
 from fer.words import shortened
@@ -180,12 +181,26 @@ def is_address(name: str) -> bool:
 
 
 def _check_film(name: str) -> None:
-    """VideoError where there is nothing under a name that could be a film: a file, or a pipe."""
+    """VideoError where there is nothing under a name that could be a film: a file of more than a picture, or a pipe."""
     path = Path(name)
-    if _is_so(path.exists) and not path.is_dir():
+    if not _is_so(path.exists):
+        what = "no such file; check the path"
+    elif path.is_dir():
+        what = "this is a folder; use fer predict for pictures"
+    elif path.is_file() and is_picture(name) and _has_one_frame(name):
+        what = "this is a picture; use fer predict for pictures"
+    else:
         return
-    what = "this is a folder; use fer predict for pictures" if _is_so(path.is_dir) else "no such file; check the path"
     raise VideoError(f"{shortened(name, 200)}: {what}, or give a camera's number or an address")
+
+
+def _has_one_frame(name: str) -> bool:
+    """Whether the file is a still: GIF and PNG may hold films, too."""
+    capture = _capture(name)
+    try:
+        return capture.grab() and not capture.grab()
+    finally:
+        capture.release()
 
 
 def _is_so(question: Callable[[], bool]) -> bool:

@@ -217,6 +217,7 @@ def test_the_verdict_counts_what_lies_above_zero_with_its_whole_interval():
 
 @pytest.mark.parametrize("architecture", ["custom_cnn", "baseline"])
 def test_one_face_alone_is_measured_and_not_judged(architecture):
+    torch.manual_seed(0)
     spec = MODELS[architecture].variants["small"]
     net = Checkpoint(spec.build(7, 0.1).eval(), Card(architecture, "small", EMOTIONS, spec.preprocess), "net")
     one = FaceSet(torch.randint(0, 256, (1, 1, 48, 48), dtype=torch.uint8), torch.tensor([2]), ("a",), "validation")

@@ -117,3 +117,12 @@ def test_evidence_against_a_class_leaves_its_map_empty():
         checkpoint.model.head[1].weight[SAD, 1] = 0.0
     (heatmap,) = explain(checkpoint, grey_face_with({(12, 12): 255}), "sad")
     assert heatmap.peak == 0 and heatmap.values.max() == 0
+
+
+def test_occlusion_lights_up_what_speaks_for_a_class_and_not_what_speaks_against_it():
+    checkpoint = bright_is_happy_and_dark_is_sad()
+    with torch.no_grad():
+        checkpoint.model.head[1].weight[HAPPY, 1] = -1.0  # dark places speak against happy
+    (heatmap,) = explain(checkpoint, grey_face_with({(6, 6): 255, (30, 30): 0}), "happy", "occlusion")
+    assert heatmap.peak > 0
+    assert heatmap.values[10:14, 10:14].min() > 0.9 and heatmap.values[28:44, 28:44].max() < 0.02

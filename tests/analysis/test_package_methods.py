@@ -1,9 +1,10 @@
-"""Ablation-CAM, Score-CAM, EigenCAM and attributions of pixels where the usual libraries go wrong, against loops by hand."""
+"""Ablation-CAM, Score-CAM, EigenCAM, attributions of pixels and rollout, where libraries go wrong, against loops by hand."""
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.models import VisionTransformer
 
 from analysis.explain import METHODS, explain, package
 from analysis.explain.method import Layers
@@ -115,3 +116,60 @@ def test_a_grey_face_says_nothing_to_an_ensemble_either(method):
     grey, white = (torch.full((1, 1, 48, 48), value, dtype=torch.uint8) for value in (129, 255))  # 0.5059 of 0.5077
     peaks = [max(explain(net, face, name, method)[0].peak for name in EMOTIONS[:3]) for face in (grey, white)]
     assert 0 <= peaks[0] < 0.05 * peaks[1]
+
+
+def linear_net() -> tuple[nn.Module, np.ndarray]:
+    """Three classes that weigh 48×48 pixels, and their weights (3, 48, 48)."""
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(48 * 48, 3)).eval()
+    return net, net[1].weight.detach().numpy().reshape(3, 48, 48)
+
+
+def covered(evidence: np.ndarray) -> np.ndarray:
+    """Mean of what each of the 14×14 squares takes away, over those that cover a pixel."""
+    lost, times = np.zeros((48, 48)), np.zeros((48, 48))
+    for top in range(0, 40, 3):
+        for left in range(0, 40, 3):
+            square = np.s_[top : top + 9, left : left + 9]
+            lost[square] += evidence[square].sum()
+            times[square] += 1
+    return lost / times
+
+
+@pytest.mark.parametrize(("method", "of"), [("integrated-gradients", np.asarray), ("occlusion", covered)])
+@pytest.mark.parametrize("aim", [Aim((0, 1, 2)), Aim((0, 0, 0), (1, 1, 2))], ids=["class", "contrast"])
+def test_of_a_linear_net_the_map_is_what_each_pixel_adds_to_the_score(method, of, aim):
+    net, weights = linear_net()
+    faces, grey = torch.randn(3, 1, 48, 48, generator=torch.Generator().manual_seed(4)), 0.3
+    found = METHODS[method].run(net, faces, Layers((), (), None, (grey,)), aim)
+    asked = np.tensordot(aim.weights(net(faces).detach().numpy()), weights, 1)
+    for row, face in enumerate(faces[:, 0].numpy()):
+        raw = of(asked[row] * (face - grey)).clip(0)
+        assert float(found.peaks[row]) == pytest.approx(raw.max(), rel=1e-3)
+        np.testing.assert_allclose(found.values[row], (raw - raw.min()) / (raw.max() - raw.min()), atol=2e-3)
+
+
+def test_rollout_multiplies_the_layers_in_their_order_and_follows_the_class_token():
+    torch.manual_seed(5)
+    net = VisionTransformer(24, 6, 2, 2, 8, 16, num_classes=3)
+    net.conv_proj = nn.Conv2d(1, 8, 6, stride=6)
+    blocks = [layer.self_attention for layer in net.eval().encoder.layers]
+    entering: list[torch.Tensor] = []
+    with torch.no_grad():
+        for block in blocks:
+            block.in_proj_weight *= 4  # so that some places are looked at much more than others
+        handles = [block.register_forward_pre_hook(lambda _, inputs: entering.append(inputs[0])) for block in blocks]
+        faces = torch.randn(2, 1, 24, 24)
+        net(faces)
+        for handle in handles:
+            handle.remove()
+        looks = [block(x, x, x, need_weights=True)[1].numpy() for block, x in zip(blocks, entering, strict=True)]
+        found = METHODS["rollout"].run(net, faces, Layers((), (), tokens_to_map), Aim())
+    for row in range(2):
+        first, second = ((look[row] + np.eye(17)) / 2 for look in looks)
+        reached = (second @ first)[0, 1:].reshape(4, 4)
+        assert np.abs(reached - (first @ second)[0, 1:].reshape(4, 4)).max() > 0.01 * reached.max()
+        assert float(found.peaks[row]) == pytest.approx(reached.max(), rel=1e-4)
+        raw = torch.from_numpy((reached - reached.min()) / (reached.max() - reached.min()))[None, None]
+        large = nn.functional.interpolate(raw, size=(24, 24), mode="bilinear", align_corners=False)[0, 0].numpy()
+        np.testing.assert_allclose(found.values[row], (large - large.min()) / (large.max() - large.min()), atol=1e-3)

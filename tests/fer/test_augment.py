@@ -97,6 +97,37 @@ def test_a_rotation_keeps_distances():
     assert float(centre_x.min()) < -10 and float(centre_y.min()) < -10 and float(centre_y.max()) > 10
 
 
+def disc_at(x_place: float, y_place: float, radius: float) -> torch.Tensor:
+    """float32 (400, 1, 48, 48): the same soft disc 400 times, so many pixels right of and below the middle."""
+    middle = torch.arange(48.0) - 23.5
+    distance = torch.hypot(middle[None, :] - x_place, middle[:, None] - y_place)
+    return (radius + 0.5 - distance).clamp(0, 1).expand(400, 1, 48, 48)
+
+
+def centres(faces: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of the middle of what is bright, in pixels from that of the face."""
+    middle, mass = torch.arange(48.0) - 23.5, faces.sum(dim=(1, 2, 3))
+    return ((faces.sum(dim=2)[:, 0] @ middle) / mass).numpy(), ((faces.sum(dim=3)[:, 0] @ middle) / mass).numpy()
+
+
+def test_rotations_reach_their_degrees_both_ways_and_no_further():
+    x, y = centres(augment(disc_at(16, 0, 4), dataclasses.replace(STILL, rotate=10), seeded()))
+    angles = np.degrees(np.arctan2(y, x))
+    assert -10.2 < angles.min() < -9 and 9 < angles.max() < 10.2
+
+
+def test_shifts_reach_their_part_of_the_face_both_ways_and_no_further():
+    for moved in centres(augment(disc_at(0, 0, 4), dataclasses.replace(STILL, shift=0.1), seeded())):
+        assert -4.9 < moved.min() < -4.5 and 4.5 < moved.max() < 4.9  # a tenth of 48 pixels
+
+
+def test_zooms_reach_their_part_both_ways_and_no_further():
+    disc = disc_at(0, 0, 12)
+    area = augment(disc, dataclasses.replace(STILL, zoom=0.2), seeded()).sum(dim=(1, 2, 3)) / disc[0].sum()
+    scales = area.sqrt()  # what is sampled from 0.8 to 1.2 times as far is drawn 1 / 0.8 to 1 / 1.2 as large
+    assert 0.82 < float(scales.min()) < 0.86 and 1.2 < float(scales.max()) < 1.27
+
+
 def test_brightness_moves_the_mean_by_no_more_than_its_strength():
     faces = torch.full((200, 1, 48, 48), 0.5)
     means = augment(faces, dataclasses.replace(STILL, brightness=0.2), seeded()).mean(dim=(1, 2, 3))
@@ -109,6 +140,13 @@ def test_contrast_keeps_the_mean_and_scales_the_spread():
     np.testing.assert_allclose(result.mean(dim=(1, 2, 3)), 0.5, atol=1e-5)
     gain = result.std(dim=(1, 2, 3)) / face.std(dim=(1, 2, 3))
     assert 0.6 <= float(gain.min()) < 0.65 and 1.35 < float(gain.max()) <= 1.4 + 1e-5
+
+
+def test_contrast_is_about_the_mean_of_each_face():
+    ramp = torch.linspace(-0.1, 0.1, 48)
+    faces = torch.stack([(mean + ramp).expand(1, 48, 48) for mean in (0.25, 0.5, 0.75)]).repeat(20, 1, 1, 1)
+    means = augment(faces, dataclasses.replace(STILL, contrast=0.4), seeded()).mean(dim=(1, 2, 3))
+    np.testing.assert_allclose(means, [0.25, 0.5, 0.75] * 20, atol=1e-4)
 
 
 def test_erasing_blanks_one_rectangle_of_two_to_twenty_five_percent():

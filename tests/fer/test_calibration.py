@@ -116,6 +116,17 @@ def test_biases_pay_where_some_are_planted_and_not_where_there_are_none(planted,
     assert biases_pay(*halved) == pays
 
 
+def test_biases_that_lower_the_accuracy_do_not_pay_even_where_they_lower_the_log_loss():
+    logits, labels = drawn(200, 2.0, seed=2)
+    one, other = halves(table_of(logits - 0.5 * BIASES, labels))
+    labels = np.concatenate([one.labels, other.labels])
+    alone, both = (softmax(cross_fit(one, other, biases=biases)) for biases in (False, True))
+    losses = [-np.log(probs[np.arange(200), labels]).mean() for probs in (alone, both)]
+    right = [(probs.argmax(1) == labels).sum() for probs in (alone, both)]
+    assert losses[1] < losses[0] - 0.01 and right[1] < right[0] - 3
+    assert not biases_pay(one, other)
+
+
 def test_no_half_sees_its_own_calibration():
     logits, labels = drawn(400, 2.0, seed=5)
     one, other = halves(table_of(logits, labels))

@@ -30,11 +30,12 @@ from tests.conftest import save_random
 FAST = ["--set", "batch_size=21", "--set", "precision=fp32", "--set", "ema=0", "--set", "warmup=0"]
 
 
-def save_teacher(path: Path, classes=EMOTIONS, seed: int = 0, size: int = 48) -> Path:
+def save_teacher(path: Path, classes=EMOTIONS, seed: int = 0, size: int = 48, temperature: float = 1.0) -> Path:
     """A sure custom_cnn with random weights that knows these classes in this order."""
     torch.manual_seed(seed)
     spec = MODELS["custom_cnn"].variants["small"]
-    card = Card("custom_cnn", "small", tuple(classes), type(spec.preprocess)(size), config={"dropout": 0.2})
+    shape = type(spec.preprocess)(size)
+    card = Card("custom_cnn", "small", tuple(classes), shape, temperature=temperature, config={"dropout": 0.2})
     state = spec.build(len(classes), 0.2).state_dict()
     state["head.5.weight"] *= 20
     checkpoints.save(path, state, card)
@@ -98,6 +99,14 @@ def test_two_teachers_are_the_mean_of_their_probabilities_each_with_its_own_inpu
     student = torch.zeros(42, 7)
     losses = objective.losses(student, one_hot(faces.labels, 7), to_unit(faces.images))
     torch.testing.assert_close(losses, 4 * divergence(mean, torch.full((42, 7), 1 / 7)), rtol=1e-3, atol=1e-4)
+
+
+def test_each_teacher_is_as_sure_as_it_was_calibrated_to_be(faces, teachers, tmp_path):
+    hot = save_teacher(tmp_path / "hot.pth", seed=2, temperature=2.5)
+    objective = objective_of(faces, [teachers[0], hot], alpha=1.0, temperature=0.5)
+    mean = ((logits_of(teachers[0], faces) / 0.5).softmax(1) + (logits_of(hot, faces) / 2.5 / 0.5).softmax(1)) / 2
+    losses = objective.losses(torch.zeros(42, 7), one_hot(faces.labels, 7), to_unit(faces.images))
+    torch.testing.assert_close(losses, divergence(mean, torch.full((42, 7), 1 / 7)) / 4, rtol=1e-3, atol=1e-5)
 
 
 def test_the_order_of_a_teachers_classes_does_not_matter(faces, tmp_path):

@@ -40,12 +40,19 @@ print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system binds no threads")
 @pytest.mark.skipif(Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists(), reason="left alone where there is a GPU")
 @pytest.mark.parametrize(
-    ("variables", "bound"),
-    [({}, "True true"), ({"OMP_NUM_THREADS": "1"}, "False None"), ({"OMP_PROC_BIND": "false"}, "False false")],
-    ids=["free", "some of the cores", "chosen by the user"],
+    ("variables", "others", "bound"),
+    [
+        ({}, 0, "True true"),
+        ({}, 1, "False None"),
+        ({"OMP_NUM_THREADS": "1"}, 0, "False None"),
+        ({"OMP_PROC_BIND": "false"}, 0, "False false"),
+    ],
+    ids=["free", "some of the cores", "some of the threads", "chosen by the user"],
 )
-def test_threads_are_bound_where_the_process_has_the_machine_to_itself(variables, bound):
-    script = "import os; from fer.environment import bind_threads; print(bind_threads(), os.environ.get('OMP_PROC_BIND'))"
+def test_threads_are_bound_where_the_process_has_the_machine_to_itself(variables, others, bound):
+    """Of a machine that has so many cores beside those that are given to the tests."""
+    script = f"import os; os.cpu_count = lambda: len(os.sched_getaffinity(0)) + {others}; "
+    script += "from fer.environment import bind_threads; print(bind_threads(), os.environ.get('OMP_PROC_BIND'))"
     assert _run(script, variables) == bound
 
 

@@ -224,6 +224,7 @@ def test_an_interrupted_export_leaves_nothing(sent, tmp_path):
         deadline = time.monotonic() + 120
         while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.02)  # until its hidden folder is there
+        assert len(list(tmp_path.iterdir())) == 2
         program.send_signal(sent)
         out, err = program.communicate(timeout=120)
     assert (program.returncode, out) == (130, "")

@@ -336,7 +336,7 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     program = "import sys; from fer.images import read\ntry: read(sys.argv[1])\nexcept Exception as error: print(error)"
     command = [sys.executable, "-c", program, str(tmp_path / "pipe.png")]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert "pipe.png: " in answer.stdout
 
 

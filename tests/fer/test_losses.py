@@ -1,5 +1,6 @@
 """Losses beside plain cross-entropy: focal and distillation, against hand computations and torch's own functions."""
 
+import json
 import math
 
 import numpy as np
@@ -8,7 +9,14 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import sigmoid_focal_loss
 
+from fer.config import RunConfig
+from fer.data import FaceSet
+from fer.emotions import EMOTIONS
 from fer.losses import distillation, focal, one_hot, smooth, soft_cross_entropy, soften
+from fer.overrides import with_values
+from fer.training.hardware import Hardware, make_fabric
+from fer.training.objective import make_objective
+from fer.training.plan import make_plan
 
 #: Probabilities ¼ ¾ and ⅘ ⅕.
 LOGITS = torch.tensor([[math.log(1.0), math.log(3.0)], [math.log(4.0), math.log(1.0)]])
@@ -84,6 +92,28 @@ def test_losses_are_computed_in_float32_whatever_the_net_gives(loss):
     half = logits.bfloat16()
     assert loss(half, targets).dtype == torch.float32
     torch.testing.assert_close(loss(half, targets), loss(half.float(), targets))
+
+
+# what a run minimises
+
+
+@pytest.mark.parametrize("gamma", [None, 5.0], ids=["cross-entropy", "focal"])
+def test_a_run_has_the_loss_and_the_class_weights_it_was_given(gamma, tmp_path):
+    weights = torch.tensor([0.5, 4.0, 1.0, 2.0, 0.25, 3.0, 1.5])
+    (tmp_path / "weights.json").write_text(json.dumps(dict(zip(EMOTIONS, weights.tolist(), strict=True))), encoding="utf-8")
+    values = {"model": "baseline", "precision": "fp32", "batch_size": 7, "class_weights": str(tmp_path / "weights.json")}
+    config = with_values(RunConfig(), values | ({} if gamma is None else {"loss": "focal", "focal_gamma": gamma}), "test")
+    labels = torch.arange(7).repeat(3)
+    faces = FaceSet(torch.zeros(21, 1, 48, 48, dtype=torch.uint8), labels, tuple(map(str, range(21))), "train")
+    plan = make_plan(config, faces)
+    objective = make_objective(plan, make_fabric(Hardware("cpu"), plan), faces)
+    logits = random_case(21)[0]
+    targets, smoothing = objective.targets(faces, torch.arange(21)), config.loss.label_smoothing
+    expected = F.cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing, reduction="none")
+    if gamma is not None:
+        probs, asked = logits.softmax(1), F.one_hot(labels, 7) * (1 - smoothing) + smoothing / 7
+        expected = -(weights * asked * (1 - probs) ** gamma * probs.log()).sum(1)
+    torch.testing.assert_close(objective.losses(logits, targets, torch.zeros(21, 1, 48, 48)), expected, rtol=1e-4, atol=1e-6)
 
 
 # distillation

@@ -67,6 +67,13 @@ def test_top_3_by_hand():
     assert top_k_accuracy(np.array([2, 3]), probs, 3) == 0.5
 
 
+def test_of_equal_probabilities_the_first_classes_are_taken():
+    equal = np.full((7, 7), 1 / 7)
+    assert [top_k_accuracy(np.array([label]), equal[:1], 3) for label in range(7)] == [1, 1, 1, 0, 0, 0, 0]
+    tied = np.array([[0.1, 0.4, 0.1, 0.3, 0.1]])  # the third place is shared by three
+    assert [top_k_accuracy(np.array([label]), tied, 3) for label in range(5)] == [1, 1, 0, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("right", "n", "expected"), [(0, 10, (0.0, 0.2775)), (10, 10, (0.7225, 1.0)), (2368, 3589, (0.6441, 0.6751))]
 )

@@ -1,5 +1,6 @@
 """Requests to ``fer train`` that cannot be met: one line that says why and what to do, before anything is written."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ REFUSED: dict[str, tuple[list[object], list[str]]] = {
     "unknown key": (["baseline", "--set", "learning_rate=1"], ["unknown key 'learning_rate'", *TYPES]),
     "key near another": (["baseline", "--set", "optimizer.weight_decy=1"], ["did you mean 'optimizer.weight_decay'?"]),
     "unknown accelerator": (["baseline", "--accelerator", "tpu"], ["'tpu'", "auto, cpu, gpu"]),
-    "unknown option": (["baseline", "--learning-rate", 1], ["--learning-rate", "fer --help"]),
+    "unknown option": (["baseline", "--learning-rate", 1], ["--learning-rate", "fer train --help"]),
     "unknown checkpoint": (["baseline", "--teacher", "nobody"], ["nobody", "released"]),
     # numbers
     "no epochs": (["baseline", "--epochs", 0], ["epochs=0", "1.."]),
@@ -74,6 +75,10 @@ REFUSED: dict[str, tuple[list[object], list[str]]] = {
     "no configuration": (["--config", "none.yaml"], ["none.yaml"]),
     "configuration of another program": (["--config", "VOTES"], ["VOTES"]),
     "no run to resume": (["--resume", "nowhere"], ["nowhere"]),
+    "configuration that is a picture": (["--config", "PICTURE"], ["--config PICTURE is no YAML file", "config.yaml"]),
+    "recipe that is a picture": (["baseline", "--recipe", "PICTURE"], ["recipe PICTURE is no YAML file", "shipped name"]),
+    "a file to resume": (["--resume", "PICTURE"], ["PICTURE is a file", "name the folder of a run"]),
+    "a folder to resume that is not there": (["--resume", "nowhere"], ["nowhere does not exist", "name the folder of a run"]),
     "configuration without a model": (["--config", "LOOSE"], ["LOOSE", "names no model", "--recipe"]),
     "configuration that is a recipe's name": (["--config", "baseline"], ["no such file", "--recipe"]),
     "another architecture than the configuration's": (["--config", "LOOSE", "resnet18"], ["takes the whole", "--recipe"]),
@@ -104,6 +109,8 @@ def files(tmp_path) -> dict[str, Path]:
     save_random(places["WEIGHTS"])
     places |= {name: tmp_path / f"{name}.file" for name in ("SPOILT", "NESTED")} | {"LOOSE": tmp_path / "loose.yaml"}
     places["LOOSE"].write_text("epochs: 2\n", encoding="utf-8")
+    places["PICTURE"] = tmp_path / "picture.jpg"
+    places["PICTURE"].write_bytes(b"\xff\xd8\xff\xe0")
     places["NESTED"].write_text(100_000 * "[", encoding="utf-8")
     state = torch.load(places["WEIGHTS"], weights_only=True)["state_dict"]
     torch.save({**state, "block3.0.weight": torch.zeros(64, 128, 3, 3)}, places["WIDE"])
@@ -120,13 +127,16 @@ def refused(fer, fake_zip, files, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)  # also where the tests run beside a GPU
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
+    def named(word):
+        return " ".join(str(files.get(part, part)) for part in word.split(" "))
+
     def run(*arguments, words=()):
         data = [] if "--data" in arguments else ["--data", fake_zip]
         outcome = fer("train", *(files.get(argument, argument) for argument in arguments), *data, "--runs", work / "runs")
         assert outcome.code == 2 and outcome.out == ""
         (line,) = outcome.err.splitlines()
         assert line.startswith("fer: ") and "Traceback" not in line
-        assert [word for word in words if str(files.get(word, word)) not in line] == [], line
+        assert [word for word in words if named(word) not in line] == [] and "Errno" not in line, line
         assert list(work.iterdir()) == []
         return line
 
@@ -148,6 +158,74 @@ def test_a_run_on_a_set_without_a_class_is_refused(refused, tmp_path):
         path.unlink()
     (data / "train" / "fear").rmdir()
     refused("baseline", "--data", data, "--set", "batch_size=4", words=["the train split has no image of fear"])
+
+
+@pytest.mark.parametrize(
+    ("finished", "says"),
+    [((), "the newest unfinished is"), (("b",), "the newest unfinished is"), (("a", "b"), "the newest is")],
+)
+def test_a_folder_of_runs_names_the_one_to_resume(finished, says, fer, tmp_path):
+    for age, name in enumerate("ba"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").touch()
+        os.utime(tmp_path / name / "config.yaml", (1e9 - age, 1e9 - age))
+    for name in finished:
+        (tmp_path / name / "metrics.json").touch()
+    newest = tmp_path / ("a" if finished == ("b",) else "b")
+    outcome = fer("train", "--resume", tmp_path)
+    assert (outcome.code, outcome.err) == (2, f"fer: {tmp_path} holds runs; name one of them, {says} {newest}\n")
+    outcome = fer("train", "--resume", tmp_path / "a" / "config.yaml")
+    assert outcome.code == 2 and outcome.err.endswith(f"is a part of a run; name its folder, {tmp_path / 'a'}\n")
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xd8", b"- 1"], ids=["a folder", "bytes", "a list"])
+def test_a_damaged_configuration_is_no_run_to_resume(content, fer, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.mkdir() if content is None else path.write_bytes(content)
+    outcome = fer("train", "--resume", tmp_path)
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and str(tmp_path) in line and "Errno" not in line and "codec" not in line
+
+
+COMMANDS = {
+    "train": ["train", "baseline"],
+    "distill": ["distill", "--student", "baseline", "--teacher", "WEIGHTS"],
+    "compare-modes": ["compare-modes", "resnet18", "--init", "WEIGHTS"],
+    "labels": ["labels", "audit", "--architecture", "baseline"],
+    "tune": ["tune", "baseline"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_place_for_runs_that_is_none_is_refused_before_the_data_are_read(command, fer, files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [files.get(word, word) for word in COMMANDS[command]]
+    place = ["--study" if command == "tune" else "--runs", files["PICTURE"]]
+    outcome = fer(*words, *place, "--data", tmp_path / "nowhere")
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and f"cannot make the folder {files['PICTURE']}" in line and "nowhere" not in line
+
+
+NAMED = {
+    "train": (["train", "baseline", "--teacher", "nobody"], "no checkpoint nobody"),
+    "train, exported": (["train", "baseline", "--teacher", "fast_cnn-int8"], "an exported model"),
+    "train, start": (["train", "baseline", "--mode", "finetune", "--init", "nobody"], "--init: no checkpoint nobody"),
+    "repeat": (["train", "--config", "TAUGHT"], "no checkpoint nobody"),
+    "distill": (["distill", "--student", "baseline", "--teacher", "nobody"], "no checkpoint nobody"),
+    "distill, exported": (["distill", "--student", "baseline", "--teacher", "fast_cnn-int8"], "an exported model"),
+    "compare-modes": (["compare-modes", "resnet18", "--init", "nobody"], "--init: no checkpoint nobody"),
+    "tune": (["tune", "baseline", "--set", "teachers=nobody"], "no checkpoint nobody"),
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_wrong_name_is_said_before_the_data_are_read(kind, fer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words, says = NAMED[kind]
+    (tmp_path / "TAUGHT").write_text("model: baseline\ndistillation: {teachers: [nobody]}\n", encoding="utf-8")
+    outcome = fer(*words, "--data", tmp_path / "nowhere.zip")
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and says in line and "nowhere.zip" not in line
 
 
 # running out of memory

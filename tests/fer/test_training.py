@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from fer.overrides import with_values
 from fer.schedules import Plateau, cosine, warmup
 from fer.training import formats
 from fer.training.ema import Average
-from fer.training.fit import Hooks, Job, fit
+from fer.training.fit import Hooks, Job, epoch_batches, fit
 from fer.training.hardware import Hardware, make_fabric
 from fer.training.history import Epoch, History
 from fer.training.objective import make_objective
@@ -230,12 +231,50 @@ def test_the_same_seed_trains_the_same_weights(faces):
     assert torch.equal(results[0], results[1]) and not torch.equal(results[0], results[2])
 
 
+def test_the_averaged_network_is_judged(faces):
+    job, trainer = made(config_of(ema=0.9, lr=0.1), faces)
+    history = fit(job, trainer, SILENT)
+    pixels, labels = (faces[1].images / 255 - 0.5077) / 0.2550, faces[1].labels
+    with torch.no_grad():
+        own, learner = (nn.functional.cross_entropy(net.eval()(pixels), labels) for net in (trainer.average.model, trainer.net))
+    assert history.epochs[-1].validation_loss == pytest.approx(float(own), rel=1e-4)
+    assert abs(float(own - learner)) > 1e-3
+
+
+def test_the_average_takes_in_a_step_that_is_done(faces):
+    job, trainer = made(config_of(ema=0.5, lr=0.1, batch_size=42, epochs=1), faces)  # one step
+    start = {name: value.clone() for name, value in trainer.net.state_dict().items()}
+    fit(job, trainer, SILENT)
+    net, average = trainer.net.state_dict(), trainer.average.model.state_dict()
+    assert any(not torch.equal(net[name], start[name]) for name in start)
+    for name, value in start.items():  # decay min(0.5, 2/11) = 2/11
+        torch.testing.assert_close(average[name], 2 / 11 * value + 9 / 11 * net[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n", "processes", "sizes"),
+    [(22, 1, [22]), (23, 1, [21, 2]), (21, 1, [21]), (1, 1, [1]), (24, 2, [24]), (25, 2, [21, 4]), (45, 2, [21, 24])],
+)
+def test_every_process_has_two_faces_in_every_batch(n, processes, sizes):
+    fabric = SimpleNamespace(device=torch.device("cpu"), world_size=processes)
+    batches = epoch_batches(n, config_of(batch_size=21), 1, fabric)
+    assert [len(batch) for batch in batches] == sizes
+    assert sorted(torch.cat(batches).tolist()) == list(range(n))
+
+
 def test_a_loss_that_is_no_longer_finite_is_an_expected_error(faces):
     job, trainer = made(config_of(), faces)
     with torch.no_grad():
         next(trainer.model.parameters()).fill_(math.nan)
     with pytest.raises(DivergedError, match="the loss is not finite in step 1 of epoch 1"):
         fit(job, trainer, SILENT)
+
+
+def test_the_seconds_of_an_epoch_hold_those_before_a_stop(faces):
+    (_, stopped), (job, trainer) = made(config_of(), faces), made(config_of(), faces)
+    trainer.restore(stopped.state() | {"step": 1, "seconds": 1000.0}, stopped.average.model.state_dict())
+    first, second = fit(job, trainer, SILENT)
+    assert 1000 < first.seconds < 1500 and second.seconds < 500
 
 
 @pytest.mark.parametrize("optimizer, kind", [("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)])

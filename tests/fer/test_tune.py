@@ -109,6 +109,18 @@ def test_differences_are_what_a_recipe_holds():
     assert with_values(RunConfig(), differences(changed), "test") == changed
 
 
+@pytest.mark.parametrize(
+    "impossible", [("batch_size=43",), ("input_size=32",), ("labels=ferplus-soft",)], ids=lambda words: words[0]
+)
+def test_a_search_that_is_refused_leaves_no_study(impossible, fer, fake_zip, tmp_path):
+    words = ("tune", "baseline", "--trials", 1, "--data", fake_zip, "--study", tmp_path / "study", *SMALL)
+    outcome = fer(*words, *(word for value in impossible for word in ("--set", value)))
+    (line,) = outcome.err.splitlines()
+    assert outcome.code == 2 and impossible[0].partition("=")[0] in line and not (tmp_path / "study").exists()
+    outcome = fer(*words)
+    assert outcome.code == 0 and "best of 1 finished trial (0 ended early)" in outcome.err
+
+
 def test_a_study_goes_on_and_its_recipe_trains(fer, fake_zip, tmp_path):
     study = tmp_path / "study"
     for trials, folders in ((1, 1), (3, 3), (2, 3)):

@@ -121,6 +121,17 @@ def test_a_run_repeated_from_its_configuration_is_equal_to_the_bit(fer, fake_zip
     assert differences(kept(folder), kept(Path(second.out.strip()))) == []
 
 
+@pytest.mark.parametrize("name", ["last.pth", "best.pth", "history.csv", "config.yaml"])
+def test_what_a_crash_left_half_written_is_gone_once_the_run_goes_on(name, stopped, expected, corpus):
+    (stopped / f".{name}.0123abcd").write_bytes(b"half")
+    (stopped / "notes.txt").write_text("the user's own", encoding="utf-8")
+    (stopped / ".mine").write_bytes(b"another's")
+    go_on(stopped, corpus)
+    hidden = sorted(path.name for path in stopped.iterdir() if path.name.startswith("."))
+    assert hidden == [".mine"] and (stopped / "notes.txt").read_text(encoding="utf-8") == "the user's own"
+    assert differences(expected, kept(stopped)) == []
+
+
 # where saving takes long
 
 

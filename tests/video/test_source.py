@@ -9,6 +9,7 @@ from functools import partial
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from fer.errors import VideoError
 from fer.video import open_source
@@ -99,6 +100,28 @@ def test_what_is_no_film_is_an_expected_error_and_opencv_is_quiet(make, says, tm
     with pytest.raises(VideoError, match=says):
         open_source(str(path))
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "A.PNG", "a.gif", "a.bmp", "a.tif"])
+def test_a_still_is_no_film(name, tmp_path, capfd):
+    Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(tmp_path / name)
+    with pytest.raises(VideoError, match="this is a picture; use fer predict for pictures"):
+        open_source(str(tmp_path / name))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png"])
+def test_pictures_that_move_are_films(name, tmp_path):
+    first, *rest = (Image.fromarray(shade(9 * number)) for number in range(1, 5))
+    first.save(tmp_path / name, save_all=True, append_images=rest, duration=100)
+    with open_source(str(tmp_path / name)) as source:
+        assert sum(1 for _ in source) == 4
+
+
+def test_a_film_that_is_named_as_a_picture_is_a_film(tmp_path):
+    films.write(tmp_path / "film.mp4", [shade(9 * number) for number in range(5)]).rename(tmp_path / "film.jpg")
+    with open_source(str(tmp_path / "film.jpg")) as source:
+        assert sum(1 for _ in source) == 5
 
 
 def test_a_camera_that_is_not_there_is_an_expected_error_and_opencv_is_quiet(capfd):

@@ -192,6 +192,27 @@ def test_known_faces_are_searched_around_their_place_with_their_size():
         assert (hint.smallest, hint.largest) == pytest.approx((40, 62.5))
 
 
+def test_a_face_that_is_missed_for_long_is_searched_no_farther_than_half_its_side():
+    """With the speed that it had, 16 pixels a frame, it would be out of the picture after .9 seconds."""
+
+    def runs_right(frame, image, hint):
+        if frame == 6:
+            return []
+        if image.shape[0] == 120 or not hint:
+            return [Find(20, 30, 45, 55, 1.0)] if frame == 0 else []
+        (x, y), ahead = np.array(image.shape[1::-1]) / 2, 16 if frame else 0
+        return [Find(x + ahead - 25, y - 25, x + ahead + 25, y + 25, 1.0)]
+
+    detector, places = Scripted(runs_right), []
+    tracker = Tracker(detector, Tracking())
+    for frame, seconds in enumerate([*(number / FPS for number in range(6)), 5 / FPS + 0.9]):
+        detector.frame = frame
+        places += [track.find.centre for track in tracker.update(np.zeros((240, 640, 3), np.uint8), seconds)]
+    before, missed = places[-2:]
+    assert missed[0] - before[0] == pytest.approx(25)
+    assert abs(missed[1] - before[1]) <= 25
+
+
 @pytest.mark.parametrize("size", [(48, 64), (1080, 1920), (1, 1), (200, 20)])
 def test_frames_of_any_size_are_searched(size):
     tracker = Tracker(Search("haar").open())
