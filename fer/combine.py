@@ -67,9 +67,7 @@ def _check_weights(weights: Sequence[float], members: int) -> None:
     if len(weights) != members:
         raise CheckpointError(f"{len(weights)} weights for {members} members: {given}; give one for every member")
     if not all(SMALLEST <= weight <= LARGEST for weight in weights):
-        raise CheckpointError(
-            f"weights {given}: one lies outside {SMALLEST:g} to {LARGEST:g}; give each one from there"
-        )
+        raise CheckpointError(f"weights {given}: one lies outside {SMALLEST:g} to {LARGEST:g}; give each one from there")
 
 
 def _described(member: Checkpoint, weight: float) -> dict[str, object]:
