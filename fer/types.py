@@ -24,8 +24,8 @@ ByteArray = npt.NDArray[np.uint8]
 #: Side of a FER-2013 face in pixels; every data set is brought to it.
 FACE_SIZE = 48
 
-_WRITE_TABLE = "write it anew with fer evaluate --table or fer explain --data"
-_NAME_TABLE = "name the .npz of fer evaluate --table or fer explain --data"
+# What writes prediction tables.
+_MAKERS = "fer evaluate --table or fer explain --data"
 
 #: Told (done, total) during long work.
 Progress = Callable[[int, int], None]
@@ -349,9 +349,9 @@ class PredictionTable:
             DataError: a file is missing, damaged, not such a table, or one of other classes.
         """
         if not path.is_file():
-            raise DataError(f"{path} is {'a folder' if path.is_dir() else 'missing'}; {_NAME_TABLE}")
+            raise DataError(f"{path} is {'a folder' if path.is_dir() else 'missing'}; name the .npz of {_MAKERS}")
         if not path.with_suffix(".json").is_file():
-            raise DataError(f"{path} is no prediction table of fer: the .json beside it is missing; {_NAME_TABLE}")
+            raise DataError(f"{path} is no prediction table of fer: the .json beside it is missing; name the .npz of {_MAKERS}")
         try:
             meta = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
@@ -364,7 +364,7 @@ class PredictionTable:
                     dict(meta["source"]),
                 )
         except DAMAGED_NPZ as error:
-            raise DataError(f"{path} is no prediction table of fer: {error}; {_WRITE_TABLE}") from error
+            raise DataError(f"{path} is no prediction table of fer: {error}; write it anew with {_MAKERS}") from error
         if len(table.classes) < 2:
             raise DataError(f"{path} is a table of one class; give one of two classes or more")
         if any(name not in EMOTIONS for name in table.classes):

@@ -52,12 +52,11 @@ class LabelReport:
         images = [self.faces.images[suspect.row, 0].numpy() for suspect in shown]
         said = ["" if self.votes is None else votes_in_words(votes_of(self.votes, suspect.row)) for suspect in shown]
         figures = {"suspects.png": labels.suspects_figure(self.audit, images, said)}
-        if self.check is not None:
-            figures["precision.png"] = labels.precision_figure(self.check)
-            figures["agreement.png"] = labels.agreement_figure(self.check)
-        else:
-            for name in ("precision.png", "agreement.png"):
+        for name, draw in {"precision.png": labels.precision_figure, "agreement.png": labels.agreement_figure}.items():
+            if self.check is None:
                 remove_earlier(out / name)
+            else:
+                figures[name] = draw(self.check)
         for name, figure in figures.items():
             save(figure, out / name)
         return [out / name for name in ("label-audit.json", "suspects.csv", *figures)]

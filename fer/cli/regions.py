@@ -56,7 +56,8 @@ def regions(
     check_folder(out)
     model = load_checkpoint(checkpoint)
     question = Question(method=method or DEFAULT_METHOD)
-    check(model, question)
+    if not source:  # else its maps are there
+        check(model, question)
     say_other_labels(model)
     tables = _saved(source, model, split, method) if source else None
     with console.progress("reading faces") as report:
