@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from pytorch_grad_cam.metrics.road import ROADLeastRelevantFirst, ROADMostRelevantFirst
 from torch import nn
 
 from fer.checkpoint import Checkpoint
@@ -167,6 +166,8 @@ def road(scores: Scores, pixels: torch.Tensor, maps: torch.Tensor, targets: torc
     The pixels are filled in by the grad-cam package; this is its ROADCombined, with all faces of a percentile in one batch.
     It is given ranks: of a map that is mostly 0 its percentiles would take all pixels, whatever the rest says.
     """
+    from pytorch_grad_cam.metrics.road import ROADLeastRelevantFirst, ROADMostRelevantFirst
+
     found, order = [], 1 - ranks(maps)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # the filling adds a little noise

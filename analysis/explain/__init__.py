@@ -11,7 +11,7 @@ from torch import nn
 from analysis.explain import head  # noqa: F401
 
 # isort: split
-from analysis.explain import ablation, attribution, package, rollout  # noqa: F401
+from analysis.explain import ablation, attribution, cams, rollout  # noqa: F401
 from analysis.explain.heatmaps import HeatmapTable
 from analysis.explain.members import maps_of_members, members_without
 from analysis.explain.method import METHODS, Layers, Maps, Method, resized, untouched

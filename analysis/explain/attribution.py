@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from captum.attr import IntegratedGradients, Occlusion
 from torch import nn
 
 from analysis.explain.method import Layers, Maps, finished, register_method, score_weights
@@ -26,6 +25,8 @@ _SQUARE, _STRIDE = 9 / 48, 3 / 48
 )
 def integrated_gradients(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -> Maps:
     """Pixel by pixel: (pixel − mean grey) times the mean gradient on the straight way there; evidence against dropped."""
+    from captum.attr import IntegratedGradients
+
     logits, weights = _asked(model, inputs, aim)
     found = IntegratedGradients(_Score(model)).attribute(
         inputs.detach(),
@@ -46,6 +47,8 @@ def integrated_gradients(model: nn.Module, inputs: torch.Tensor, layers: Layers,
 )
 def occlusion(model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -> Maps:
     """Mean loss of the score over all places of a grey square that cover a pixel; gains dropped."""
+    from captum.attr import Occlusion
+
     logits, weights = _asked(model, inputs, aim)
     channels, size = inputs.shape[1], inputs.shape[-1]
     square, stride = max(1, round(size * _SQUARE)), max(1, round(size * _STRIDE))

@@ -1,25 +1,30 @@
 """``convnext_tiny``: a convolutional net built like a transformer; patches of 2 instead of 4 pixels for 48-pixel faces."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from torch import nn
-from torchvision.models import ConvNeXt, ConvNeXt_Tiny_Weights, convnext_tiny
 
 from fer.models.blocks import grey_stem
 from fer.models.entry import IMAGENET, Variant, register_model
-from fer.models.weights import download
+from fer.models.weights import imagenet_weights
 from fer.types import Preprocess
 
+if TYPE_CHECKING:
+    from torchvision.models import ConvNeXt
 
-def build_stock(classes: int, dropout: float = 0.1) -> ConvNeXt:
+
+def build_stock(classes: int, dropout: float = 0.1) -> "ConvNeXt":
     """torchvision's ConvNeXt-T with a new head: (N, 3, 224, 224) → (N, classes)."""
+    from torchvision.models import convnext_tiny
+
     net = convnext_tiny(weights=None)
     norm, flatten, linear = net.classifier
     net.classifier = nn.Sequential(norm, flatten, nn.Dropout(dropout), nn.Linear(linear.in_features, classes))
     return net
 
 
-def build_small(classes: int, dropout: float = 0.1) -> ConvNeXt:
+def build_small(classes: int, dropout: float = 0.1) -> "ConvNeXt":
     """The same for grey faces; the last downsampling keeps the size: (N, 1, 48, 48) → 6×6 → (N, classes)."""
     net = build_stock(classes, dropout)
     net.features[0][0] = grey_stem(net.features[0][0], stride=2, kernel=2)
@@ -38,6 +43,6 @@ register_model(
         IMAGENET,
         cam_layers=("features.7",),
         head="classifier",
-        weights=partial(download, ConvNeXt_Tiny_Weights.IMAGENET1K_V1),
+        weights=partial(imagenet_weights, "ConvNeXt_Tiny_Weights"),
     ),
 )

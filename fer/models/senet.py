@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torchvision.ops import SqueezeExcitation
 
 from fer.models.blocks import conv_norm
 from fer.models.entry import Variant, register_model
@@ -21,6 +20,8 @@ class SEBlock(nn.Module):
     """Two convolutions, a gate over channels, and the shortcut around them: (N, B, h, w) → (N, A, h/stride, w/stride)."""
 
     def __init__(self, before: int, after: int, stride: int = 1) -> None:
+        from torchvision.ops import SqueezeExcitation
+
         super().__init__()
         self.body = nn.Sequential(
             *conv_norm(before, after, stride=stride),

@@ -1,15 +1,18 @@
 """``vgg8`` for 40 to 48 pixels, and ``vgg16`` with batch norm: stock for ImageNet weights, one halving fewer for faces."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torchvision.models import VGG, VGG16_BN_Weights, vgg16_bn
 
 from fer.models.blocks import double_conv, grey_stem
 from fer.models.entry import IMAGENET, Variant, register_model
-from fer.models.weights import download
+from fer.models.weights import imagenet_weights
 from fer.types import Preprocess
+
+if TYPE_CHECKING:
+    from torchvision.models import VGG
 
 WIDTHS = (64, 128, 256, 512)
 HIDDEN = 4096
@@ -45,18 +48,22 @@ class VGG8(nn.Module):
         return logits
 
 
-def build_stock(classes: int, dropout: float = 0.5) -> VGG:
+def build_stock(classes: int, dropout: float = 0.5) -> "VGG":
     """torchvision's VGG-16 with batch norm and a new last layer: (N, 3, 224, 224) → (N, classes)."""
+    from torchvision.models import vgg16_bn
+
     net = vgg16_bn(weights=None, dropout=dropout)
     net.classifier[6] = nn.Linear(HIDDEN, classes)
     return net
 
 
-def build_small(classes: int, dropout: float = 0.5) -> VGG:
+def build_small(classes: int, dropout: float = 0.5) -> "VGG":
     """VGG-16's convolutions over grey faces, halved three times before the last five: (N, 1, 48, 48) → (N, classes).
 
     Average pooling and one linear layer replace the dense layers that ImageNet's 7×7 maps need.
     """
+    from torchvision.models import vgg16_bn
+
     net = vgg16_bn(weights=None, dropout=dropout)
     net.features[0] = grey_stem(net.features[0])
     pools = [index for index, layer in enumerate(net.features) if isinstance(layer, nn.MaxPool2d)]
@@ -86,6 +93,6 @@ register_model(
         IMAGENET,
         cam_layers=_LAST_MAP,
         head="classifier.6",
-        weights=partial(download, VGG16_BN_Weights.IMAGENET1K_V1),
+        weights=partial(imagenet_weights, "VGG16_BN_Weights"),
     ),
 )

@@ -2,26 +2,33 @@
 
 import math
 from functools import partial
+from typing import TYPE_CHECKING
 
 from torch import nn
-from torchvision.models import VisionTransformer, ViT_B_16_Weights, vit_b_16
 
 from fer.models.blocks import tokens_to_map
 from fer.models.entry import IMAGENET, Variant, register_model
-from fer.models.weights import download
+from fer.models.weights import imagenet_weights
 from fer.types import Preprocess
+
+if TYPE_CHECKING:
+    from torchvision.models import VisionTransformer
 
 # 64 places of 6×6 pixels; about 4 M weights, as much as 28,709 faces can be asked to fit from scratch
 PATCH, LAYERS, HEADS, WIDTH = 6, 9, 3, 192
 
 
-def build_stock(classes: int, dropout: float = 0.0) -> VisionTransformer:
+def build_stock(classes: int, dropout: float = 0.0) -> "VisionTransformer":
     """torchvision's ViT-B/16 with a new head: (N, 3, 224, 224) → (N, classes)."""
+    from torchvision.models import vit_b_16
+
     return _with_head(vit_b_16(weights=None, dropout=dropout), classes, dropout)
 
 
-def build_small(classes: int, dropout: float = 0.1) -> VisionTransformer:
+def build_small(classes: int, dropout: float = 0.1) -> "VisionTransformer":
     """A small transformer over grey faces: (N, 1, 48, 48) → 8×8 places → (N, classes)."""
+    from torchvision.models import VisionTransformer
+
     net = VisionTransformer(48, PATCH, LAYERS, HEADS, WIDTH, 4 * WIDTH, dropout=dropout)
     net.conv_proj = nn.Conv2d(1, WIDTH, PATCH, stride=PATCH)
     nn.init.trunc_normal_(net.conv_proj.weight, std=1 / math.sqrt(PATCH * PATCH))
@@ -29,7 +36,7 @@ def build_small(classes: int, dropout: float = 0.1) -> VisionTransformer:
     return _with_head(net, classes, dropout)
 
 
-def _with_head(net: VisionTransformer, classes: int, dropout: float) -> VisionTransformer:
+def _with_head(net: "VisionTransformer", classes: int, dropout: float) -> "VisionTransformer":
     net.heads = nn.Sequential(nn.Dropout(dropout), nn.Linear(net.hidden_dim, classes))
     return net
 
@@ -50,7 +57,7 @@ register_model(
         _cam_layer(12),
         head="heads",
         fixed_size=True,
-        weights=partial(download, ViT_B_16_Weights.IMAGENET1K_V1),
+        weights=partial(imagenet_weights, "ViT_B_16_Weights"),
         reshape=tokens_to_map,
     ),
 )

@@ -7,16 +7,18 @@ import pickle
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 import torch
 from torch import nn
 from torch.hub import get_dir, load_state_dict_from_url
-from torchvision.models import WeightsEnum
 
 from fer.errors import WeightsError
 from fer.models.tensorfile import UnreadableTensorsError, is_state, read_tensors
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
 
 State = Mapping[str, torch.Tensor]
 
@@ -24,7 +26,14 @@ State = Mapping[str, torch.Tensor]
 _TIMEOUT = 30.0
 
 
-def download(weights: WeightsEnum) -> State:
+def imagenet_weights(name: str) -> State:
+    """State of an architecture's first ImageNet weights, by torchvision's name of them; see :func:`download`."""
+    from torchvision.models import get_weight
+
+    return download(get_weight(f"{name}.IMAGENET1K_V1"))
+
+
+def download(weights: "WeightsEnum") -> State:
     """State of pretrained weights, from torch's cache or the net, its hash checked.
 
     Raises:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torchvision.models import VisionTransformer
 
-from analysis.explain import METHODS, explain, package
+from analysis.explain import METHODS, cams, explain, package
 from analysis.explain.method import Layers
 from fer.aim import Aim
 from fer.card import Card
@@ -101,7 +101,7 @@ def test_score_cam_lays_out_no_more_than_fits(monkeypatch):
     whole = METHODS["scorecam"].run(net, FACES, layers_of(net), aim)
     sizes, run = [], package.package_maps
     monkeypatch.setattr(package, "package_maps", lambda *args: sizes.append(len(args[2])) or run(*args))
-    monkeypatch.setattr(package, "_TOGETHER", 3 * 5 * 36)  # three faces of five channels
+    monkeypatch.setattr(cams, "_TOGETHER", 3 * 5 * 36)  # three faces of five channels
     parts = METHODS["scorecam"].run(net, FACES, layers_of(net), aim)
     assert sizes == [3, 1]
     np.testing.assert_allclose(whole.values, parts.values, atol=1e-5)

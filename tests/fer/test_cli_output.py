@@ -363,6 +363,24 @@ def test_help_lists_all_commands_and_imports_nothing_heavy(arguments):
     assert listed == list(COMMANDS)
 
 
+#: What only some architectures and methods need, and what takes longer to import than a face takes to be judged.
+LEFT_ALONE = ("torchvision", "torch._dynamo", "pytorch_grad_cam", "captum", "sklearn", "pandas", "gradio", "lightning")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["predict"], ["explain", "--out", "{folder}"], ["explain", "--method", "layercam", "--out", "{folder}"]]
+)
+def test_a_picture_is_judged_and_explained_without_what_its_network_does_not_need(arguments, tmp_path):
+    program = (
+        "import sys\nfrom fer.cli import main\ncode = main(sys.argv[1:])\n"
+        f"loaded = [name for name in {LEFT_ALONE} if name in sys.modules]\nsys.exit(f'loaded: {{loaded}}' if loaded else code)"
+    )
+    command = [arguments[0], str(sample_path()), *(part.format(folder=tmp_path) for part in arguments[1:])]
+    answer = subprocess.run([sys.executable, "-c", program, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (answer.returncode, "loaded" in answer.stderr) == (0, False), answer.stderr
+    assert "astronaut" in answer.stdout
+
+
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_has_help(command, fer):
     outcome = fer(command, "--help")
