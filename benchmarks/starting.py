@@ -3,8 +3,8 @@
     python benchmarks/starting.py [TIMES]
 
 Every case is a process of its own, all of them in turn, TIMES rounds (5 unless told); medians of seconds on the clock and on
-the processor. The first row is what every program on torch pays, the second what one pays that imports torchvision and the grad-cam
-package before it reads its arguments.
+the processor. The first row is what every program on torch pays, the second what one pays that imports torchvision and the
+grad-cam package before it reads its arguments.
 """
 
 import os
