@@ -25,6 +25,7 @@ def cases(folder: str) -> dict[str, list[str]]:
     return {
         "import torch": ["-c", "import torch"],
         "import torch, torchvision, pytorch_grad_cam": ["-c", "import torch, torchvision, pytorch_grad_cam"],
+        "import fer.training.run": ["-c", "import fer.training.run"],
         "fer --help": ["-m", "fer", "--help"],
         "fer predict PICTURE": ["-m", "fer", "predict", _PICTURE],
         "fer explain PICTURE": ["-m", "fer", "explain", _PICTURE, "--out", folder],

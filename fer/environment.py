@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 #: Packages whose version can change a figure.
-PACKAGES = ("ferscope", "torch", "torchvision", "lightning", "numpy", "pillow", "scikit-learn", "opencv-python-headless")
+PACKAGES = ("ferscope", "torch", "torchvision", "lightning-fabric", "numpy", "pillow", "scikit-learn", "opencv-python-headless")
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 import torch
-from lightning.fabric import Fabric
 
 from fer.config import RunConfig
 from fer.data import FaceSet
@@ -13,6 +12,7 @@ from fer.data.augment import alternate_flips, augment, cutmix, mixup
 from fer.data.preprocess import standardise, to_unit
 from fer.evaluation import predict_logits
 from fer.schedules import cosine, one_cycle, steps, warmup
+from fer.training.fabric import Fabric
 from fer.training.freezing import keep_frozen_norms
 from fer.training.history import Epoch, History
 from fer.training.objective import Objective

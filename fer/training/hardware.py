@@ -6,14 +6,11 @@ import warnings
 from dataclasses import dataclass
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from fer.config import RunConfig
 from fer.environment import cores, keep_freed_memory
 from fer.errors import ConfigError
+from fer.training.fabric import LOGGERS, Fabric, LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 from fer.training.plan import Plan
 
 ACCELERATORS = ("auto", "cpu", "gpu")
@@ -109,7 +106,7 @@ def _is_slurm_task(hardware: Hardware) -> bool:
 
 def make_fabric(hardware: Hardware, plan: Plan) -> Fabric:
     """Fabric with all its processes started; each of them runs on from here."""
-    for name in ("lightning.fabric", "lightning.pytorch"):  # both announce formats and processes on stderr
+    for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     keep_freed_memory()
     several = hardware.processes > 1

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-from lightning.fabric import Fabric
 
 from fer.config import RunConfig
 from fer.data import FaceSet
 from fer.data.sampling import as_tensor
 from fer.losses import distillation, focal, one_hot, smooth, soft_cross_entropy
+from fer.training.fabric import Fabric
 from fer.training.plan import Plan
 from fer.training.teachers import Teachers, load_teachers
 from fer.types import Progress

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from lightning.fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
 from fer import checkpoint as checkpoints
@@ -30,6 +29,7 @@ from fer.metrics import evaluate_table
 from fer.overrides import with_values
 from fer.training import store
 from fer.training.board import open_board
+from fer.training.fabric import Fabric
 from fer.training.fit import Hooks, Job, OnStep, StopTraining, agreed, fit, summed
 from fer.training.hardware import Hardware, check_shares, make_fabric
 from fer.training.history import Epoch, History

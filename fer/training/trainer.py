@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
 from torch import nn
 
 from fer.config import RunConfig
 from fer.errors import ConfigError
 from fer.schedules import Plateau
 from fer.training.ema import Average
+from fer.training.fabric import Fabric
 from fer.training.freezing import stages
 from fer.training.history import Epoch, History
 from fer.training.optimizers import make_optimizer

@@ -5,11 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from analysis.calibration import calibration_scores, compare_scaling, cross_fitted, expected_ece_if_calibrated, reliability
 from analysis.figures import reliability as figures
@@ -22,6 +20,7 @@ from fer.evaluation import evaluate_checkpoint
 from fer.metrics import evaluate_table, wilson_interval
 from fer.types import PredictionTable
 from tests.analysis.tables import all_right, all_wrong, drawn, one_class, toy
+from tests.oracles import calibration_error_by_sklearn
 
 
 def said(table, temperature, tta="none"):
@@ -45,9 +44,9 @@ def test_a_class_is_judged_by_the_faces_that_were_given_it():
     table = drawn(3000, temperature=2)
     fear = EMOTIONS.index("fear")
     rows = table.predicted == fear
-    theirs = multiclass_calibration_error(torch.tensor(table.probs[rows]), torch.tensor(table.labels[rows]), 7)
+    theirs = calibration_error_by_sklearn(table.labels[rows], table.probs[rows])
     found = reliability(table, "fear")
-    assert found.n == rows.sum() and found.ece == pytest.approx(float(theirs), abs=1e-6)
+    assert found.n == rows.sum() and found.ece == pytest.approx(theirs, abs=1e-6)
     assert sum(reliability(table, name).n for name in EMOTIONS) == 3000
 
 
@@ -57,13 +56,13 @@ def test_a_class_that_is_never_answered_has_no_error():
 
 
 def test_the_error_by_chance_is_that_of_labels_drawn_from_the_probabilities():
-    """The long way: labels of all classes, and the error of torchmetrics."""
+    """The long way: labels of all classes, and the error of scikit-learn's curve."""
     probs = drawn(400).probs.astype(np.float64)
     rng = np.random.default_rng(1)
     errors = []
     for _ in range(300):
         labels = (probs.cumsum(axis=1) > rng.random((400, 1))).argmax(axis=1)
-        errors.append(float(multiclass_calibration_error(torch.tensor(probs), torch.tensor(labels), 7)))
+        errors.append(calibration_error_by_sklearn(labels, probs))
     found = expected_ece_if_calibrated(probs, n_draws=1000, seed=0)
     assert found.mean == pytest.approx(np.mean(errors), rel=0.04)
     assert found.high == pytest.approx(np.quantile(errors, 0.95), rel=0.08)
@@ -88,15 +87,14 @@ def test_a_calibrated_model_stays_below_the_error_by_chance_in_about_95_of_100_c
     assert 52 <= sum(one.ece <= one.chance.high for one in scores) <= 60
 
 
-def test_scores_are_those_of_scikit_learn_and_torchmetrics():
+def test_scores_are_those_of_scikit_learn():
     table = drawn(1000, temperature=1.5)
     probs = table.probs.astype(np.float64)
     found = calibration_scores(table)
     normed = probs / probs.sum(axis=1, keepdims=True)
     assert found.brier == pytest.approx(brier_score_loss(table.labels, normed, labels=range(7), scale_by_half=False), abs=1e-6)
     assert found.log_loss == pytest.approx(log_loss(table.labels, normed, labels=range(7)), abs=1e-6)
-    theirs = multiclass_calibration_error(torch.tensor(probs), torch.tensor(table.labels), 7)
-    assert found.ece == pytest.approx(float(theirs), abs=1e-6)
+    assert found.ece == pytest.approx(calibration_error_by_sklearn(table.labels, probs), abs=1e-6)
 
 
 def test_scaling_is_judged_on_the_half_that_the_temperature_was_not_fitted_on():

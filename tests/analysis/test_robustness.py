@@ -5,10 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from scipy import stats
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from analysis import robustness as stressing
 from analysis.explain import explain
@@ -24,6 +22,7 @@ from fer.evaluation import evaluate_checkpoint
 from fer.types import PredictionTable
 from tests import fakes
 from tests.conftest import REAL_DATA
+from tests.oracles import calibration_error_by_sklearn
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def test_every_condition_is_that_of_the_damaged_faces(checkpoint, faces):
         table = evaluate_checkpoint(checkpoint, replace(faces, images=images))
         right = int((table.predicted == faces.labels.numpy()).sum())
         interval = stats.binomtest(right, 21).proportion_ci(0.95, "wilson")
-        ece = multiclass_calibration_error(torch.tensor(table.probs), faces.labels, 7, n_bins=15).item()
+        ece = calibration_error_by_sklearn(faces.labels.numpy(), table.probs)
         assert found.level == CORRUPTIONS[found.corruption].levels[found.severity - 1]
         assert found.condition.accuracy == right / 21
         assert found.condition.ci95 == pytest.approx((interval.low, interval.high), abs=1e-6)

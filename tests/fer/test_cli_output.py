@@ -323,7 +323,7 @@ def test_models_without_json_is_a_table_of_the_same(fer):
 def test_info_tells_versions_device_and_path(fer):
     out = fer("info").out
     assert str(ROOT / "fer") in out
-    assert all(metadata.version(name) in out for name in ("torch", "torchvision", "lightning", "numpy"))
+    assert all(metadata.version(name) in out for name in ("torch", "torchvision", "lightning-fabric", "numpy"))
     assert environment.device_name() in out
     assert [line for line in out.splitlines() if line.startswith("problem: ")] == [
         f"problem: {problem.what}; {problem.cure}" for problem in environment.problems()
@@ -348,7 +348,7 @@ def test_info_names_another_package_that_imports_as_fer(fer, tmp_path, monkeypat
     assert any(str(tmp_path / "fer") in problem["what"] for problem in problems)
 
 
-HEAVY = ("torch", "torchvision", "matplotlib", "cv2", "sklearn", "gradio", "lightning", "PIL")
+HEAVY = ("torch", "torchvision", "matplotlib", "cv2", "sklearn", "gradio", "lightning_fabric", "PIL")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], []])
@@ -364,7 +364,7 @@ def test_help_lists_all_commands_and_imports_nothing_heavy(arguments):
 
 
 #: What only some architectures and methods need, and what takes longer to import than a face takes to be judged.
-LEFT_ALONE = ("torchvision", "torch._dynamo", "pytorch_grad_cam", "captum", "sklearn", "pandas", "gradio", "lightning")
+LEFT_ALONE = ("torchvision", "torch._dynamo", "pytorch_grad_cam", "captum", "sklearn", "pandas", "gradio", "lightning_fabric")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ WITHOUT_TORCH = """
 import sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "torchvision", "lightning", "onnx", "sklearn", "pytorch_grad_cam", "gradio"}:
+        if name.split(".")[0] in {"torch", "torchvision", "lightning_fabric", "onnx", "sklearn", "pytorch_grad_cam", "gradio"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
 """
