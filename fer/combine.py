@@ -59,7 +59,16 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
     net = Ensemble([member.model for member in checkpoints], [card.preprocess for card in cards], weights, temperatures)
     labels = {key: first.config[key] for key in ("labels", "votes") if key in first.config}
     card = Card("ensemble", "small", first.classes, UNIT, labels, data=first.data, versions=first.versions, members=members)
+    card = replace(card, hardware=_trained_on(cards))
     return Checkpoint(net.to(checkpoints[0].device).eval(), card, "+".join(member.name for member in checkpoints))
+
+
+def _trained_on(cards: Sequence[Card]) -> dict[str, Any]:
+    """Devices and minutes that the members' training took together; neither where one of them does not say."""
+    devices, minutes = ([card.hardware.get(key) for card in cards] for key in ("device", "minutes"))
+    said = {"device": ", ".join(dict.fromkeys(map(str, devices)))} if all(devices) else {}
+    numbers = [each for each in minutes if isinstance(each, int | float)]
+    return said | ({"minutes": round(sum(numbers), 1)} if len(numbers) == len(cards) else {})
 
 
 def _check_weights(weights: Sequence[float], members: int) -> None:

@@ -64,6 +64,22 @@ def test_members_answer_with_their_own_temperature_also_from_a_file(members, tmp
     torch.testing.assert_close(probs(checkpoints.load(tmp_path / "all.pth")), expected)
 
 
+@pytest.mark.parametrize(
+    ("trained", "expected"),
+    [
+        ([("CPU", 10.5), ("CPU", 20), ("CPU", 0.25)], {"device": "CPU", "minutes": 30.8}),
+        ([("CPU", 10.5), ("H200", 2), ("CPU", 1)], {"device": "CPU, H200", "minutes": 13.5}),
+        ([("CPU", 10.5), ("CPU", None), ("CPU", 1)], {"device": "CPU"}),
+        ([("CPU", 10.5), (None, 2), ("CPU", 1)], {"minutes": 13.5}),
+    ],
+)
+def test_its_hardware_is_that_of_its_members_with_their_minutes_added_up(trained, expected, members):
+    for member, (device, minutes) in zip(members, trained, strict=True):
+        said = {"device": device, "minutes": minutes}
+        object.__setattr__(member.card, "hardware", {key: value for key, value in said.items() if value is not None})
+    assert combine(members).card.hardware == expected
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_it_comes_back_from_a_file_as_it_was(members, tmp_path, half):
     together = combine(members, [3.0, 1.0, 1.0])
