@@ -29,6 +29,8 @@ def cases(folder: str) -> dict[str, list[str]]:
         "fer --help": ["-m", "fer", "--help"],
         "fer predict PICTURE": ["-m", "fer", "predict", _PICTURE],
         "fer explain PICTURE": ["-m", "fer", "explain", _PICTURE, "--out", folder],
+        "fer predict PICTURE -c fast_cnn": ["-m", "fer", "predict", _PICTURE, "-c", "fast_cnn"],
+        "fer explain PICTURE -c fast_cnn": ["-m", "fer", "explain", _PICTURE, "-c", "fast_cnn", "--out", folder],
         "fer explain PICTURE --method gradcam++": ["-m", "fer", "explain", _PICTURE, "--method", "gradcam++", "--out", folder],
     }
 

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from fer.card import Card
 from fer.errors import CheckpointError, ConfigError
 from fer.faces import DEFAULT_DETECTOR, Detector, Search, cut_faces, is_cut_out
 from fer.images import ImageInput, grey_batch, read
 from fer.portable import Portable, is_portable
 from fer.portable import load as load_portable
-from fer.released import find
-from fer.types import ByteArray, Face, FloatArray, Prediction
+from fer.released import default_name, exported_file, find
+from fer.types import FACE_SIZE, ByteArray, Face, FloatArray, Prediction
 from fer.views import TTA
 
 if TYPE_CHECKING:
@@ -108,6 +109,27 @@ def open_model(name: str | Path | None = None, *, threads: int = 0, device: str 
             f"{path}: a checkpoint needs {error.name}, which is not installed; use an exported .onnx"
         ) from error
     return load(path, device)
+
+
+def exported_default(tta: str = "none") -> Portable | None:
+    """The shipped default as the exported model beside it, which answers alike and starts without torch.
+
+    Returns:
+        None where none is shipped, it was made of other weights, or ``tta`` has views that only a checkpoint takes.
+
+    Raises:
+        CheckpointError: it is damaged.
+        UnknownNameError: no such test-time augmentation.
+    """
+    path = exported_file(default_name())
+    if any(view.side != FACE_SIZE for view in TTA[tta]) or not path.is_file():
+        return None
+    model = load_portable(path)
+    try:
+        card = Card.from_json(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, KeyError, TypeError, ValueError):  # what the checkpoint's weights are cannot be told
+        return None
+    return model if model.card.weights_sha256 == card.weights_sha256 else None
 
 
 def model_logits(model: Model, pixels: ByteArray, *, tta: str = "none") -> FloatArray:

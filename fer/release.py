@@ -167,7 +167,7 @@ def lacks(floor: Floor, card: Card) -> list[str]:
 
 def exports_table() -> str:
     """The released exports as a Markdown table, from the proofs inside them; empty where there are none."""
-    rows = [_export_row(released.exported_file(name)) for name in released.exported_names()]
+    rows = [_export_row(path) for path in released.released_files(".onnx")]
     head = ["| exported model | format | accuracy of the checkpoint | after export | same class | heatmaps correlate by | MB |"]
     return "\n".join([*head, "|---|---|---|---|---|---|---|", *rows]) if rows else ""
 
@@ -177,7 +177,7 @@ def _export_row(path: Path) -> str:
     proof, maps = model.seal.proof, model.seal.proof["map_correlation"]
     shares = (*(proof["accuracy"] or (None, None)), proof["agreement"])  # without labelled faces there is no accuracy
     cells = [
-        f"`{model.name}`",
+        f"`{path.name}`",
         model.seal.format,
         *("–" if share is None else f"{100 * share:.2f} %" for share in shares),
         "–" if maps is None else f"{maps:.3f}",

@@ -34,8 +34,8 @@ def released_names() -> list[str]:
 
 
 def exported_names() -> list[str]:
-    """Names of the exported models shipped beside them."""
-    return [path.stem for path in released_files(".onnx")]
+    """Names of the exported models shipped beside them, but for those that :func:`find` takes for a checkpoint."""
+    return [path.stem for path in released_files(".onnx") if not path.with_suffix(".pth").exists()]
 
 
 def exported_file(name: str) -> Path:

@@ -34,6 +34,7 @@ ZOO = (
         "net",
         "fast_cnn",
         "custom_cnn-distilled",
+        "net-distilled",
         "mobilenet_v3_small",
         "senet",
         "net-long",
@@ -56,7 +57,7 @@ def points() -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     checkpoint_files = [released.RELEASED / f"{name}.pth" for name in released.released_names()]
-    for path in [*checkpoint_files, *map(released.exported_file, released.exported_names())]:
+    for path in [*checkpoint_files, *released.released_files(".onnx")]:
         loaded = open_model(path, threads=torch.get_num_threads(), device="cpu")
         figures = _figures(loaded)
         if not figures or loaded.card.classes != EMOTIONS or loaded.card.labels != LABELS[0]:

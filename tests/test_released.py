@@ -1,6 +1,7 @@
 """Every checkpoint in checkpoints/: it loads, its card is complete, and its figures are measured again on the real data."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,12 +11,17 @@ from fer.data import load
 from fer.emotions import EMOTIONS
 from fer.evaluation import evaluate_checkpoint
 from fer.metrics import evaluate_table
-from fer.predict import Predictor, open_model
+from fer.predict import Predictor, exported_default, open_model
 from fer.release import MEASURED_TTA, exports_table, markdown_table
 from fer.samples import sample_path
 from tests.conftest import REAL_DATA
 
 NAMES = released.released_names()
+#: Files of exported models; one that is called like a checkpoint stands in for it where no model is named.
+EXPORTS = [path.name for path in released.released_files(".onnx")]
+#: Those that consist of others were trained by nobody: their cards name their members instead of a run.
+ENSEMBLES = [name for name in NAMES if name.startswith("ensemble")]
+TRAINED = [name for name in NAMES if name not in ENSEMBLES]
 LARGEST, ALL_TOGETHER = 30_000_000, 60_000_000
 #: PublicTest accuracy of the nearest installable peer, a mini-Xception, is 0.6525.
 LEAST_ACCURACY = 0.66
@@ -32,14 +38,32 @@ def test_there_is_a_default():
     assert released.default_name() == NAMES[0]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_card_is_complete(name):
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_card_tells_of_the_run(name):
     card = checkpoints.load(name).card
-    assert card.classes in FACES
     assert len(card.class_weights) == len(card.classes)
     assert card.config["seed"] == card.seed
     assert 1 <= card.best_epoch <= card.config["epochs"]
     assert 0 < card.train_accuracy < 1
+    assert card.members == ()
+
+
+@pytest.mark.parametrize("name", ENSEMBLES)
+def test_an_ensemble_is_made_of_released_checkpoints_and_better_than_each(name):
+    card = checkpoints.load(name).card
+    ours = {checkpoints.load(other).card.weights_sha256: other for other in TRAINED}
+    assert len(card.members) >= 2
+    for member in card.members:
+        assert ours[member["weights_sha256"]] == member["name"]
+        assert member["validation_accuracy"] < card.validation_accuracy
+        assert 0 < member["accuracy_without"] < 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_is_complete(name):
+    card = checkpoints.load(name).card
+    assert card.classes in FACES
+    assert card.hardware["minutes"] > 0
     assert {"torch", "python", "ferscope"} <= set(card.versions)
     assert len(card.data["fingerprint"]) == 64
     metrics = card.metrics["validation"]
@@ -74,9 +98,9 @@ def test_the_file_is_small_and_reads_the_sample(name):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("name", released.exported_names())
+@pytest.mark.parametrize("name", EXPORTS)
 def test_the_proof_of_an_export_is_measured_again(name):
-    model, faces = open_model(name), load(REAL_DATA).split("validation")
+    model, faces = open_model(released.RELEASED / name), load(REAL_DATA).split("validation")
     proof = model.seal.proof
     assert (proof["faces"], proof["n"], proof["data"]) == ("validation", 3589, faces.fingerprint)
     assert proof["accuracy"][0] - proof["accuracy"][1] <= 0.003
@@ -85,12 +109,26 @@ def test_the_proof_of_an_export_is_measured_again(name):
     assert measured == pytest.approx(proof["accuracy"][1], abs=0.003)
 
 
-@pytest.mark.parametrize("name", released.exported_names())
+@pytest.mark.parametrize("name", EXPORTS)
 def test_an_export_is_of_a_released_checkpoint_and_reads_the_sample(name):
-    model = open_model(name)
+    model = open_model(released.RELEASED / name)
     assert model.card.weights_sha256 in {checkpoints.load(other).card.weights_sha256 for other in NAMES}
-    assert Predictor(name).predict(sample_path())[0].label == "happy"
+    assert Predictor(model).predict(sample_path())[0].label == "happy"
     assert not model.seal.lacks_maps
+
+
+@pytest.mark.parametrize("name", [name for name in EXPORTS if (released.RELEASED / name).with_suffix(".pth").exists()])
+def test_an_export_that_stands_in_for_its_checkpoint_answers_alike(name):
+    model = open_model(released.RELEASED / name)
+    proof, checkpoint = model.seal.proof, checkpoints.load(Path(name).stem)
+    assert model.card.weights_sha256 == checkpoint.card.weights_sha256
+    assert proof["n"] == 3589 and proof["agreement"] == 1.0 and proof["map_correlation"] > 0.999
+    assert proof["accuracy"][0] == proof["accuracy"][1] == checkpoint.card.validation_accuracy
+
+
+def test_without_a_name_pictures_are_judged_by_the_export_of_the_default():
+    model = exported_default()
+    assert model is not None and model.card.weights_sha256 == checkpoints.load().card.weights_sha256
 
 
 def test_the_default_is_better_than_the_nearest_peer():

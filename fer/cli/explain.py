@@ -50,7 +50,7 @@ def explain(
     from analysis.question import DEFAULT_METHOD, questions
     from fer.errors import ConfigError
     from fer.files import check_folder
-    from fer.predict import open_model
+    from fer.predict import exported_default, open_model
     from fer.samples import sample_path
 
     if data and images:
@@ -60,8 +60,10 @@ def explain(
     if data and (detector != options.AUTO or detector_model):
         raise ConfigError("the faces of --data are cut out already; leave out --detector and --detector-model")
     check_folder(out)
-    model = open_model(checkpoint)
-    asked = questions(model, method or [DEFAULT_METHOD], target, against, layer or [])
+    methods = method or [DEFAULT_METHOD]
+    needs_network = data or layer or set(methods) != {DEFAULT_METHOD}
+    model = (None if checkpoint or needs_network else exported_default()) or open_model(checkpoint)
+    asked = questions(model, methods, target, against, layer or [])
     if data:
         written = _explained_set(model, data, split or "validation", asked, out)
     else:

@@ -41,7 +41,7 @@ def predict(
     """
     from fer.errors import ConfigError
     from fer.faces import Search
-    from fer.predict import Predictor
+    from fer.predict import Predictor, exported_default
 
     search = Search(detector, detector_model)
     if out:
@@ -49,7 +49,7 @@ def predict(
 
         if format != "table":
             raise ConfigError("--format is for what is printed; the ending of --out says what is written, .parquet or .csv")
-        _bulk(images, out, Bulk(checkpoint, search, tta, processes or 0))
+        _bulk(images, out, Bulk(checkpoint or _exported_file(tta), search, tta, processes or 0))
         return
     if processes:
         raise ConfigError("--processes belongs to --out; name a table with it")
@@ -58,7 +58,7 @@ def predict(
         raise ConfigError(f"{folders[0]} is a folder; name a table for its faces with --out FILE.parquet")
     if format not in _WRITERS:
         raise ConfigError(f"unknown format {format!r}; known: {', '.join(_WRITERS)}")
-    predictor = Predictor(checkpoint, search, tta)
+    predictor = Predictor(checkpoint or exported_default(tta), search, tta)
     as_row, put = _WRITERS[format]
     rows = []  # of every face what is printed, without its pixels: any number of pictures fits into memory
     for path in images:
@@ -68,6 +68,14 @@ def predict(
         rows.append((path, [as_row(prediction) for prediction in predictions]))
     say_cost(tta)
     put(rows)
+
+
+def _exported_file(tta: str) -> str | None:
+    """The file that every process opens where no model is named; None for the default's checkpoint."""
+    from fer.predict import exported_default
+    from fer.released import default_name, exported_file
+
+    return str(exported_file(default_name())) if exported_default(tta) else None
 
 
 def _bulk(images: list[Path], out: Path, bulk: Bulk) -> None:

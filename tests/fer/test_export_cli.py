@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.explain import explain
 from fer import checkpoint as checkpoints
+from fer import released
 from fer.data import load as load_data
-from fer.errors import ExportError
+from fer.errors import CheckpointError, ExportError, UnknownNameError
 from fer.evaluation import evaluate_checkpoint
 from fer.export import DEFAULT_OPSET, export
 from fer.portable import load
-from fer.predict import Predictor
+from fer.predict import Predictor, exported_default
 from fer.samples import sample_path
 from tests.conftest import ROOT
 from tests.fer import voted
@@ -74,6 +76,74 @@ def test_explain_runs_without_torch_and_shows_the_same(model, tmp_path, fer):
     np.testing.assert_allclose(found["heatmap"], expected["heatmap"], atol=1e-3)
     assert found["target"] == expected["target"]
     assert sorted(p.name for p in (tmp_path / "onnx").iterdir()) == sorted(p.name for p in (tmp_path / "torch").iterdir())
+
+
+def test_where_no_model_is_named_the_default_answers_without_torch_as_its_checkpoint_does(tmp_path):
+    done = without_torch("predict", sample_path(), "--format", "json")
+    assert done.returncode == 0, done.stderr
+    (face,), (expected,) = json.loads(done.stdout)[0]["faces"], Predictor().predict(sample_path())
+    assert face["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)
+    for words in (["explain", "--out", tmp_path / "maps"], ["predict", sample_path(), "--out", tmp_path / "faces.csv"]):
+        done = without_torch(*words)
+        assert done.returncode == 0, done.stderr
+    (mapped,) = json.loads((tmp_path / "maps" / "explanations.json").read_text())["faces"]
+    (heatmap,) = explain(checkpoints.load(), [expected.face])
+    np.testing.assert_allclose(mapped["heatmap"], heatmap.values, atol=1e-3)
+
+
+@pytest.mark.parametrize("words", [["--method", "hirescam"], ["--layer", "block1"]])
+def test_what_only_a_network_can_show_is_read_from_the_default_checkpoint(words, tmp_path):
+    done = without_torch("explain", *words, "--out", tmp_path / "maps")
+    assert done.returncode == 2 and "torch" in done.stderr
+
+
+@pytest.fixture
+def shipped(model, tmp_path, monkeypatch):
+    """A folder of releases whose default is the baseline, exported, too."""
+    for suffix in (".pth", ".json"):
+        shutil.copy(released.RELEASED / f"baseline{suffix}", tmp_path / f"own{suffix}")
+    shutil.copy(model, tmp_path / "own.onnx")
+    (tmp_path / "DEFAULT").write_text("own\n", encoding="utf-8")
+    monkeypatch.setattr(released, "RELEASED", tmp_path)
+    monkeypatch.setattr(released, "_DEFAULT_FILE", tmp_path / "DEFAULT")
+    return tmp_path
+
+
+def test_the_exported_default_is_that_of_the_default_checkpoints_weights(shipped):
+    found = exported_default("flip")
+    assert found is not None and found.card.weights_sha256 == checkpoints.load().card.weights_sha256
+
+
+def _of_other_weights(folder):
+    card = replace(checkpoints.load().card, weights_sha256="0" * 64)
+    (folder / "own.json").write_text(card.to_json(), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _of_other_weights,
+        lambda folder: (folder / "own.json").unlink(),
+        lambda folder: (folder / "own.json").write_text("{}", encoding="utf-8"),
+        lambda folder: (folder / "own.onnx").unlink(),
+    ],
+    ids=["of other weights", "no card beside", "a damaged card beside", "not exported"],
+)
+def test_without_an_export_of_its_weights_the_checkpoint_answers(change, shipped):
+    change(shipped)
+    assert exported_default() is None
+
+
+def test_views_that_are_no_whole_faces_are_for_the_checkpoint(shipped):
+    assert exported_default("tencrop") is None
+    with pytest.raises(UnknownNameError, match="sevencrop"):
+        exported_default("sevencrop")
+
+
+def test_a_damaged_export_of_the_default_is_said(shipped):
+    (shipped / "own.onnx").write_bytes((shipped / "own.onnx").read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"own\.onnx"):
+        exported_default()
 
 
 def test_a_checkpoint_needs_torch_and_says_so(tmp_path):
