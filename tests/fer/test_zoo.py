@@ -600,7 +600,7 @@ def test_tables_have_a_dash_where_nothing_was_measured(place, project):
     assert rows["baseline"][3:7] == ["–", "–", "–", f"{figures['n']}"] and rows["baseline"][-1] == "64.0 (65.0) open |"
     assert rows["last"][2:9] == ["–"] * 7
     (row,) = releases.exports_table().splitlines()[2:]
-    assert row.split(" | ")[:3] == ["| `baseline`", "onnx", "–"] and row.split(" | ")[3:6] == ["–", "100.00 %", "–"]
+    assert row.split(" | ")[:3] == ["| `baseline.onnx`", "onnx", "–"] and row.split(" | ")[3:6] == ["–", "100.00 %", "–"]
 
 
 def test_points_are_of_one_task_each_file_once_and_all_on_the_cpu(place, project, monkeypatch):
