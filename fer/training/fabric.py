@@ -10,10 +10,10 @@ try:
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 except ModuleNotFoundError:
-    from lightning.fabric import Fabric
-    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+    from lightning.fabric import Fabric  # type: ignore[no-redef]
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment  # type: ignore[no-redef]
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment  # type: ignore[no-redef]
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment  # type: ignore[no-redef]
 
 __all__ = ["LOGGERS", "Fabric", "LightningEnvironment", "SLURMEnvironment", "TorchElasticEnvironment"]
 
