@@ -19,9 +19,6 @@ from tests.conftest import REAL_DATA
 NAMES = released.released_names()
 #: Files of exported models; one that is called like a checkpoint stands in for it where no model is named.
 EXPORTS = [path.name for path in released.released_files(".onnx")]
-#: Those that consist of others were trained by nobody: their cards name their members instead of a run.
-ENSEMBLES = [name for name in NAMES if name.startswith("ensemble")]
-TRAINED = [name for name in NAMES if name not in ENSEMBLES]
 LARGEST, ALL_TOGETHER = 30_000_000, 60_000_000
 #: PublicTest accuracy of the nearest installable peer, a mini-Xception, is 0.6525.
 LEAST_ACCURACY = 0.66
@@ -38,7 +35,7 @@ def test_there_is_a_default():
     assert released.default_name() == NAMES[0]
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_card_tells_of_the_run(name):
     card = checkpoints.load(name).card
     assert len(card.class_weights) == len(card.classes)
@@ -46,17 +43,6 @@ def test_the_card_tells_of_the_run(name):
     assert 1 <= card.best_epoch <= card.config["epochs"]
     assert 0 < card.train_accuracy < 1
     assert card.members == ()
-
-
-@pytest.mark.parametrize("name", ENSEMBLES)
-def test_an_ensemble_is_made_of_released_checkpoints_and_better_than_each(name):
-    card = checkpoints.load(name).card
-    ours = {checkpoints.load(other).card.weights_sha256: other for other in TRAINED}
-    assert len(card.members) >= 2
-    for member in card.members:
-        assert ours[member["weights_sha256"]] == member["name"]
-        assert member["validation_accuracy"] < card.validation_accuracy
-        assert 0 < member["accuracy_without"] < 1
 
 
 @pytest.mark.parametrize("name", NAMES)
