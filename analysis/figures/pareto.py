@@ -28,8 +28,9 @@ def draw(ax: Axes, points: Sequence[Mapping[str, Any]], key: str, label: str) ->
             low, high = (100 * value for value in point["ci95"])
             ax.plot([x, x], [low, high], color=colour, linewidth=1, alpha=0.5)
         ax.plot(x, y, "o", markerfacecolor="white" if published else colour, markeredgecolor=colour)
-        # of neighbours the highest has its name above, the others have it below
-        above = all(100 * other["accuracy"] <= y for other in shown if 1 / _NEAR < other[key] / x < _NEAR)
+        # of neighbours the highest, of equals the cheapest, has its name above; the others have it below
+        neighbours = (other for other in shown if 1 / _NEAR < other[key] / x < _NEAR)
+        above = all((other["accuracy"], -other[key]) <= (point["accuracy"], -x) for other in neighbours)
         ax.annotate(
             point["name"], (x, y), xytext=(6, 4 if above else -11), textcoords="offset points", fontsize=8, color=colour
         )

@@ -40,6 +40,17 @@ def test_the_default_is_red_and_what_was_measured_elsewhere_hollow():
     assert [dot.get_markerfacecolor() for dot in dots][-1] == "white"
 
 
+@pytest.mark.parametrize(("accuracies", "above"), [((0.6, 0.6), "cheap"), ((0.6, 0.61), "dear"), ((0.61, 0.6), "cheap")])
+def test_one_of_two_neighbours_has_its_name_above(accuracies, above):
+    points = [
+        {"name": name, "accuracy": accuracy, "megabytes": cost}
+        for (name, cost), accuracy in zip((("cheap", 2.0), ("dear", 2.5)), accuracies, strict=True)
+    ]
+    for order in (points, points[::-1]):
+        texts = pareto.draw(Figure().subplots(), order, "megabytes", "cost").texts
+        assert [text.get_text() for text in texts if text.xyann[1] > 0] == [above]
+
+
 def test_of_two_equal_ones_the_cheaper_is_on_the_front():
     assert pareto._front([(2.0, 0.6), (1.0, 0.6), (1.0, 0.5), (3.0, 0.7)]) == [(1.0, 0.6), (3.0, 0.7)]
 
