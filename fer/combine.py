@@ -58,8 +58,17 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
     temperatures = [card.temperature for card in cards]
     net = Ensemble([member.model for member in checkpoints], [card.preprocess for card in cards], weights, temperatures)
     labels = {key: first.config[key] for key in ("labels", "votes") if key in first.config}
-    card = Card("ensemble", "small", first.classes, UNIT, labels, data=first.data, versions=first.versions, members=members)
-    card = replace(card, hardware=_trained_on(cards))
+    card = Card(
+        "ensemble",
+        "small",
+        first.classes,
+        UNIT,
+        labels,
+        data=first.data,
+        versions=first.versions,
+        hardware=_trained_on(cards),
+        members=members,
+    )
     return Checkpoint(net.to(checkpoints[0].device).eval(), card, "+".join(member.name for member in checkpoints))
 
 

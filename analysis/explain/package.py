@@ -20,12 +20,12 @@ from fer.aim import Aim
 Target = Callable[[torch.Tensor], torch.Tensor]
 
 
-def package_maps(kind: type[BaseCAM], model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim, **options: Any) -> Maps:
+def package_maps(kind: type[BaseCAM], model: nn.Module, inputs: torch.Tensor, layers: Layers, aim: Aim) -> Maps:
     """Maps of one of the package's classes, for the scores that ``aim`` names."""
     with torch.no_grad():
         logits = model(inputs)
     targets: list[Target] = [lambda output, w=w: (output * w).sum() for w in score_weights(aim, logits)]  # type: ignore[misc]
-    return maps_of(kind, model, inputs, layers, targets, logits, **options)
+    return maps_of(kind, model, inputs, layers, targets, logits)
 
 
 def maps_of(
@@ -35,7 +35,6 @@ def maps_of(
     layers: Layers,
     targets: Sequence[Target],
     logits: torch.Tensor,
-    **options: Any,
 ) -> Maps:
     """Maps of one of the package's classes, for one score a face; ``logits`` are what the network answered."""
     raw: list[npt.NDArray[np.float32]] = []
@@ -45,7 +44,7 @@ def maps_of(
             raw.append(super().get_cam_image(*args, **kwargs))
             return raw[-1]
 
-    cam = Recording(model, list(layers.modules), reshape_transform=layers.reshape, **options)
+    cam = Recording(model, list(layers.modules), reshape_transform=layers.reshape)
     try:  # not by the package's own `with`, which prints some errors to stdout and goes on
         with redirect_stderr(io.StringIO()):  # it draws a progress bar for every face
             scaled = cam(inputs.detach().requires_grad_(cam.uses_gradients), list(targets))
