@@ -285,5 +285,5 @@ def draw(run: Run) -> None:
     except ImportError as error:
         console.say(f"no pictures: {error.name} is not installed")
         return
-    save(curves.figure(run.history), run.folder / CURVES_PICTURE)
+    save(curves.figure(run.history, run.card), run.folder / CURVES_PICTURE)
     save(confusion.figure(run.card.metrics["validation"]), run.folder / CONFUSION_PICTURE)

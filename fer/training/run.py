@@ -29,13 +29,13 @@ from fer.metrics import evaluate_table
 from fer.overrides import with_values
 from fer.training import store
 from fer.training.board import open_board
+from fer.training.ending import best_ending
 from fer.training.fabric import Fabric
 from fer.training.fit import Hooks, Job, OnStep, StopTraining, agreed, fit, summed
 from fer.training.hardware import Hardware, check_shares, make_fabric
 from fer.training.history import Epoch, History
 from fer.training.interrupt import stop_requests
 from fer.training.memory import memory_advice
-from fer.training.norms import settled
 from fer.training.objective import make_objective
 from fer.training.plan import frozen_note, make_model, make_plan
 from fer.training.run_card import check_lessons, make_card
@@ -121,6 +121,7 @@ def train(
 ) -> Run:
     """Train, keep the best epoch of the validation split, evaluate it, write everything to ``folder``.
 
+    In the end :func:`~fer.training.ending.best_ending` may prefer the last epoch.
     The folder is made only when data, architecture and weights are known to be good.
     It then holds config.yaml, history.csv, last.pth, previous.pth, best.pth, metrics.json, validation.npz,
     TensorBoard events.
@@ -321,7 +322,7 @@ class _Keeper:
             yield board
 
     def finish(self, train_faces: FaceSet, validation: FaceSet, stop: Callable[[], int]) -> Run:
-        """Evaluate the best epoch on both splits and complete its card."""
+        """Choose the weights to keep, evaluate them on both splits and complete their card."""
 
         def progress(done: int, total: int) -> None:
             self.watch.on_evaluate(done, total)
@@ -329,10 +330,11 @@ class _Keeper:
                 self._leave(stop())
 
         self.job.fabric.barrier()
-        best = checkpoints.load(self.folder / run_files.BEST, self.job.fabric.device)
-        best, table = settled(best, train_faces, validation, progress, self.job.fabric.autocast())
-        metrics = evaluate_table(table)
+        best, last = (checkpoints.load(self.folder / name, self.job.fabric.device) for name in (run_files.BEST, run_files.LAST))
         history = self.trainer.history
+        faces = (train_faces, validation)
+        best, table = best_ending(best, last, faces, history.monitor, progress, self.job.fabric.autocast())
+        metrics = evaluate_table(table)
         minutes = round(history.seconds / 60, 1)
         card = replace(
             best.card,
