@@ -95,8 +95,7 @@ def _write(out: Path, comparison: Comparison, content: dict[str, Any], disputes:
         pictures[name] = figure_of_disputes.figure(gallery)
     for name, figure in pictures.items():
         save(figure, out / name)
-    for name in ("compare.json", "disagreements.json", *pictures):
-        console.say(f"wrote {out / name}")
+    console.wrote(out / name for name in ("compare.json", "disagreements.json", *pictures))
 
 
 def _show(content: dict[str, Any]) -> None:

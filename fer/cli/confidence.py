@@ -45,8 +45,7 @@ def confidence(
         console.put_json(found.to_dict())
     else:
         show(found)
-    for path in written:
-        console.say(f"written: {path}")
+    console.wrote(written)
 
 
 def _read(path: Path) -> "PredictionTable":

@@ -10,9 +10,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer.signals import endings
@@ -43,6 +44,12 @@ def messages() -> Console:
 def say(text: str) -> None:
     """One message line for a person."""
     messages().print(text, markup=False, soft_wrap=True)
+
+
+def wrote(paths: Iterable[Path]) -> None:
+    """Say which files a command left beside the figures that it puts; where files are all it gives, it puts their paths."""
+    for path in paths:
+        say(f"wrote {path}")
 
 
 def put(text: str) -> None:

@@ -26,8 +26,8 @@ def look(predictions: PredictionTable, faces: FaceSet, available: int, out: Path
     from analysis.emotion import look_at, write
 
     found = look_at(predictions, faces.classes[0], available)
-    for path in write(found, predictions, faces, out) if out else ():
-        console.say(f"written: {path}")
+    if out:
+        console.wrote(write(found, predictions, faces, out))
     return found
 
 

@@ -67,8 +67,7 @@ def faithfulness(
     write_json(out / "faithfulness.json", content)
     title = f"How faithful the maps are: {split} split, n = {reports[0].n:,} faces"
     save(chart.figure(reports, title), out / "faithfulness.png")
-    for path in ("faithfulness.json", "faithfulness.png"):
-        console.say(f"wrote {out / path}")
+    console.wrote(out / name for name in ("faithfulness.json", "faithfulness.png"))
     if json:
         console.put_json(content)
     else:

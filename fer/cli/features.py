@@ -48,14 +48,8 @@ def features(
     with console.progress("working") as report:
         learnt = study(model, looked_at, plan, report, console.say)
     written = write(learnt, out)
-    if json:
-        console.put_json(learnt.to_dict())
-        for path in written:
-            console.say(f"wrote {path}")
-        return
-    show(learnt)
-    for path in written:
-        console.put(str(path))
+    console.put_json(learnt.to_dict()) if json else show(learnt)
+    console.wrote(written)
 
 
 def show(learnt: Learnt) -> None:

@@ -83,8 +83,7 @@ def audit(
         found, faces, counted, None if counted is None else check(predictions, found.order, counted, len(found.suspects))
     )
     written = result.write(out, top)
-    for path in written:
-        console.say(str(path))
+    console.wrote(written)
     if json:
         console.put_json(result.to_dict())
     else:

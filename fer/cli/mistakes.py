@@ -71,8 +71,7 @@ def mistakes(
         with console.progress("explaining mistakes") as report:
             layers.append(contrast_layer(model, faces, predictions, method, report))
     page = MistakesReport(predictions, faces.images, counted, layers)
-    for path in page.write(out):
-        console.say(str(path))
+    console.wrote(page.write(out))
     found = page.mistakes
     if json:
         console.put_json(found.to_dict())

@@ -69,8 +69,7 @@ def regions(
     judged = paired(tables[0], corpus)
     with console.progress("covering regions") as report:
         found = study(model, judged, tables, Plan(faces, cover), progress=report)
-    for path in write(found, tables, judged.images.cpu().numpy()[:, 0], out):
-        console.say(str(path))
+    console.wrote(write(found, tables, judged.images.cpu().numpy()[:, 0], out))
     console.put_json(found.to_dict()) if json else show(found)
 
 

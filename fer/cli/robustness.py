@@ -73,8 +73,7 @@ def _write(out: Path, result: Robustness, content: dict[str, Any], tiles: dict[s
     write_json(out / "robustness.json", content)
     save(curves.figure(result), out / "robustness.png")
     save(strip.figure(tiles, result.checkpoint), out / "corruptions.png")
-    for name in ("robustness.json", "robustness.png", "corruptions.png"):
-        console.say(f"wrote {out / name}")
+    console.wrote(out / name for name in ("robustness.json", "robustness.png", "corruptions.png"))
 
 
 def _show(result: Robustness) -> None:
