@@ -15,10 +15,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from analysis.explain import METHODS, Question, explain_set
+from analysis.explain import METHODS, Question, check, explain_set
 from analysis.learnt.features import heads
 from analysis.means import FEW, Mean, Values
 from analysis.perturbation import MEASURES, Scores
+from analysis.question import questions
 from analysis.sampling import sample
 from analysis.similarity import mean_or_none, spearman
 from fer import checkpoint as checkpoints
@@ -44,11 +45,23 @@ _DEPENDS_BELOW = 0.5
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: methods, how many faces (a seeded sample), seed."""
+    """What is measured: methods, how many faces (a seeded sample), seed, and at which layers.
+
+    Every layer is measured apart, ``each`` is one of every depth; without any, the methods read those that the architecture
+    declares.
+    """
 
     methods: tuple[str, ...]
     faces: int = 100
     seed: int = 0
+    layers: tuple[str, ...] = ()
+
+    def ways(self, checkpoint: Checkpoint) -> tuple[Question, ...]:
+        """Every method at every layer, as questions to one checkpoint; the errors of :func:`analysis.explain.check`."""
+        asked = questions(checkpoint, self.methods, None, None, self.layers)
+        for question in asked:
+            check(checkpoint, question)
+        return asked
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,7 @@ class Report:
         other_seed: mean correlation with the maps of another checkpoint, where one is given.
         milliseconds: time a map.
         n: faces asked about.
+        layer: where the maps were read, "" for the places that the architecture declares.
     """
 
     checkpoint: str
@@ -103,11 +117,17 @@ class Report:
     other_seed: float | None
     milliseconds: float
     n: int
+    layer: str = ""
+
+    @property
+    def way(self) -> str:
+        """Method and layer in one."""
+        return f"{self.method} at {self.layer}" if self.layer else self.method
 
     @property
     def name(self) -> str:
-        """Checkpoint and method in one."""
-        return f"{self.checkpoint} {self.method}"
+        """Checkpoint, method and layer in one."""
+        return f"{self.checkpoint} {self.way}"
 
     def wins(self, baseline: str) -> int:
         """Measures of rank by which it is better than ``"blob"`` or ``"random"``, the whole interval above 0."""
@@ -160,11 +180,11 @@ class Subject:
         predicted = judge(checkpoint, chosen.images).argmax(1).cpu()
         return cls(checkpoint, chosen, to_unit(chosen.images.cpu()), predicted)
 
-    def maps(self, method: str, by: Checkpoint | None = None, images: torch.Tensor | None = None) -> FloatArray:
+    def maps(self, way: Question, by: Checkpoint | None = None, images: torch.Tensor | None = None) -> FloatArray:
         """float32 (N, 48, 48) for the predicted classes; of another network or other images where these are given."""
         faces = self.faces if images is None else replace(self.faces, images=images)
         names = tuple(self.checkpoint.card.classes[target] for target in self.targets.tolist())
-        _, heatmaps = explain_set(by or self.checkpoint, faces, Question(names, method))
+        _, heatmaps = explain_set(by or self.checkpoint, faces, replace(way, target=names))
         return heatmaps.values.astype(np.float32)
 
     def measured(self, maps: FloatArray, tick: Callable[[], None] = lambda: None) -> dict[str, Values]:
@@ -191,23 +211,25 @@ def rate(
     """
     for method in plan.methods:
         METHODS[method]
+    ways = plan.ways(checkpoint)
     subject = Subject.of(checkpoint, faces, plan)
-    total, done = (len(plan.methods) + 2) * len(MEASURES), itertools.count(1)
+    total, done = (len(ways) + 2) * len(MEASURES), itertools.count(1)
     tick = (lambda: progress(next(done), total)) if progress else (lambda: None)
     count = len(subject.faces)
     baselines = [subject.measured(maps, tick) for maps in (random_maps(count, plan.seed), blob_maps(count))]
     untrained = [without_training(subject, whole=whole, seed=plan.seed) for whole in (False, True)]
     reports = []
-    for method in plan.methods:
+    for way in ways:
         started = time.perf_counter()
-        maps = subject.maps(method)
+        maps = subject.maps(way)
         milliseconds = 1000 * (time.perf_counter() - started) / count
         own = subject.measured(maps, tick)
         ratings = {name: _rating(name, own[name], [b[name] for b in baselines], plan.seed) for name in MEASURES}
-        head, all_weights = (mean_or_none(spearman(maps, subject.maps(method, net))) for net in untrained)
-        still = (_flip(subject, method, maps), _shift(subject, method, maps))
-        seed = None if other is None else mean_or_none(pearson(maps, subject.maps(method, other)))
-        reports.append(Report(checkpoint.name, method, ratings, head, all_weights, *still, seed, milliseconds, count))
+        head, all_weights = (mean_or_none(spearman(maps, subject.maps(way, net))) for net in untrained)
+        still = (_flip(subject, way, maps), _shift(subject, way, maps))
+        seed = None if other is None else mean_or_none(pearson(maps, subject.maps(way, other)))
+        figures = (ratings, head, all_weights, *still, seed, milliseconds, count)
+        reports.append(Report(checkpoint.name, way.method, *figures, layer="".join(way.layers)))
     return tuple(reports)
 
 
@@ -249,14 +271,14 @@ def _rating(measure: str, own: Values, baselines: Sequence[Values], seed: int) -
     return Rating(Estimate.of(own, seed), *over)
 
 
-def _flip(subject: Subject, method: str, maps: FloatArray) -> float | None:
-    mirrored = subject.maps(method, images=subject.faces.images.flip(-1))
+def _flip(subject: Subject, way: Question, maps: FloatArray) -> float | None:
+    mirrored = subject.maps(way, images=subject.faces.images.flip(-1))
     return mean_or_none(pearson(maps, mirrored[:, :, ::-1]))
 
 
-def _shift(subject: Subject, method: str, maps: FloatArray) -> float | None:
+def _shift(subject: Subject, way: Question, maps: FloatArray) -> float | None:
     moved = F.pad(subject.faces.images.float(), (SHIFT, 0, 0, 0), mode="replicate")[..., :-SHIFT].byte()
-    found = subject.maps(method, images=moved)
+    found = subject.maps(way, images=moved)
     return mean_or_none(pearson(maps[:, :, :-SHIFT], found[:, :, SHIFT:]))
 
 

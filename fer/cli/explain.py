@@ -32,9 +32,7 @@ def explain(
         Optional[str], typer.Option(help="Set the target against this class (or top2): why fear and not surprise.")
     ] = None,
     method: options.Methods = None,
-    layer: Annotated[
-        Optional[list[str]], typer.Option(help="Module to read maps from, or each for one of every depth; repeatable.")
-    ] = None,
+    layer: options.Layers = None,
     detector: options.Detector = options.AUTO,
     detector_model: options.DetectorModel = None,
     out: Annotated[Path, typer.Option(help="Folder for the pictures and explanations.json.")] = Path("explanations"),

@@ -12,7 +12,7 @@ from fer.cli import console, options
 from fer.cli.judged_by import say_other_labels
 
 if TYPE_CHECKING:
-    from analysis.faithfulness import Report
+    from analysis.faithfulness import Plan, Report
     from fer.checkpoint import Checkpoint
 
 app = typer.Typer(add_completion=False)
@@ -26,6 +26,7 @@ def faithfulness(
     data: options.Data = None,
     split: options.Split = "validation",
     method: options.Methods = None,
+    layer: options.Layers = None,
     faces: Annotated[int, typer.Option(min=2, help="Faces that are asked about, a seeded sample.")] = 100,
     other_seed: Annotated[
         Optional[str], typer.Option(help="A checkpoint of another seed; its maps are compared with those of every one.")
@@ -51,9 +52,9 @@ def faithfulness(
     for name in methods:
         METHODS[name]  # what is unknown or impossible is said before anything is done
     check_folder(out)
-    models, other = _opened(checkpoints or [""], methods, other_seed)
+    plan = study.Plan(methods, faces, seed, tuple(dict.fromkeys(layer or ())))
+    models, other = _opened(checkpoints or [""], plan, other_seed)
     say_other_labels(*models)
-    plan = study.Plan(methods, faces, seed)
     with console.progress("reading faces") as report:
         judged = study.shared_faces(models, load(data, report).split(split))
     if any(set(model.card.classes) > set(judged.classes) for model in models):
@@ -74,12 +75,12 @@ def faithfulness(
         show(reports, title)
 
 
-def _opened(names: Sequence[str], methods: Sequence[str], other_seed: str | None) -> tuple[list[Checkpoint], Checkpoint | None]:
-    """The checkpoints by names that tell them apart, and that of another seed; refused where a method or class does not fit."""
+def _opened(names: Sequence[str], plan: Plan, other_seed: str | None) -> tuple[list[Checkpoint], Checkpoint | None]:
+    """The checkpoints by names that tell them apart, and that of another seed; refused where a way or class does not fit."""
     from dataclasses import replace
 
     from analysis import faithfulness as study
-    from analysis.explain import Question, check
+    from analysis.explain import check
     from analysis.tables import display_names
     from fer.checkpoint import load
     from fer.released import find
@@ -87,11 +88,11 @@ def _opened(names: Sequence[str], methods: Sequence[str], other_seed: str | None
     paths = [find(name or None) for name in names]
     models = [replace(load(path), name=name) for path, name in zip(paths, display_names(paths), strict=True)]
     other = load(other_seed) if other_seed else None
-    for model in (*models, *([other] if other else [])):
-        for method in methods:
-            check(model, Question(method=method))
-    if other:
-        for model in models:
+    for model in models:
+        for way in plan.ways(model):
+            if other:
+                check(other, way)
+        if other:
             study.refuse_other_classes(model, other)
     return models, other
 
@@ -109,11 +110,11 @@ def show(reports: Sequence[Report], title: str) -> None:
             f"{r.value.mean:.3f} ({r.over_blob.mean:+.3f}: {r.over_blob.low:+.3f} to {r.over_blob.high:+.3f})"
             for r in report.ratings.values()
         ]
-        table.add_row(report.checkpoint, report.method, *cells, f"{report.milliseconds:.1f}")
+        table.add_row(report.checkpoint, report.way, *cells, f"{report.milliseconds:.1f}")
     still = console.make_table("checkpoint", "method", "untrained head", "untrained net", "mirrored", "moved", "other seed")
     for report in reports:
         values = (report.head_randomised, report.all_randomised, report.flip, report.shift, report.other_seed)
-        still.add_row(report.checkpoint, report.method, *("" if v is None else f"{v:.2f}" for v in values))
+        still.add_row(report.checkpoint, report.way, *("" if v is None else f"{v:.2f}" for v in values))
     console.put_table(table)
     console.put_table(still)
     for report in reports:

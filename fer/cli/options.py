@@ -30,6 +30,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Methods = Annotated[
     Optional[list[str]], typer.Option("--method", "-m", help="Explanation method, see fer explain --list; repeatable.")
 ]
+Layers = Annotated[
+    Optional[list[str]],
+    typer.Option("--layer", help="Module to read maps from, or each for one of every depth; repeatable."),
+]
 Method = Annotated[str, typer.Option("--method", "-m", help="Explanation method, see fer explain --list.")]
 Split = Annotated[str, typer.Option("--split", help="validation (PublicTest), test (PrivateTest) or train.")]
 Tta = Annotated[

@@ -12,7 +12,7 @@ from pytorch_grad_cam.metrics.road import ROADCombined
 from scipy import stats
 from torch import nn
 
-from analysis.explain import explain
+from analysis.explain import Question, explain, explain_set
 from analysis.faithfulness import Estimate, Plan, Rating, Report, Subject, blob_maps, random_maps, rate, without_training
 from analysis.figures import faithfulness as chart
 from analysis.learnt.features import heads
@@ -175,13 +175,45 @@ def test_a_report_compares_with_both_baselines_face_by_face(checkpoint_file, fac
     (report,) = rate(checkpoint, faces, plan, checkpoint, lambda *now: told.append(now))
     assert told[-1][0] == told[-1][1] == 3 * len(MEASURES)
     subject = Subject.of(checkpoint, faces, plan)
-    own, blob, chance = (subject.measured(m) for m in (subject.maps("gradcam"), blob_maps(10), random_maps(10, 3)))
+    own, blob, chance = (
+        subject.measured(m) for m in (subject.maps(Question(method="gradcam")), blob_maps(10), random_maps(10, 3))
+    )
     for name, rating in report.ratings.items():
         sign = 1 if MEASURES[name].higher_is_better else -1
         assert rating.value.mean == pytest.approx(own[name].mean())
         assert rating.over_blob.mean == pytest.approx(sign * (own[name] - blob[name]).mean(), abs=1e-9)
         assert rating.over_random.mean == pytest.approx(sign * (own[name] - chance[name]).mean(), abs=1e-9)
     assert report.n == 10 and report.other_seed == pytest.approx(1.0)
+
+
+def test_every_layer_is_measured_apart(checkpoint_file, faces):
+    checkpoint = checkpoints.load(checkpoint_file)
+    plan = Plan(("gradcam",), 6, layers=("each",))
+    reports = rate(checkpoint, faces, plan)
+    assert [report.layer for report in reports] == ["block1", "block2", "block3"]
+    assert [report.name for report in reports] == [f"{checkpoint.name} gradcam at block{n}" for n in (1, 2, 3)]
+    subject = Subject.of(checkpoint, faces, plan)
+    names = tuple(EMOTIONS[target] for target in subject.targets.tolist())
+    for report in reports:
+        _, maps = explain_set(checkpoint, subject.faces, Question(names, "gradcam", layers=(report.layer,)))
+        own = subject.measured(maps.values.astype(np.float32))
+        assert {name: rating.value.mean for name, rating in report.ratings.items()} == pytest.approx(
+            {name: values.mean() for name, values in own.items()}
+        )
+    (declared,) = rate(checkpoint, faces, replace(plan, layers=()))
+    assert declared.layer == "" and declared.ratings["ROAD"].value.mean == pytest.approx(reports[2].ratings["ROAD"].value.mean)
+
+
+def test_layers_stand_in_table_file_picture_and_report(fer, checkpoint_file, fake_folder, tmp_path):
+    words = ["faithfulness", checkpoint_file, "-d", fake_folder, "-m", "layercam", "--faces", 4, "--out", tmp_path / "out"]
+    outcome = fer(*words, "--layer", "block1", "--layer", "block3")
+    assert outcome.code == 0 and "layercam at block1" in outcome.out and "layercam at block3" in outcome.out
+    content = json.loads((tmp_path / "out" / "faithfulness.json").read_text(encoding="utf-8"))
+    assert [report["layer"] for report in content["reports"]] == content["layers"] == ["block1", "block3"]
+    (extra,) = read_extras([tmp_path / "out"]).values()
+    assert [report.way for report in extra.value] == ["layercam at block1", "layercam at block3"]
+    drawn = chart.figure(extra.value, "")
+    assert [text.get_text().split(" ", 1)[1] for text in drawn.axes[0].get_yticklabels()] == [r.way for r in extra.value]
 
 
 def test_randomising_touches_what_it_says_and_not_the_checkpoint(checkpoint_file, faces):
@@ -255,6 +287,8 @@ def test_the_command_writes_what_it_prints(fer, checkpoint_file, fake_folder, tm
 REFUSED = {
     "unknown method": (["-m", "lime"], "unknown explanation method 'lime'"),
     "method for another network": (["-m", "rollout"], "choose another method"),
+    "method without layers": (["-m", "occlusion", "--layer", "block1"], "leave --layer out"),
+    "unknown layer": (["--layer", "block9"], "block9"),
     "one face": (["--faces", 1], "--faces"),
     "unknown split": (["--split", "holdout"], "unknown split 'holdout'"),
     "unknown checkpoint": (["nobody"], "nobody"),
@@ -285,10 +319,10 @@ def test_on_a_gpu_faces_and_maps_come_back_to_where_they_are_measured(faces):
         with pytest.raises(RuntimeError, match="same device"):
             net.model(torch.zeros(1, 1, 48, 48))
         subject = Subject.of(net, faces, Plan(("gradcam",), 4))
-        measured = subject.measured(subject.maps("gradcam++"))
+        measured = subject.measured(subject.maps(Question(method="gradcam++")))
         assert set(measured) == set(MEASURES) and all(len(values) == 4 for values in measured.values())
         for whole in (False, True):
-            subject.maps("gradcam", without_training(subject, whole=whole))
+            subject.maps(Question(method="gradcam"), without_training(subject, whole=whole))
 
 
 def test_an_ensemble_on_a_gpu_has_maps_of_every_family(faces):
