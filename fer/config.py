@@ -109,7 +109,8 @@ class Augmentation(_Checked):
     """Random changes of training faces, one draw an image.
 
     Half-widths of uniform draws: ``rotate`` in degrees, ``zoom`` and ``shift`` as fractions of the face,
-    ``brightness`` and ``contrast`` as fractions of the grey range. ``flip`` and ``erase`` are probabilities;
+    ``brightness`` and ``contrast`` as fractions of the grey range, and so the largest deviation of Gaussian ``noise``, which
+    is drawn from 0 on. ``flip`` and ``erase`` are probabilities;
     ``alternating_flip`` mirrors every face in every other epoch instead. ``crop`` pixels of 48 are kept at a random
     place and enlarged, 0 keeps all. ``mixup`` and ``cutmix`` are the α of their Beta draws, 0 turns them off;
     with both, every batch takes one of them. The last ``unmixed`` fraction of the epochs goes without.
@@ -123,6 +124,7 @@ class Augmentation(_Checked):
     crop: int = _number(0, 0, 48)
     brightness: float = _number(0.2, 0, 1)
     contrast: float = _number(0.2, 0, 1)
+    noise: float = _number(0.0, 0, 1)
     erase: float = _number(0.0, 0, 1)
     mixup: float = _number(0.0, 0, 100)
     cutmix: float = _number(0.0, 0, 100)

@@ -16,7 +16,7 @@ from fer.types import FACE_SIZE
 def augment(
     pixels: torch.Tensor, config: Augmentation, generator: torch.Generator, mirrored: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Randomly warped, relit and erased copies.
+    """Randomly warped, relit, noisy and erased copies.
 
     Args:
         pixels: float32 (N, 1, H, W), 0..1.
@@ -30,6 +30,8 @@ def augment(
     pixels = warp(pixels, _matrices(pixels.shape, config, generator, mirrored))
     if config.brightness or config.contrast:
         pixels = _relight(pixels, config, generator)
+    if config.noise:
+        pixels = _add_noise(pixels, config.noise, generator)
     if config.erase:
         pixels = _erase(pixels, config.erase, generator)
     return pixels
@@ -145,6 +147,13 @@ def _relight(pixels: torch.Tensor, config: Augmentation, generator: torch.Genera
     lift = _uniform(n, config.brightness, generator).view(-1, 1, 1, 1)
     middle = pixels.mean(dim=(2, 3), keepdim=True)
     return (pixels * gain).add_(middle * (1 - gain) + lift).clamp_(0, 1)
+
+
+def _add_noise(pixels: torch.Tensor, reach: float, generator: torch.Generator) -> torch.Tensor:
+    """What a camera adds in poor light: Gaussian, a draw a pixel, of a deviation drawn for every face."""
+    deviation = reach * torch.rand(len(pixels), 1, 1, 1, generator=generator, device=generator.device)
+    drawn = torch.randn(pixels.shape, generator=generator, device=generator.device)
+    return torch.addcmul(pixels, drawn, deviation).clamp_(0, 1)
 
 
 def _erase(pixels: torch.Tensor, probability: float, generator: torch.Generator) -> torch.Tensor:

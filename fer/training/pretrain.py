@@ -41,7 +41,10 @@ HEEDED = {
     *("model", "epochs", "batch_size", "dropout", "small_epochs", "small_size", "precision", "seed", "settle_norms"),
     *(f"optimizer.{name}" for name in ("name", "lr", "momentum", "weight_decay", "grad_clip", "ema")),
     *("schedule.warmup", "loss.label_smoothing"),
-    *(f"augmentation.{name}" for name in ("flip", "rotate", "zoom", "shift", "crop", "brightness", "contrast", "erase")),
+    *(
+        f"augmentation.{name}"
+        for name in ("flip", "rotate", "zoom", "shift", "crop", "brightness", "contrast", "noise", "erase")
+    ),
 }
 
 

@@ -49,9 +49,10 @@ def test_half_of_the_faces_are_flipped_at_one_half():
         dataclasses.replace(STILL, shift=0.3),
         dataclasses.replace(STILL, brightness=0.3),
         dataclasses.replace(STILL, contrast=0.5),
+        dataclasses.replace(STILL, noise=0.3),
         dataclasses.replace(STILL, erase=1.0),
     ],
-    ids=["usual", "extreme", "rotate", "zoom", "shift", "brightness", "contrast", "erase"],
+    ids=["usual", "extreme", "rotate", "zoom", "shift", "brightness", "contrast", "noise", "erase"],
 )
 def test_every_strength_keeps_shape_and_range_and_draws_for_each_face_alone(strength):
     faces = noise(1).repeat(8, 1, 1, 1)
@@ -147,6 +148,18 @@ def test_contrast_is_about_the_mean_of_each_face():
     faces = torch.stack([(mean + ramp).expand(1, 48, 48) for mean in (0.25, 0.5, 0.75)]).repeat(20, 1, 1, 1)
     means = augment(faces, dataclasses.replace(STILL, contrast=0.4), seeded()).mean(dim=(1, 2, 3))
     np.testing.assert_allclose(means, [0.25, 0.5, 0.75] * 20, atol=1e-4)
+
+
+def test_noise_is_gaussian_and_its_deviation_drawn_for_every_face():
+    faces = torch.full((400, 1, 48, 48), 0.5)
+    added = augment(faces, dataclasses.replace(STILL, noise=0.1), seeded()) - augment(faces, STILL, seeded())
+    deviations = added.std(dim=(1, 2, 3))
+    at = np.linspace(0.1, 0.9, 9)
+    np.testing.assert_allclose(np.quantile(deviations, at), 0.1 * at, atol=0.01)  # even from 0 to the reach
+    drawn = added / deviations.view(-1, 1, 1, 1)
+    np.testing.assert_allclose(np.quantile(drawn, [0.025, 0.5, 0.975]), [-1.96, 0, 1.96], atol=0.01)
+    assert abs(float((drawn[..., 1:] * drawn[..., :-1]).mean())) < 0.01  # a draw a pixel
+    assert abs(float((drawn[1:] * drawn[:-1]).mean())) < 0.01  # and a face
 
 
 def test_erasing_blanks_one_rectangle_of_two_to_twenty_five_percent():
