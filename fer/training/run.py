@@ -330,7 +330,8 @@ class _Keeper:
                 self._leave(stop())
 
         self.job.fabric.barrier()
-        best, last = (checkpoints.load(self.folder / name, self.job.fabric.device) for name in (run_files.BEST, run_files.LAST))
+        files = (self.folder / run_files.BEST, store.newest_state(self.folder))
+        best, last = (checkpoints.load(file, self.job.fabric.device) for file in files)
         history = self.trainer.history
         faces = (train_faces, validation)
         best, table = best_ending(best, last, faces, history.monitor, progress, self.job.fabric.autocast())

@@ -105,6 +105,11 @@ def has_state(folder: Path) -> bool:
     return any((folder / name).exists() for name in (LAST, PREVIOUS))
 
 
+def newest_state(folder: Path) -> Path:
+    """The file of the last state, or of the one before it where a kill has left that alone."""
+    return folder / LAST if (folder / LAST).exists() else folder / PREVIOUS
+
+
 def read_best(folder: Path) -> Card:
     """The card of the best epoch so far.
 

@@ -52,8 +52,8 @@ def test_an_audit_of_a_table(fer, fake_zip, table, tmp_path):
     outcome = fer("labels", "audit", "--table", table, "--data", fake_zip, "--out", tmp_path / "out", "--json")
     assert outcome.code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == AUDIT_FILES
-    assert outcome.err.split() == [
-        str(tmp_path / "out" / name) for name in ("label-audit.json", "suspects.csv", "suspects.png")
+    assert outcome.err.splitlines() == [
+        f"wrote {tmp_path / 'out' / name}" for name in ("label-audit.json", "suspects.csv", "suspects.png")
     ]
     printed = json.loads(outcome.out)
     assert printed == json.loads((tmp_path / "out" / "label-audit.json").read_text(encoding="utf-8"))
@@ -178,12 +178,12 @@ def test_mistakes_of_a_checkpoint(fer, fake_zip, checkpoint_file, own_table, vot
     common = ["mistakes", "--checkpoint", checkpoint_file, "--data", fake_zip, "--votes", votes]
     outcome = fer(*common, "--out", tmp_path / "out")
     assert outcome.code == 0
-    written = [str(tmp_path / "out" / name) for name in ("mistakes.json", "mistakes.html", "mistakes.png")]
-    assert outcome.err.split() == written
+    written = [tmp_path / "out" / name for name in ("mistakes.json", "mistakes.html", "mistakes.png")]
+    assert outcome.err.splitlines() == [f"wrote {path}" for path in written]
     table = PredictionTable.load(own_table)
     found = find_mistakes(table)
     assert f"{found.wrong} of 21 wrong" in " ".join(outcome.out.split())
-    content = json.loads(Path(written[0]).read_text(encoding="utf-8"))
+    content = json.loads(written[0].read_text(encoding="utf-8"))
     assert content["wrong"] == found.wrong and content["source"]["weights_sha256"] == table.source["weights_sha256"]
     assert content["faces"][0]["votes"][CANDIDATES.index("contempt")] == 10
     assert content["maps"][0]["title"] == "gradcam for the prediction"
