@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from analysis.explain import METHODS, Question, check, explain_set
+from analysis.explain import Question, check, explain_set
 from analysis.learnt.features import heads
 from analysis.means import FEW, Mean, Values
 from analysis.perturbation import MEASURES, Scores
@@ -209,8 +209,6 @@ def rate(
         UnknownNameError: no such method.
         ConfigError: a method does not fit the network.
     """
-    for method in plan.methods:
-        METHODS[method]
     ways = plan.ways(checkpoint)
     subject = Subject.of(checkpoint, faces, plan)
     total, done = (len(ways) + 2) * len(MEASURES), itertools.count(1)

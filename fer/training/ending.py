@@ -8,9 +8,6 @@ from fer.metrics import evaluate_table
 from fer.training.norms import may_settle, settled
 from fer.types import PredictionTable, Progress
 
-#: Figures of a table by what a run monitors, and whether less of it is better.
-_MONITORED = {"accuracy": ("accuracy", 1), "loss": ("log_loss", -1), "macro_f1": ("macro_f1", 1)}
-
 
 def best_ending(
     best: Checkpoint,
@@ -42,5 +39,5 @@ def best_ending(
 
 def _merit(table: PredictionTable, monitor: str) -> tuple[float, float]:
     figures = evaluate_table(table)
-    name, sign = _MONITORED[monitor]
-    return sign * figures[name], -figures["log_loss"]
+    surely = -figures["log_loss"]
+    return (surely if monitor == "loss" else figures[monitor]), surely

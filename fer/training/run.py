@@ -330,10 +330,10 @@ class _Keeper:
                 self._leave(stop())
 
         self.job.fabric.barrier()
-        files = (self.folder / run_files.BEST, store.newest_state(self.folder))
-        best, last = (checkpoints.load(file, self.job.fabric.device) for file in files)
-        history = self.trainer.history
-        faces = (train_faces, validation)
+        device, history, faces = self.job.fabric.device, self.trainer.history, (train_faces, validation)
+        best = last = checkpoints.load(self.folder / run_files.BEST, device)
+        if best.card.best_epoch != len(history):  # a state is several times as large as its weights: read only where asked for
+            last = checkpoints.load(store.newest_state(self.folder), device)
         best, table = best_ending(best, last, faces, history.monitor, progress, self.job.fabric.autocast())
         metrics = evaluate_table(table)
         minutes = round(history.seconds / 60, 1)
