@@ -13,7 +13,7 @@ from analysis.live import drawn
 from apps.offered import turn
 from fer.errors import ConfigError
 from fer.images import decode
-from fer.predict import Predictor
+from fer.predict import Predictor, lacks_maps
 from fer.video import Recogniser, Seen
 from fer.words import counted
 
@@ -53,11 +53,11 @@ class Visit:
         Args:
             frame: encoded as any picture that :mod:`fer.images` reads.
             checkpoint: what judges it; may change from frame to frame.
-            maps: whether heatmaps lie over the faces.
+            maps: whether heatmaps lie over the faces; a checkpoint without them says so in the note.
 
         Raises:
             ImageError: no picture.
-            ConfigError: a frame of more than 2 MB or 2.5 megapixels, or the checkpoint gives no maps.
+            ConfigError: a frame of more than 2 MB or 2.5 megapixels.
         """
         if len(frame) > MAX_FRAME:
             raise ConfigError(f"a frame of {len(frame):,} bytes; a camera's has at most {MAX_FRAME:,}")
@@ -65,10 +65,12 @@ class Visit:
         with self._one_at_a_time, turn(checkpoint) as asked:
             now, recogniser = self._clock(), self._ready(checkpoint, asked)
             scene, rate = recogniser.see(image, now), self._pace(now)
-            shown_image = drawn(image, scene, recogniser.model, maps=maps)
+            reason = lacks_maps(recogniser.model) if maps else ""
+            shown_image = drawn(image, scene, recogniser.model, maps=maps and not reason)
         picture = io.BytesIO()
         Image.fromarray(shown_image).save(picture, "JPEG", quality=_QUALITY)
-        return Update(picture.getvalue(), f"{_words(shown(scene))} · {rate:.0f} updates a second")
+        told = (_words(shown(scene)), f"{rate:.0f} updates a second", reason)
+        return Update(picture.getvalue(), " · ".join(filter(None, told)))
 
     def _ready(self, checkpoint: str, asked: Predictor) -> Recogniser:
         if self._recogniser is None:

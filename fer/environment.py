@@ -9,19 +9,25 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-#: Packages whose version can change a figure.
+#: Packages whose version can change a figure, and those that another distribution brings as well.
 PACKAGES = ("ferscope", "torch", "torchvision", "lightning-fabric", "numpy", "pillow", "scikit-learn", "opencv-python-headless")
+
+_ALSO_IN = {"lightning-fabric": "lightning"}
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Python's and the packages' versions; ``"missing"`` where one is not installed."""
     found = {"python": platform.python_version()}
     for name in packages:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "missing"
+        found[name] = _version(name) or _version(_ALSO_IN.get(name, name)) or "missing"
     return found
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def bf16_pays(device: str | None = None) -> bool:

@@ -29,7 +29,9 @@ def export(
     out: Annotated[Optional[Path], typer.Option("--out", "-o", help="File to write. [default: NAME, in this folder]")] = None,
     data: Annotated[
         Optional[Path],
-        typer.Option("--data", "-d", help="Labelled faces of the proof: FER-2013 zip, fer2013.csv or folder."),
+        typer.Option(
+            "--data", "-d", help="Labelled faces of the proof: FER-2013 zip, fer2013.csv or folder. [default: --calibrate]"
+        ),
     ] = None,
     calibrate: Annotated[
         Optional[Path], typer.Option(help="Faces whose activations set the scales of onnx-int8. [default: --data]")

@@ -2,12 +2,14 @@
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from apps.live import MAX_FRAME, Visit
+from apps.offered import predictor
 from fer.errors import ConfigError, ImageError
 from fer.images import read
 from fer.predict import Predictor
@@ -59,6 +61,17 @@ def test_a_box_is_drawn_and_on_request_a_map():
     assert (np.abs(plain - frame).max(axis=2) > 90).sum() > 300
     assert (np.abs(plain - mapped).max(axis=2) > 40)[75:135, 95:150].mean() > 0.2
     assert (np.abs(plain - mapped).max(axis=2) > 40)[:, 220:].mean() < 0.01
+
+
+def test_a_model_without_maps_boxes_the_faces_and_says_why_there_are_none(monkeypatch):
+    plain, _ = visit(16)
+    known = predictor(MODEL)
+    mute = replace(known.model, seal=replace(known.model.seal, lacks_maps="its head has two layers"))
+    monkeypatch.setattr(known, "model", mute)
+    updates, _ = visit(16, maps=True)
+    assert updates[-1].jpeg == plain[-1].jpeg
+    reason = "fast_cnn-int8 gives no heatmaps without torch: its head has two layers; explain its .pth"
+    assert updates[-1].note == f"{plain[-1].note} · {reason}"
 
 
 def test_another_model_takes_over_with_the_same_numbers():

@@ -5,10 +5,12 @@ import os
 import platform
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from fer.environment import versions
 from tests.conftest import ROOT
 
 
@@ -89,3 +91,19 @@ sys.exit(main(["info", "--json"]))
     facts = json.loads(done.stdout)
     assert (facts["device"], facts["bf16"]) == ("unknown", "unknown")
     assert "package torch is not installed" in [problem["what"] for problem in facts["problems"]]
+
+
+def test_a_package_that_comes_in_another_distribution_is_found_there(monkeypatch):
+    """Bare training machines have lightning, with lightning-fabric inside."""
+    installed = {"lightning": "2.6.5", "numpy": "2.3"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(metadata, "version", version)
+    found = versions(("lightning-fabric", "numpy", "torch"))
+    assert found == {"python": platform.python_version(), "lightning-fabric": "2.6.5", "numpy": "2.3", "torch": "missing"}
+    installed["lightning-fabric"] = "2.5.0"
+    assert versions(("lightning-fabric",))["lightning-fabric"] == "2.5.0"
