@@ -12,30 +12,31 @@ from typing import Any, get_args, get_origin
 
 import yaml
 
-from fer.config import RunConfig
+from fer.config import MODES, RunConfig
 from fer.emotions import suggestion
 from fer.errors import ConfigError
 from fer.words import shortened
 
 
-def _paths() -> Iterator[tuple[str, Any]]:
+def _fields() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
     for f in dataclasses.fields(RunConfig):
         if dataclasses.is_dataclass(f.type):
-            yield from ((f"{f.name}.{inner.name}", inner.type) for inner in dataclasses.fields(f.type))
+            yield from ((f"{f.name}.{inner.name}", inner) for inner in dataclasses.fields(f.type))
         else:
-            yield f.name, f.type
+            yield f.name, f
 
 
-#: Every key in full, with its type.
-TYPES: dict[str, Any] = dict(_paths())
+_FIELDS = dict(_fields())
+#: Every key in full.
+KEYS = tuple(_FIELDS)
 _GROUPS = {f.name: f.type for f in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(f.type)}
 
 
 def _aliases() -> dict[str, str]:
-    last = [path.rpartition(".")[2] for path in TYPES]
-    short = {name: path for name, path in zip(last, TYPES, strict=True) if last.count(name) == 1}
+    last = [path.rpartition(".")[2] for path in KEYS]
+    short = {name: path for name, path in zip(last, KEYS, strict=True) if last.count(name) == 1}
     first = {name: f"{name}.{dataclasses.fields(group)[0].name}" for name, group in _GROUPS.items()}
-    return short | first | {path: path for path in TYPES}
+    return short | first | {path: path for path in KEYS}
 
 
 _ALIASES = _aliases()
@@ -79,19 +80,21 @@ def by_full_key(values: Mapping[str, Any], source: str) -> dict[str, Any]:
 def _full(key: str, source: str) -> str:
     if key in _ALIASES:
         return _ALIASES[key]
+    if several := [path for path in KEYS if path.endswith(f".{key}")]:
+        raise ConfigError(f"{source}: key {key!r} is that of several groups; write {' or '.join(several)}")
     hint = suggestion(key, list(_ALIASES)) or suggestion(key.rpartition(".")[2], list(_ALIASES))
-    raise ConfigError(f"{source}: unknown key {key!r}{hint}; known keys: {', '.join(TYPES)}")
+    raise ConfigError(f"{source}: unknown key {key!r}{hint}; known keys: {', '.join(KEYS)}")
 
 
 def _typed(path: str, value: Any, source: str) -> Any:
-    kind = TYPES[path]
+    kind: Any = _FIELDS[path].type
     if get_origin(kind) is tuple:
         return _texts(path, value, source)
     if kind is float and isinstance(value, str):  # YAML 1.1 reads 5e-4 as text
         try:
             return float(value)
         except ValueError:
-            raise ConfigError(f"{source}: {path}={value!r} is no number") from None
+            raise _misfit(path, value, source) from None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             return float(value)
@@ -100,15 +103,26 @@ def _typed(path: str, value: Any, source: str) -> Any:
     if kind is str and value is None:  # an empty value in YAML
         return ""
     if type(value) is not kind:
-        raise ConfigError(f"{source}: {path}={value!r} should be of type {kind.__name__}")
+        raise _misfit(path, value, source)
     return value
+
+
+_WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def _misfit(path: str, value: Any, source: str) -> ConfigError:
+    field = _FIELDS[path]
+    low, high = field.metadata.get("range", ("", ""))
+    bounds = f" from {low} to {high}" if "range" in field.metadata else ""
+    choice = f": {', '.join(field.metadata['allowed'])}" if "allowed" in field.metadata else ""
+    return ConfigError(f"{source}: {path}={value!r} should be {_WORDS[field.type]}{bounds}{choice}")
 
 
 def _texts(path: str, value: Any, source: str) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
-    if not isinstance(value, list | tuple) or not all(isinstance(part, get_args(TYPES[path])[0]) for part in value):
-        raise ConfigError(f"{source}: {path}={value!r} should be texts, separated by commas")
+    if not isinstance(value, list | tuple) or not all(isinstance(part, get_args(_FIELDS[path].type)[0]) for part in value):
+        raise ConfigError(f"{source}: {path}={value!r} should be texts, separated by commas ([] for none)")
     return tuple(value)
 
 
@@ -164,12 +178,18 @@ def _mapping(text: str, source: str) -> dict[str, Any]:
 
 
 def recipe_config(name: str) -> RunConfig:
-    """The defaults with a recipe over them; one that names no ``model`` is called after its architecture.
+    """The defaults with a recipe over them; one that names no ``model`` is called after its architecture, and its mode.
 
     Raises:
         ConfigError: as :func:`read_recipe` and :func:`with_values`.
+
+    >>> config = recipe_config("vit-gradual")
+    >>> config.model, config.mode
+    ('vit', 'gradual')
     """
-    return with_values(RunConfig(), {"model": name} | read_recipe(name), f"recipe {name}")
+    model, _, mode = name.partition("-")
+    own = {"model": model, "mode": mode} if mode in MODES else {"model": name}
+    return with_values(RunConfig(), own | read_recipe(name), f"recipe {name}")
 
 
 def recipe_names() -> list[str]:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from fer import run_files
 from fer.errors import CheckpointError
 
 #: Checkpoints shipped with the program.
@@ -11,15 +12,23 @@ _DEFAULT_FILE = RELEASED / "DEFAULT"
 
 
 def find(name: str | Path | None) -> Path:
-    """Path of a checkpoint or exported model named by file or by release name; CheckpointError where there is none."""
+    """Path of a checkpoint or exported model, named by its file, its release or the folder of the run whose best it is.
+
+    Raises:
+        CheckpointError: there is none.
+    """
     name = default_name() if name is None else str(name)
     if Path(name).is_file():
         return Path(name)
     released = next((path for suffix in (".pth", ".onnx") if (path := RELEASED / f"{name}{suffix}").is_file()), None)
     if os.sep not in name and released:
         return released
+    best = Path(name) / run_files.BEST
+    if best.is_file():
+        return best
     known = ", ".join([*released_names(), *exported_names()]) or "none"
-    raise CheckpointError(f"no checkpoint {name}: neither a file nor a released name (released: {known})")
+    what = f"a folder without {run_files.BEST}" if Path(name).is_dir() else "neither a file nor a released name"
+    raise CheckpointError(f"no checkpoint {name}: {what} (released: {known})")
 
 
 def released_files(suffix: str) -> list[Path]:

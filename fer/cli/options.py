@@ -7,12 +7,16 @@ import typer
 
 Checkpoint = Annotated[
     Optional[str],
-    typer.Option("--checkpoint", "-c", help="Checkpoint or exported model, file or released name. [default: the shipped one]"),
+    typer.Option(
+        "--checkpoint", "-c", help="Checkpoint or exported model: file, run or released name. [default: the shipped one]"
+    ),
 ]
 #: For what looks inside a network.
 CheckpointOnly = Annotated[
     Optional[str],
-    typer.Option("--checkpoint", "-c", help="Checkpoint, file or released name; no exported model. [default: the shipped one]"),
+    typer.Option(
+        "--checkpoint", "-c", help="Checkpoint: file, run or released name; no exported model. [default: the shipped one]"
+    ),
 ]
 Data = Annotated[
     Optional[Path],

@@ -171,26 +171,29 @@ def refuse_series(folder: Path, runs: int, changed_data: bool) -> None:
 def resolve(architecture: str | None, recipe: str | None, assignments: list[str], shorthand: dict[str, Any]) -> RunConfig:
     """Defaults < recipe < ``--set`` < the options that are short for it.
 
+    Where no recipe is named it is the architecture's for its mode, or that mode's for all architectures.
+
     Raises:
         FerError: a name, key or value is unknown or impossible.
     """
     from fer.config import RunConfig
     from fer.errors import ConfigError
     from fer.models import MODELS
-    from fer.overrides import parse_assignments, read_recipe, recipe_names, with_values
+    from fer.overrides import parse_assignments, read_recipe, with_values
 
     if recipe and not architecture:
         architecture = str(read_recipe(recipe).get("model") or "")
     if not architecture:
-        raise ConfigError(f"name an architecture: fer train NAME; known: {', '.join(MODELS)}, timm:NAME")
+        lacks = f"recipe {recipe} names no architecture: fer train NAME --recipe {recipe}" if recipe else ""
+        raise ConfigError(f"{lacks or 'name an architecture: fer train NAME'}; known: {', '.join(MODELS)}, timm:NAME")
+    refuse_recipe(architecture)
     entry = MODELS[architecture]
     assigned = parse_assignments(assignments)
     if assigned.get("model", entry.name) not in (entry.name, architecture):
         raise ConfigError(f"--set model={assigned['model']} beside {architecture}; name one architecture, and once")
     mode = shorthand.get("mode") or assigned.get("mode") or "scratch"
     config = with_values(RunConfig(), {"model": entry.name, "mode": mode}, "command line")
-    own = architecture if mode == "scratch" else f"{architecture}-{mode}"
-    name = recipe or (own if own in recipe_names() else None)
+    name = recipe or recipe_of(architecture, mode)
     if name:
         config = with_values(config, read_recipe(name), f"recipe {name}")
     given = {key: value for key, value in shorthand.items() if value is not None} | {"model": entry.name}
@@ -199,6 +202,29 @@ def resolve(architecture: str | None, recipe: str | None, assignments: list[str]
     config = with_values(config, with_epochs(config, settings | given), "command line")
     entry.variant_for(config.mode, bool(config.init))  # an impossible mode is said before the data is read
     return config
+
+
+def recipe_of(architecture: str, mode: str) -> str | None:
+    """The shipped recipe for an architecture in a mode, or for every architecture in it; None where there is neither."""
+    from fer.overrides import recipe_names
+
+    own = architecture if mode == "scratch" else f"{architecture}-{mode}"
+    return next((name for name in (own, mode) if name in recipe_names()), None)
+
+
+def refuse_recipe(name: str) -> None:
+    """ConfigError where a shipped recipe is named in an architecture's place."""
+    from fer.config import MODES
+    from fer.errors import ConfigError
+    from fer.models import MODELS
+    from fer.overrides import read_recipe, recipe_names
+
+    if name in MODELS or name not in recipe_names():
+        return
+    architecture, _, mode = name.partition("-")
+    own = f"{architecture} --mode {mode}" if mode in MODES else f"NAME --recipe {name}"
+    command = f"--recipe {name}" if "model" in read_recipe(name) else own
+    raise ConfigError(f"{name} is no architecture but a recipe: fer train {command}")
 
 
 def with_epochs(recipe: RunConfig, values: dict[str, Any]) -> dict[str, Any]:

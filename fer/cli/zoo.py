@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False, help="Train and release checkpoints, and
 
 @app.command()
 def add(
-    checkpoint: Annotated[Path, typer.Argument(help="best.pth of a finished run.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a finished run, or its best.pth.")],
     name: Annotated[str, typer.Argument(help="Name under checkpoints/, such as custom_cnn.")],
     data: options.Data = None,
     default: Annotated[bool, typer.Option("--default", help="Make it the one used where none is named.")] = False,
@@ -35,9 +35,10 @@ def add(
     from fer.data import load
     from fer.errors import ConfigError
     from fer.release import set_default, write_tables
-    from fer.released import RELEASED
+    from fer.released import RELEASED, find
     from fer.zoo import check_name, release_best
 
+    checkpoint = find(checkpoint)
     check_name(name, checkpoint)
     with console.progress("reading faces") as report:
         corpus = load(data, report)

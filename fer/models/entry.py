@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fer.config import MODES
-from fer.errors import ConfigError
+from fer.errors import ConfigError, UnknownNameError
 from fer.registry import Registry
 from fer.types import Preprocess
 
@@ -119,7 +119,12 @@ class Architectures(Registry[ModelEntry]):
 
     def __getitem__(self, name: str) -> ModelEntry:
         family = next((find for prefix, find in self._families.items() if name.startswith(prefix)), None)
-        return family(name) if family else super().__getitem__(name)
+        if family:
+            return family(name)
+        try:
+            return super().__getitem__(name)
+        except UnknownNameError as error:
+            raise UnknownNameError(", ".join([str(error), *(f"{prefix}NAME" for prefix in self._families)])) from None
 
 
 #: Every architecture that ``fer train`` knows.

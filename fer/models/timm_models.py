@@ -26,7 +26,9 @@ def find(name: str) -> ModelEntry:
     """
     timm, short = _timm(), name.removeprefix(PREFIX)
     if not timm.is_model(short):
-        raise UnknownNameError(f"timm {timm.__version__} has no model {short!r}{suggestion(short, timm.list_models())}")
+        raise UnknownNameError(
+            f"timm {timm.__version__} has no model {short!r}{suggestion(short, timm.list_models())}; see timm.list_models()"
+        )
     with torch.device("meta"):
         net = timm.create_model(short, in_chans=3)
     wanted, heads = net.pretrained_cfg, _heads(net.pretrained_cfg["classifier"], name)

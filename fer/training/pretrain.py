@@ -24,7 +24,7 @@ from fer.losses import one_hot, smooth, soft_cross_entropy
 from fer.models import MODELS, Variant
 from fer.models.tensorfile import UnreadableTensorsError, read_tensors
 from fer.models.trunk import save_trunk
-from fer.overrides import TYPES
+from fer.overrides import KEYS
 from fer.schedules import cosine
 from fer.training import store
 from fer.training.ema import Average
@@ -130,7 +130,7 @@ def pretrained_form(config: RunConfig) -> Variant:
     entry = MODELS[config.model]
     if entry.compose or _VARIANT not in entry.variants:
         raise ConfigError(f"{config.model} has no form for small faces that could be pretrained; choose another architecture")
-    unheeded = [key for key in TYPES if key not in HEEDED and attrgetter(key)(config) != attrgetter(key)(RunConfig())]
+    unheeded = [key for key in KEYS if key not in HEEDED and attrgetter(key)(config) != attrgetter(key)(RunConfig())]
     if unheeded:
         raise ConfigError(f"a pretraining does not heed {', '.join(unheeded)}; leave that out")
     return entry.variants[_VARIANT]

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,6 +169,18 @@ def test_a_file_comes_before_a_released_name(zoo, checkpoint_file, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "first").write_bytes(checkpoint_file.read_bytes())
     assert released.find("first").resolve() == tmp_path / "first"
+
+
+def test_the_folder_of_a_run_stands_for_its_best_after_released_names(zoo, checkpoint_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("runs/one", "first"):
+        Path(folder).mkdir(parents=True)
+        Path(folder, "best.pth").write_bytes(checkpoint_file.read_bytes())
+    assert released.find("runs/one") == Path("runs/one/best.pth")
+    assert load("runs/one/").card == load(checkpoint_file).card
+    assert released.find("first") == zoo / "first.pth"
+    with pytest.raises(CheckpointError, match=r"no checkpoint runs: a folder without best.pth \(released: second, first"):
+        load("runs")
 
 
 @pytest.mark.parametrize("name", ["third", "../zoo/first", "runs/best.pth", "first.pth.bak"])

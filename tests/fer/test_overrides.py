@@ -13,11 +13,11 @@ from fer.config import LABELS, MODES, RunConfig
 from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
 from fer.models import MODELS
-from fer.overrides import TYPES, parse_assignments, read_recipe, recipe_config, recipe_names, with_values
+from fer.overrides import KEYS, by_full_key, parse_assignments, read_recipe, recipe_config, recipe_names, with_values
 from fer.released import RELEASED
 
 GROUPS = {f.name: f.type for f in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(f.type)}
-SHORT = [key for key in TYPES if "." in key and sum(other.endswith(f".{key.rpartition('.')[2]}") for other in TYPES) == 1]
+SHORT = [key for key in KEYS if "." in key and sum(other.endswith(f".{key.rpartition('.')[2]}") for other in KEYS) == 1]
 
 
 def field_of(key: str) -> tuple[dataclasses.Field, Any]:
@@ -56,18 +56,18 @@ def value_at(config: RunConfig, key: str) -> Any:
 
 def test_every_field_of_every_group_is_a_key():
     nested = {f"{group}.{f.name}" for group, kind in GROUPS.items() for f in dataclasses.fields(kind)}
-    assert set(TYPES) == nested | {f.name for f in dataclasses.fields(RunConfig)} - set(GROUPS)
+    assert set(KEYS) == nested | {f.name for f in dataclasses.fields(RunConfig)} - set(GROUPS)
 
 
-@pytest.mark.parametrize("key", TYPES)
+@pytest.mark.parametrize("key", KEYS)
 def test_every_key_is_set_by_its_full_name_and_nothing_else_changes(key):
     value = other_value(key)
     changed = with_values(RunConfig(), {key: value}, "test")
     assert value_at(changed, key) == value != value_at(RunConfig(), key)
-    assert [other for other in TYPES if other != key and value_at(changed, other) != value_at(RunConfig(), other)] == []
+    assert [other for other in KEYS if other != key and value_at(changed, other) != value_at(RunConfig(), other)] == []
 
 
-@pytest.mark.parametrize("key", TYPES)
+@pytest.mark.parametrize("key", KEYS)
 def test_every_key_is_set_from_the_command_line_and_from_a_nested_file(key):
     value = other_value(key)
     expected = with_values(RunConfig(), {key: value}, "test")
@@ -105,7 +105,7 @@ def test_nested_dotted_and_short_keys_may_stand_together():
 
 
 def test_a_configuration_is_read_back_from_its_plain_form():
-    config = with_values(RunConfig(), {key: other_value(key) for key in TYPES}, "test")
+    config = with_values(RunConfig(), {key: other_value(key) for key in KEYS}, "test")
     plain = config.to_dict()
     for form in (plain, yaml.safe_load(yaml.safe_dump(plain)), json.loads(json.dumps(plain))):
         assert with_values(RunConfig(), form, "file") == config
@@ -126,7 +126,7 @@ FLAT = {
 def place_of(key: str) -> str:
     """Where a setting of the first versions stands today."""
     named = {"optimizer": "optimizer.name", "schedule": "schedule.name", "early_stopping": "early_stopping.patience"}
-    return named.get(key) or next(full for full in TYPES if full.rpartition(".")[2] == key)
+    return named.get(key) or next(full for full in KEYS if full.rpartition(".")[2] == key)
 
 
 @pytest.mark.parametrize("flat", [FLAT, {key: other_value(place_of(key)) for key in FLAT}], ids=["written", "no default"])
@@ -173,7 +173,7 @@ def test_an_unknown_key_is_named_with_the_nearest_and_all_known_ones(values, nea
         with_values(RunConfig(), values, "mine.yaml")
     message = str(caught.value)
     assert message.startswith("mine.yaml: unknown key ") and f"did you mean '{near}'?" in message
-    assert message.endswith(f"known keys: {', '.join(TYPES)}")
+    assert message.endswith(f"known keys: {', '.join(KEYS)}")
 
 
 @pytest.mark.parametrize(
@@ -181,23 +181,25 @@ def test_an_unknown_key_is_named_with_the_nearest_and_all_known_ones(values, nea
     [
         ({"optimizer": {"lr": {"start": 1}}}, ["optimizer.lr"]),
         ({"optimizer": ["adam"]}, ["optimizer.name"]),
-        ({"name": "adam"}, ["unknown key 'name'"]),
-        ({"patience": 3}, ["unknown key 'patience'", ".patience"]),
+        ({"name": "adam"}, ["key 'name' is that of several groups", "write optimizer.name or schedule.name or loss.name"]),
+        ({"patience": 3}, ["key 'patience' is that of several groups; write schedule.patience or early_stopping.patience"]),
         ({"": 3}, ["unknown key ''"]),
         ({3: 3}, ["unknown key '3'"]),
-        ({"alternating_flip": 1}, ["augmentation.alternating_flip=1", "bool"]),
-        ({"epochs": 2.5}, ["epochs=2.5", "int"]),
+        ({"alternating_flip": 1}, ["augmentation.alternating_flip=1 should be true or false"]),
+        ({"epochs": 2.5}, ["epochs=2.5 should be a whole number from 1 to 100000"]),
         ({"epochs": None}, ["epochs=None"]),
         ({"lr": None}, ["optimizer.lr=None"]),
         ({"lr": True}, ["optimizer.lr=True"]),
         ({"lr": float("inf")}, ["lr=inf lies outside"]),
         ({"lr": 10**400}, ["lr"]),
-        ({"init": 3}, ["init=3", "str"]),
+        ({"init": 3}, ["init=3 should be a text"]),
         ({"classes": "happy"}, ["two or more"]),
         ({"classes": "happy,happy"}, ["two or more"]),
         ({"classes": ["happy", 3]}, ["classes"]),
         ({"classes": "happy,contempt"}, ["contempt", *EMOTIONS]),
-        ({"teachers": {"a": 1}}, ["distillation.teachers"]),
+        ({"teachers": {"a": 1}}, ["distillation.teachers", "[] for none"]),
+        ({"flip": True}, ["augmentation.flip=True should be a number from 0 to 1"]),
+        ({"optimizer": 3}, ["optimizer.name=3 should be a text: sgd, adam, adamw"]),
         ({"monitor": "f1"}, ["unknown monitor 'f1'", "accuracy, loss, macro_f1"]),
         ({"schedule": "one-cycl"}, ["did you mean 'one-cycle'?"]),
         ({"labels": "ferplus"}, LABELS),
@@ -251,7 +253,7 @@ OWN = [name for name in recipe_names() if name in MODELS or name.partition("-")[
 
 
 def test_other_recipes_say_which_architecture_they_are_for():
-    others = set(recipe_names()) - set(OWN) - {"pretrain"}  # the one for whatever is pretrained
+    others = set(recipe_names()) - set(OWN) - {"pretrain", *MODES}  # those for every architecture
     assert others == {
         "custom_cnn-distilled",
         "fast_cnn-four",
@@ -277,6 +279,42 @@ def test_a_shipped_recipe_is_taken_where_none_is_named(name):
     architecture, _, mode = name.partition("-")
     expected = with_values(RunConfig(), {**read_recipe(name), "model": architecture, "mode": mode or "scratch"}, name)
     assert resolve(architecture, None, [], {"mode": mode or None}) == expected
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_an_architecture_without_a_recipe_for_a_mode_takes_that_of_the_mode(mode):
+    expected = with_values(RunConfig(), {**read_recipe(mode), "model": "net", "mode": mode, "init": "net"}, mode)
+    assert resolve("net", None, [], {"mode": mode, "init": "net"}) == expected
+    assert expected.optimizer.layer_decay < 1 or mode != "gradual"
+    assert resolve("net", mode, [], {"mode": mode, "init": "net"}) == expected
+
+
+def test_an_architecture_without_any_recipe_takes_the_defaults():
+    assert resolve("timm:resnet10t", None, [], {}) == RunConfig(model="timm:resnet10t")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_holds_only_what_differs_from_the_defaults(name):
+    given, config = by_full_key(read_recipe(name), name), recipe_config(name)
+    assert [key for key in given if key != "model" and value_at(config, key) == value_at(RunConfig(), key)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("net-long", "fer train --recipe net-long"),
+        ("vit-gradual", "fer train vit --mode gradual"),
+        ("finetune", "fer train NAME --recipe finetune"),
+    ],
+)
+def test_a_recipe_in_an_architectures_place_is_told_where_it_belongs(name, command):
+    with pytest.raises(ConfigError, match=f"^{name} is no architecture but a recipe: {command}$"):
+        resolve(name, None, [], {})
+
+
+def test_a_recipe_that_names_no_architecture_asks_for_one(recipe):
+    with pytest.raises(ConfigError, match=r"names no architecture: fer train NAME --recipe .*; known: baseline, "):
+        resolve(None, recipe, [], {})
 
 
 def test_settings_that_only_fit_together_are_judged_together():

@@ -8,7 +8,7 @@ import torch
 
 from fer.config import LABELS, MODES
 from fer.models import MODELS
-from fer.overrides import TYPES
+from fer.overrides import KEYS
 from fer.training import fit
 from tests import fakes
 from tests.conftest import save_random
@@ -32,7 +32,7 @@ REFUSED: dict[str, tuple[list[object], list[str]]] = {
     "unknown precision": (["baseline", "--set", "precision=fp64"], ["unknown precision", "auto, fp32, bf16"]),
     "unknown monitor": (["baseline", "--set", "monitor=f1"], ["unknown monitor", "macro_f1"]),
     "unknown recipe": (["baseline", "--recipe", "baselin"], ["did you mean 'baseline'?"]),
-    "unknown key": (["baseline", "--set", "learning_rate=1"], ["unknown key 'learning_rate'", *TYPES]),
+    "unknown key": (["baseline", "--set", "learning_rate=1"], ["unknown key 'learning_rate'", *KEYS]),
     "key near another": (["baseline", "--set", "optimizer.weight_decy=1"], ["did you mean 'optimizer.weight_decay'?"]),
     "unknown accelerator": (["baseline", "--accelerator", "tpu"], ["'tpu'", "auto, cpu, gpu"]),
     "unknown option": (["baseline", "--learning-rate", 1], ["--learning-rate", "fer train --help"]),
