@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analysis.calibration import two_halves
+from fer.calibration import halves
 from fer.errors import ConfigError
 from fer.metrics import Probs, wilson_interval
 from fer.reliability import Labels
@@ -137,7 +137,7 @@ def abstention(table: PredictionTable, accuracy: float = WANTED) -> Abstention:
     """
     if not 0 < accuracy <= 1:
         raise ConfigError(f"an accuracy of {accuracy:g} is asked for; give one above 0 and up to 1, such as {WANTED}")
-    one, other = two_halves(table)
+    one, other = halves(table)
     ranked = ranking(one)
     enough = np.flatnonzero(ranked.right / ranked.kept >= accuracy)
     threshold = float(ranked.threshold[enough[-1]]) if len(enough) else None

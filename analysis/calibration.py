@@ -169,7 +169,7 @@ def compare_scaling(table: PredictionTable) -> Scaling | None:
         return None
     judged, faces = table, f"{table.split} split"
     if table.split == "validation":
-        half = two_halves(table)[1]
+        half = halves(table)[1]
         known = temperature == 1 or _is_held_out(half)
         faces = "held-out half of the validation split" if known else "validation split, fitted on in part"
         judged = half if known else table
@@ -206,8 +206,8 @@ def cross_fitted(table: PredictionTable) -> PredictionTable:
     Raises:
         DataError: the table has one face only, or its biases are damaged.
     """
-    comparable = _same_classes(*two_halves(table))
-    one, other = two_halves(_without_biases(table) if comparable else table)
+    comparable = _same_classes(*halves(table))
+    one, other = halves(_without_biases(table) if comparable else table)
     logits = cross_fit(one, other, biases=comparable and biases_pay(one, other))
     labels = np.concatenate([one.labels, other.labels])
     return replace(table, logits=logits, labels=labels, names=one.names + other.names, source={})
@@ -229,14 +229,3 @@ def _without_biases(table: PredictionTable) -> PredictionTable:
         raise DataError(f"the table's biases are damaged: {error!r}; write the table anew with fer evaluate") from error
     temperature = _temperature(table.source.get("temperature", "1.0"))
     return replace(table, logits=table.logits - biases / np.float32(temperature))
-
-
-def two_halves(table: PredictionTable) -> tuple[PredictionTable, PredictionTable]:
-    """:func:`fer.calibration.halves` of a table that has two rows or more.
-
-    Raises:
-        DataError: there is one row only.
-    """
-    if len(table) < 2:
-        raise DataError(f"one face of the {table.split} split cannot be halved; give two or more")
-    return halves(table)

@@ -1,14 +1,19 @@
 """What is asked of every face: which class, by which method, against which other class, at which layers."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from fer.aim import RANKS, Name
 from fer.emotions import canonical
 from fer.errors import ConfigError
 from fer.portable import Portable
-from fer.predict import Model
 from fer.types import Face, Heatmap
+
+if TYPE_CHECKING:  # it finds faces, too, and asks for OpenCV, which a machine that trains may not have
+    from fer.predict import Model
 
 #: The method used where none is named; the only one that an exported model knows.
 DEFAULT_METHOD = "gradcam"

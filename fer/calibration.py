@@ -121,6 +121,12 @@ def fit_temperature(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.int
 
 
 def halves(table: PredictionTable) -> tuple[PredictionTable, PredictionTable]:
-    """Two halves of a table with the same classes in both: every other row of each class, in the order of the names."""
+    """Two halves of a table with the same classes in both: every other row of each class, in the order of the names.
+
+    Raises:
+        DataError: there is one row only.
+    """
+    if len(table) < 2:
+        raise DataError(f"one face of the {table.split} split cannot be halved; give two or more")
     order = np.lexsort((np.array(table.names), table.labels))
     return table.rows(np.sort(order[::2])), table.rows(np.sort(order[1::2]))

@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from fer.data import Corpus, FaceSet
 from fer.data.labels import relabel
 from fer.data.preprocess import standardise, to_unit
 from fer.errors import DataError
+from fer.exact import exact
 from fer.overrides import with_values
 from fer.portable import Portable
 from fer.types import PredictionTable, Preprocess, Progress
@@ -43,7 +44,7 @@ def predict_logits(
     autocast: AbstractContextManager[object] | None = None,
     progress: Progress | None = None,
 ) -> torch.Tensor:
-    """Logits float32 (N, C) of uint8 (N, 1, 48, 48) faces, on the model's device; its mode is restored afterwards.
+    """Logits float32 (N, C) of uint8 (N, 1, 48, 48) faces, on the model's device; the modes of its parts are restored.
 
     Args:
         model: maps ``preprocess``'s input to logits.
@@ -57,30 +58,20 @@ def predict_logits(
         UnknownNameError: no such test-time augmentation.
     """
     TTA[asking.tta]  # an unknown name is said before anything is done
-    was_training, device = model.training, next(model.parameters()).device
+    modes, device = [(module, module.training) for module in model.modules()], next(model.parameters()).device
     model.eval()
     parts = []
     try:
-        with autocast or _exact():
+        with autocast or exact():
             for start in range(0, len(images), BATCH):
                 pixels = to_unit(images[start : start + BATCH].to(device))
                 parts.append(_mean_logits(model, pixels, preprocess, asking))
                 if progress:
                     progress(min(start + BATCH, len(images)), len(images))
     finally:
-        model.train(was_training)
+        for module, training in modes:
+            module.training = training
     return torch.cat(parts)
-
-
-@contextmanager
-def _exact() -> Iterator[None]:
-    """Convolutions of a GPU in float32 proper: its short form (TF32) turns faces near a tie, and cards are held to one face."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
 
 
 def _mean_logits(model: nn.Module, pixels: torch.Tensor, preprocess: Preprocess, asking: Asking) -> torch.Tensor:
@@ -132,12 +123,15 @@ def evaluate_checkpoint(
 
 
 def labelled_for(card: Card, corpus: Corpus, **changes: str) -> Corpus:
-    """The data set with the labels and classes that a checkpoint was trained on; ``changes`` are keys of the configuration.
+    """The data set as a checkpoint was trained on it: labels, classes, without what its clean index leaves out of training.
+
+    ``changes`` are keys of the configuration.
 
     Raises:
-        DataError: the FER+ votes are not where they were, or not those of this data set, or a split has none of the classes.
+        DataError: the FER+ votes or the clean index are not where they were, or not those of this data set, or a split has
+            none of the classes.
     """
-    known = {key: card.config[key] for key in ("labels", "votes") if key in card.config}
+    known = {key: card.config[key] for key in ("labels", "votes", "clean") if key in card.config}
     config = with_values(RunConfig(), known | {"classes": list(card.classes)} | changes, "the card")
     return relabel(corpus, config)[0]
 
@@ -148,6 +142,8 @@ def validation_faces(card: Card, corpus: Corpus, **changes: str) -> FaceSet:
     Raises:
         DataError: as :func:`labelled_for`, or there is neither split.
     """
+    if "validation" in corpus.splits:  # an index says nothing of it, and need not be at hand
+        changes = {"clean": "", **changes}
     own = labelled_for(card, corpus, **changes)
     return own.split("validation") if "validation" in own.splits else own.for_training()[1]
 

@@ -42,8 +42,10 @@ def cache_folder() -> Path:
     """Where this program keeps what can be made or fetched again: ``$FER_CACHE`` or the user's cache folder."""
     if named := os.environ.get("FER_CACHE"):
         return Path(named)
-    import platformdirs
-
+    try:
+        import platformdirs
+    except ModuleNotFoundError:  # on a bare training machine; what it says of Linux
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ferscope"
     return Path(platformdirs.user_cache_dir("ferscope"))
 
 

@@ -37,6 +37,9 @@ class Floor:
         return f"{'–' if self.alone is None else self.alone} ({self.averaged})"
 
 
+#: Most expected calibration error of a release, on the faces that it was not calibrated on.
+MOST_ECE = 0.03
+
 #: Floors by the name of the release.
 FLOORS: Registry[Floor] = Registry("floor")
 FLOORS.add("baseline", Floor(64.0, 65.0))

@@ -2,24 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from fer import checkpoint as checkpoints
 from fer import released, run_files
 from fer.card import Card
-from fer.config import LABELS, RunConfig
+from fer.config import RunConfig
 from fer.data import Corpus
 from fer.data.labels import relabel
-from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
 from fer.files import write_whole
 from fer.floors import FLOORS
-from fer.latency import measure
-from fer.metrics import wilson_interval
-from fer.portable import Portable
-from fer.predict import Model, open_model
 from fer.release import lacks, release
 from fer.training.run import Continuation, train
 from fer.training.series import Watched
@@ -44,48 +36,6 @@ ZOO = (
     ),
     *("vgg8", "resnet18-distilled", "resnet18-ferplus", "fast_cnn-four", "resnet18-four"),
 )
-
-
-#: The nearest peer that can be installed, a mini-Xception in int8; measured elsewhere, on another machine.
-PEER = {"name": "mini-Xception, int8 (peer)", "accuracy": 0.6525, "milliseconds": 0.43, "published": True}
-
-
-def points() -> list[dict[str, Any]]:
-    """Accuracy, size and speed of all that is released for all classes, timed here on the CPU; :data:`PEER` comes last.
-
-    Left out are models whose accuracy is another measure, on fewer classes or other labels, or was never taken.
-    """
-    rows: list[dict[str, Any]] = []
-    checkpoint_files = [released.RELEASED / f"{name}.pth" for name in released.released_names()]
-    for path in [*checkpoint_files, *released.released_files(".onnx")]:
-        loaded = open_model(path, threads=torch.get_num_threads(), device="cpu")
-        figures = _figures(loaded)
-        if not figures or loaded.card.classes != EMOTIONS or loaded.card.labels != LABELS[0]:
-            continue
-        latency, is_export = measure(loaded), isinstance(loaded, Portable)
-        rows.append(
-            {
-                "name": path.name if is_export and path.with_suffix(".pth").exists() else path.stem,
-                "default": path.stem == released.default_name() and not is_export,
-                **figures,
-                "milliseconds": latency.batched,
-                "milliseconds_single": latency.single,
-                "megabytes": path.stat().st_size / 1e6,
-            }
-        )
-    return [*rows, PEER]
-
-
-def _figures(model: Model) -> dict[str, Any]:
-    """Validation accuracy with its interval: from the card, or of an exported model from its proof; empty without."""
-    if not isinstance(model, Portable):
-        measured = model.card.metrics.get("validation", {})
-        return {key: measured[key] for key in ("accuracy", "ci95") if key in measured}
-    proof = model.seal.proof
-    if not proof["accuracy"]:
-        return {}
-    accuracy = proof["accuracy"][1]
-    return {"accuracy": accuracy, "ci95": wilson_interval(round(accuracy * proof["n"]), proof["n"])}
 
 
 def train_release(name: str, config: RunConfig, corpus: Corpus, runs: Path, watched: Watched, target: Path) -> Path:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fer.aim import Aim
+from fer.exact import exact
 from fer.models import Variant
 from fer.models.ensemble import Ensemble
 from fer.portable.maps import ROUNDING
@@ -171,7 +172,7 @@ def _untouched(model: nn.Module) -> Iterator[None]:
     hooks = [(getattr(module, kind), set(getattr(module, kind))) for module in model.modules() for kind in _HOOKS]
     model.eval().requires_grad_(False)
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), exact():
             yield
     finally:
         for module, training in modes:

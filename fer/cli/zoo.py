@@ -92,7 +92,7 @@ def train(
     bind_threads()
     from fer.data import load
     from fer.errors import FerError, InterruptedRunError, TrainingError
-    from fer.files import make_folder
+    from fer.files import check_folder, make_folder
     from fer.release import write_tables
     from fer.released import RELEASED
     from fer.zoo import release_best, train_release, verdict
@@ -100,6 +100,7 @@ def train(
     chosen = _chosen(names, votes, assignments or [])
     target = out or RELEASED
     make_folder(target)
+    check_folder(runs)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     failed = []
@@ -162,14 +163,16 @@ def speedrun(
 
     bind_threads()
     from fer.cli.live import line
+    from fer.cli.train import free_folder
     from fer.data import load
     from fer.environment import best_device, device_name
     from fer.overrides import recipe_config
-    from fer.training.run import Watch, new_folder
+    from fer.training.run import Watch
     from fer.training.run import train as run_training
 
     name = recipe or ("speedrun" if best_device() == "cuda" else "speedrun-cpu")
     config = recipe_config(name)
+    folder = free_folder(runs, config)
     corpus = load(data)
     loaded = time.perf_counter() - started
     ends = []
@@ -178,7 +181,7 @@ def speedrun(
         ends.append(time.perf_counter() - started)
         console.say(f"{ends[-1]:.1f} s: {line(epoch, config.epochs, is_best)}")
 
-    run = run_training(config, corpus, new_folder(runs, config), Watch(on_epoch=on_epoch))
+    run = run_training(config, corpus, folder, Watch(on_epoch=on_epoch))
     metrics, seconds = run.card.metrics["validation"], time.perf_counter() - started
     result = {"accuracy": metrics["accuracy"], "ci95": metrics["ci95"], "n": metrics["n"], "seconds": round(seconds, 1)}
     parts = {"seconds_loading": round(loaded, 1), "seconds_last_epoch": round(ends[-1], 1)}
@@ -198,7 +201,7 @@ def pareto(
     from fer.environment import device_name
     from fer.errors import OutputError
     from fer.files import check_place, write_whole
-    from fer.zoo import points
+    from fer.pareto import points
 
     if out.suffix != ".png":
         raise OutputError(f"cannot write {out}: the picture is a PNG, and its figures go beside it; give a name ending in .png")

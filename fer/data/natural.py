@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 #: Side to which images are brought; Tiny-ImageNet reduced to 32 pixels fits in a hundred megabytes.
 SIDE = 32
 _SPLITS = ("train", "validation")
+_LAYOUT = "give a tar, zip or folder of train/<class>/ and validation/<class>/"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +96,7 @@ def _tar_files(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
                 pass  # a compressed file's checksum stands at its end
     except (tarfile.TarError, OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         if "\n- method" in str(error):  # no way of packing fits, and each says so
-            advice = "give one of train/<class>/ and validation/<class>/"
-            raise DataError(f"{path}: no readable tar, zip or folder; {advice}") from error
+            raise DataError(f"{path}: no readable tar, zip or folder; {_LAYOUT}") from error
         raise DataError(f"{path}: no readable tar, zip or folder ({shortened(str(error), 160)}); get it again") from error
 
 
@@ -107,7 +107,7 @@ def _decoded(files: Iterator[tuple[PurePosixPath, bytes]], origin: Path, key: st
         if is_junk(place) or not is_picture(place.name):
             continue
         if len(place.parts) < 3 or place.parts[-3] not in _SPLITS:
-            raise DataError(f"{origin}: {place} does not lie in train/<class>/ or validation/<class>/")
+            raise DataError(f"{origin}: {place} does not lie in train/<class>/ or validation/<class>/; {_LAYOUT}")
         try:
             images[place.parts[-3]].append(decode_grey(data, f"{origin}: {place}", SIDE))
         except ImageError as error:

@@ -15,8 +15,9 @@ from fer.types import ByteArray, FloatArray
 #: Optional input: true where maps are wanted; without it they are empty and cost nothing.
 EXPLAIN = "explain"
 
-# an entry of the metadata as protobuf writes it: the value is field 2 with 64 bytes
+# entries of the metadata as protobuf writes them: key is field 1, value field 2; sizes come seven bits a byte, the lowest first
 _SUM = re.compile(SUM_KEY.encode() + rb"\x12\x40([0-9a-f]{64})")
+_SEAL = re.compile(rb"\x0a" + bytes([len(KEY)]) + KEY.encode() + rb"\x12([\x80-\xff]*[\x00-\x7f])", re.DOTALL)
 
 
 class OnnxEngine:
@@ -48,14 +49,20 @@ class OnnxEngine:
         answers: list[FloatArray] = self._session.run(list(wanted), {"faces": faces, **asked})
         return answers
 
-    def seal_text(self) -> str | None:
-        """What the model's metadata hold for this program."""
-        text: str | None = self._session.get_modelmeta().custom_metadata_map.get(KEY)
-        return text
-
 
 def open_onnx(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
     """Check and open a file; CheckpointError where it is foreign or damaged."""
+    content = _checked(path)
+    seal = _seal(content, path)
+    return OnnxEngine(content, path, threads), seal
+
+
+def read_seal(path: Path) -> Seal:
+    """What a file says of itself, without a runtime; CheckpointError where it is foreign or damaged."""
+    return _seal(_checked(path), path)
+
+
+def _checked(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -65,11 +72,15 @@ def open_onnx(path: Path, threads: int = 0) -> tuple[Engine, Seal]:
         raise foreign(path)
     if checksum(content) != found[1].decode():
         raise damaged(path, "its sha256 is another")
-    engine = OnnxEngine(content, path, threads)
-    text = engine.seal_text()
-    if text is None:
+    return content
+
+
+def _seal(content: bytes, path: Path) -> Seal:
+    found = _SEAL.search(content)
+    if found is None:
         raise foreign(path)
-    return engine, parse_seal(text, path)
+    size = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(found[1]))
+    return parse_seal(content[found.end() : found.end() + size].decode("utf-8", errors="replace"), path)
 
 
 def checksum(content: bytes) -> str:

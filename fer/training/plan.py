@@ -17,7 +17,7 @@ from fer.training.formats import Format, fastest_format
 from fer.training.freezing import free_stages, freeze
 from fer.training.start import Start, read_start, starting_file
 from fer.types import Preprocess
-from fer.words import shortened
+from fer.words import counted, shortened
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,8 @@ def frozen_note(config: RunConfig, stages: int) -> str:
     every = (config.epochs - 1) // (stages - 1)
     cure = f"--unfreeze-every {every} (--set unfreeze_every={every}) frees all" if every else f"all need --epochs {stages}"
     stay = "stays" if frozen == 1 else "stay"
-    return f"{frozen} of {stages} stages {stay} frozen, since {config.epochs} epochs free {stages - frozen}; {cure}"
+    few = f"{counted(config.epochs, 'epoch')} {'frees' if config.epochs == 1 else 'free'}"
+    return f"{frozen} of {stages} stages {stay} frozen, since {few} {stages - frozen}; {cure}"
 
 
 def make_plan(config: RunConfig, train: FaceSet, start: Start | None = None) -> Plan:

@@ -76,11 +76,15 @@ def pretrain(
 
     Raises:
         UnknownNameError: no such architecture.
-        ConfigError: as :func:`pretrained_form`, or another pretraining is under way at ``out``.
+        ConfigError: as :func:`pretrained_form`, a batch is larger than the set, or another pretraining is under way at ``out``.
         TrainingError: the loss or a weight is no longer finite.
         OutputError: the folder is not writable.
     """
-    spec, device = pretrained_form(config), best_device()
+    spec, device, count = pretrained_form(config), best_device(), len(natural.labels["train"])
+    if config.batch_size > count:
+        raise ConfigError(
+            f"batch_size={config.batch_size} is more than the {count:,} images; use --set batch_size={count} or less"
+        )
     keep_freed_memory()
     torch.manual_seed(config.seed)
     net = spec.build(len(natural.classes), config.dropout).to(device)

@@ -46,7 +46,12 @@ def _teachers_of(card: Card) -> list[str]:
 
 
 def check_lessons(kept: Card, own: Card, folder: Path) -> None:
-    """ConfigError where files behind the same settings say other things than when the run in ``folder`` was stopped."""
-    for what, of in (("its teachers", _teachers_of), ("the class weights", lambda card: card.class_weights)):
+    """ConfigError where files behind the same settings say other things than when the run in ``folder`` was stopped.
+
+    Class weights that are counted from the faces may change with these.
+    """
+    counted = own.config["loss"]["class_weights"] == "balanced" and kept.data.get("fingerprint") != own.data["fingerprint"]
+    weights = () if counted else (("the class weights", lambda card: card.class_weights),)
+    for what, of in (("its teachers", _teachers_of), *weights):
         if of(kept) != of(own):
             raise ConfigError(f"{what} have changed since {folder} was stopped; put back the old, or start a new run")

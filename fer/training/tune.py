@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class Best:
 def tune(config: RunConfig, corpus: Corpus, folder: Path, trials: int, watched: Watched, settled: Collection[str] = ()) -> Best:
     """Run trials until the study in ``folder`` has so many, pruning those that lag; write the best as a recipe.
 
+    The first trial is ``config`` itself, so that what is found is no worse on the validation split.
     ``settled`` names keys, in full, that keep what ``config`` has for them. A folder that holds a study already is
     continued, a trial that was stopped at the step where it stood. A trial that diverges counts as pruned.
 
@@ -145,6 +147,8 @@ def _open_study(optuna: Any, config: RunConfig, corpus: Corpus, folder: Path, ra
             if study.user_attrs.get(what, value) != value:
                 raise ConfigError(f"the study in {folder} is of other {what}; name those it began with, or another --study")
             study.set_user_attr(what, value)
+        if not study.trials:
+            study.enqueue_trial(own_values(config, ranges))
     except SQLAlchemyError as error:
         raise ConfigError(f"{path} is no study ({shortened(str(error), 120)}); remove it, or name another --study") from error
     return study
@@ -155,11 +159,10 @@ def _put_back_stopped(optuna: Any, study: Any, folder: Path) -> None:
     states = optuna.trial.TrialState
     for trial in study.get_trials(states=(states.RUNNING,)):
         study.tell(trial.number, state=states.FAIL)
-    stopped = {
-        trial.user_attrs[_PLACE]: trial for trial in study.get_trials(states=(states.FAIL,)) if _PLACE in trial.user_attrs
-    }
-    for place, trial in stopped.items():
-        if has_state(folder / place) and not (folder / place / run_files.METRICS).exists():
+    newest = {trial.user_attrs[_PLACE]: trial for trial in study.get_trials() if _PLACE in trial.user_attrs}
+    for place, trial in newest.items():  # what went on and was pruned then is done with
+        unfinished = has_state(folder / place) and not (folder / place / run_files.METRICS).exists()
+        if trial.state == states.FAIL and unfinished:
             study.enqueue_trial(trial.params, user_attrs={_PLACE: place})
 
 
@@ -175,14 +178,28 @@ def _optuna() -> Any:
 def space(config: RunConfig, settled: Collection[str] = ()) -> Ranges:
     """What is searched for a configuration: :data:`SPACE` and the learning rate, without the keys that are settled.
 
+    A range reaches as far as the configuration's own value, but that none in logarithmic steps reaches 0.
+
     Raises:
         ConfigError: nothing is left.
+
+    >>> space(RunConfig(mode="finetune", dropout=0.7))["dropout"]
+    (0.0, 0.7, False)
     """
     ranges = {"optimizer.lr": (*RATES[config.optimizer.name], True), **SPACE}
     left = {key: value for key, value in ranges.items() if key not in settled}
     if not left:
         raise ConfigError(f"nothing is left to search; leave out --set for one of {', '.join(ranges)}, or use fer train")
-    return left
+    return {key: _reaching(attrgetter(key)(config), *bounds) for key, bounds in left.items()}
+
+
+def _reaching(value: float, low: float, high: float, log: bool) -> tuple[float, float, bool]:
+    return (low if log and not value else min(low, value)), max(high, value), log
+
+
+def own_values(config: RunConfig, ranges: Ranges) -> dict[str, float]:
+    """The configuration's place in the ranges; of ranges in logarithmic steps the lowest stands for 0."""
+    return {key: max(attrgetter(key)(config), low) for key, (low, _, _) in ranges.items()}
 
 
 def suggest(trial: Any, ranges: Ranges) -> dict[str, float]:

@@ -18,7 +18,9 @@ from fer.data.clean import CleanIndex, LeftOut, make_index, read_index
 from fer.data.labels import relabel
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
+from fer.evaluation import validation_faces
 from fer.metrics import evaluate_table
+from fer.release import release
 from fer.types import PredictionTable
 from tests import fakes
 
@@ -196,6 +198,37 @@ def test_a_clean_run_says_what_it_was_trained_on(train, index, index_file, tmp_p
     assert (card.data["splits"]["train"]["n"], card.data["splits"]["validation"]["n"]) == (39, 21)
     assert (card.metrics["validation"]["n"], card.metrics["validation/clean"]["n"]) == (21, 18)
     assert "39 of 42 train images" in outcome.err and "on the 18 clean validation faces" in outcome.err
+
+
+@pytest.fixture
+def unsplit(tmp_path):
+    """A set without a validation split, and an index that leaves out some of the faces that would be held out."""
+    data = fakes.write_folder(tmp_path / "unsplit", train=10, validation=0, test=0)
+    corpus = load(data)
+    gone = tuple(LeftOut("train", name, "copy") for name in corpus.for_training()[1].names[:2])
+    CleanIndex(corpus.named_fingerprint, gone).write(tmp_path / "unsplit.json")
+    return data, tmp_path / "unsplit.json"
+
+
+def test_a_clean_run_is_released_on_the_faces_that_it_was_chosen_by(fer, unsplit, tmp_path):
+    data, index_file = unsplit
+    words = ("--clean", index_file, "--set", "batch_size=4", "--set", "precision=fp32", "--epochs", "1")
+    outcome = fer("train", "baseline", "--data", data, "--runs", tmp_path / "runs", *words)
+    assert outcome.code == 0, outcome.err
+    source = checkpoints.load(outcome.out.strip() + "/best.pth")
+    judged = validation_faces(source.card, load(data))
+    assert judged.fingerprint == source.card.judged_faces and len(judged) == source.card.metrics["validation"]["n"]
+    card = release(source, load(data), tmp_path / "released.pth")
+    assert card.metrics["validation"]["n"] == len(judged)
+    index_file.unlink()
+    with pytest.raises(DataError, match="cannot read the clean index"):
+        release(source, load(data), tmp_path / "released.pth")
+
+
+def test_an_index_is_not_needed_where_it_says_nothing_of_the_faces_judged(train, index_file, fake_zip):
+    source = checkpoints.load(train("--clean", index_file).out.strip() + "/best.pth")
+    index_file.unlink()
+    assert validation_faces(source.card, load(fake_zip)).fingerprint == source.card.judged_faces
 
 
 def test_a_run_whose_clean_figures_could_not_be_taken_does_not_start(train, fake_zip, tmp_path):

@@ -31,7 +31,7 @@ from fer.export.format import Blueprint
 from fer.export.graph import Graph
 from fer.export.onnx_int8 import quantised
 from fer.export.proof import prove
-from fer.portable import Portable, load
+from fer.portable import Portable, load, read_seal
 from fer.portable.onnx_file import checksum, with_checksum
 from fer.portable.seal import Seal
 from fer.portable.torch_file import with_comment
@@ -292,6 +292,13 @@ def test_the_checkpoint_stays_what_it_is(checkpoint, evidence, tmp_path):
 
 
 # files of strangers
+
+
+def test_a_seal_is_read_without_a_runtime_as_the_runtime_reads_it(checkpoint, evidence, tmp_path):
+    export(checkpoint, tmp_path / "m.onnx", evidence=evidence)
+    stored = onnx.load(tmp_path / "m.onnx").metadata_props
+    assert [entry.value for entry in stored if entry.key == "fer"] == [read_seal(tmp_path / "m.onnx").to_json()]
+    assert read_seal(tmp_path / "m.onnx") == load(tmp_path / "m.onnx").seal
 
 
 def foreign_onnx() -> bytes:

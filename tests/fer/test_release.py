@@ -11,6 +11,7 @@ from fer import checkpoint as checkpoints
 from fer import release as releases
 from fer.data import Corpus, load
 from fer.data.preprocess import model_input
+from fer.errors import DataError
 from fer.release import release
 from tests.fer.fitted import fitted
 
@@ -73,3 +74,11 @@ def test_what_is_fitted_depends_on_the_one_half_alone(pay, source, corpus, tmp_p
     assert len(usual) == (1 + CLASSES if pay else 1)
     np.testing.assert_allclose(found(unseen), usual, rtol=1e-4, atol=1e-4)
     assert np.abs(found(seen) - usual).max() > 0.05
+
+
+def test_one_validation_face_cannot_be_released(source, corpus, tmp_path):
+    one = corpus.split("validation").select(torch.tensor([0]))
+    few = replace(corpus, splits={**corpus.splits, "validation": one})
+    with pytest.raises(DataError, match="one face of the validation split cannot be halved; give two or more"):
+        release(replace(source, card=replace(source.card, data={})), few, tmp_path / "one.pth")
+    assert not (tmp_path / "one.pth").exists()

@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,11 +18,11 @@ import yaml
 from fer.config import RunConfig
 from fer.data import load
 from fer.errors import ConfigError, InterruptedRunError
-from fer.overrides import TYPES, read_recipe, with_values
+from fer.overrides import read_recipe, recipe_config, recipe_names, with_values
 from fer.training.history import Epoch
 from fer.training.run import Watch
 from fer.training.tally import DivergedError
-from fer.training.tune import RATES, SPACE, differences, space, suggest, tune
+from fer.training.tune import RATES, SPACE, differences, own_values, space, suggest, tune
 from tests import fakes
 
 SMALL = ("--epochs", "1", "--set", "batch_size=21", "--set", "precision=fp32")
@@ -29,7 +30,7 @@ SMALL = ("--epochs", "1", "--set", "batch_size=21", "--set", "precision=fp32")
 
 def test_every_searched_key_exists_and_its_range_is_allowed():
     for key, (low, high, _log) in SPACE.items():
-        assert TYPES[key] is float
+        assert type(attrgetter(key)(RunConfig())) is float
         for value in (low, high):
             with_values(RunConfig(), {key: value}, "test")
     assert set(RATES) == {"sgd", "adam", "adamw"}
@@ -169,6 +170,34 @@ def unwatched(config, corpus, folder):
 def states_of(folder):
     stored = optuna.load_study(study_name="baseline", storage=f"sqlite:///{folder / 'study.db'}")
     return [trial.state.name for trial in stored.get_trials()]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_ranges_hold_every_recipe(name):
+    config = recipe_config(name)
+    ranges = space(config)
+    for key, value in own_values(config, ranges).items():
+        low, high, is_log = ranges[key]
+        assert low <= value <= high and (low > 0 or not is_log)
+        assert value == attrgetter(key)(config) or (attrgetter(key)(config) == 0 and is_log)
+
+
+def test_the_first_trial_is_the_recipe_itself(fake_zip, tmp_path):
+    config = replace(TINY, dropout=0.65, optimizer=replace(TINY.optimizer, name="adamw", lr=5e-5, weight_decay=0.05))
+    tune(config, load(fake_zip), tmp_path, 2, unwatched)
+    first, second = (yaml.safe_load((path / "config.yaml").read_text()) for path in sorted(tmp_path.glob("trial-*")))
+    assert first == config.to_dict() != second
+
+
+def test_a_trial_that_was_stopped_once_and_then_ended_early_is_not_tried_again(fake_zip, tmp_path, monkeypatch):
+    corpus = load(fake_zip)
+    with pytest.raises(InterruptedRunError):
+        tune(TINY, corpus, tmp_path, 2, partial(after_steps, 3))
+    monkeypatch.setattr("fer.training.tune.train", told([[None], [0.5, 0.6]]))  # diverges, the next one is well
+    assert tune(TINY, corpus, tmp_path, 2, unwatched).pruned == 1
+    monkeypatch.setattr("fer.training.tune.train", told([[0.5, 0.7]]))
+    assert tune(TINY, corpus, tmp_path, 3, unwatched).pruned == 1
+    assert states_of(tmp_path) == ["FAIL", "PRUNED", "COMPLETE", "COMPLETE"]
 
 
 def test_a_stopped_trial_goes_on_where_it_stood(fake_zip, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from fer.data.preprocess import standardise, to_unit
 from fer.errors import UnknownNameError
@@ -77,3 +78,11 @@ def test_with_flip_a_face_and_its_mirror_image_are_judged_alike(net):
 def test_an_unknown_name_is_refused_with_the_known_ones(net):
     with pytest.raises(UnknownNameError, match=r"did you mean 'tencrop'.*none, flip, tencrop, multicrop"):
         predict_logits(net, FACES, Preprocess(), asking=Asking("tencorp"))
+
+
+def test_the_modes_of_all_parts_are_as_before_afterwards():
+    """A frozen batch norm in a net that trains stays in its mode."""
+    frozen = nn.BatchNorm2d(1).eval()
+    net = nn.Sequential(nn.Dropout(), frozen, nn.Flatten(), nn.Linear(48 * 48, 7))
+    predict_logits(net, FACES, Preprocess())
+    assert [part.training for part in net.modules()] == [True, True, False, True, True]

@@ -28,8 +28,9 @@ from fer.metrics import evaluate_table
 from fer.models import MODELS
 from fer.models.head import last_linear
 from fer.overrides import recipe_config
+from fer.pareto import PEER, points
 from fer.release import MEASURED_TTA, TABLE_END, TABLE_START, release
-from fer.zoo import PEER, ZOO, points, release_best, verdict
+from fer.zoo import ZOO, release_best, verdict
 from tests import fakes
 from tests.conftest import ROOT
 

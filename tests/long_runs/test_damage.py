@@ -183,6 +183,16 @@ def test_a_place_without_a_run_is_refused_in_one_line(fer, fake_zip, tmp_path):
         one_line(fer("train", "--resume", place, "--data", fake_zip), place)
 
 
+def test_weights_that_are_counted_may_change_with_the_data(corpus, fer, tmp_path):
+    folder = stop_at(config_of(class_weights="balanced"), corpus, tmp_path / "run", (3, 2))
+    data = fakes.write_folder(tmp_path / "other", train=7, validation=3)
+    next((data / "train" / "fear").iterdir()).unlink()
+    outcome = fer("train", "--resume", folder, "--data", data, "--changed-data")
+    assert outcome.code == 0, outcome.err
+    weights = dict(zip(EMOTIONS, checkpoints.load(folder / "best.pth").card.class_weights, strict=True))
+    assert weights.pop("fear") == pytest.approx(48 / 7 / 6) and set(weights.values()) == {pytest.approx(48 / 7 / 7)}
+
+
 def test_changed_data_are_refused_unless_told(fer, stopped, tmp_path):
     data = fakes.write_zip(tmp_path / "other.zip", train=7, validation=3)
     before = contents(stopped)
