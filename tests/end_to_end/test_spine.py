@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +90,14 @@ def test_the_events_can_be_read_by_tensorboard(run_folder):
     events.Reload()
     assert [event.step for event in events.Scalars("validation/accuracy")] == [1, 2, 3]
     assert {"train/loss", "train/accuracy", "validation/loss", "lr"} <= set(events.Tags()["scalars"])
+    assert set(events.Tags()["images"]) == {"validation/confusion", "validation/cam"}
+    for tag in events.Tags()["images"]:
+        pictures = events.Images(tag)
+        assert [event.step for event in pictures] == [1, 2, 3]
+        sizes = [Image.open(BytesIO(event.encoded_image_string)).size for event in pictures]
+        assert set(sizes) == {(pictures[0].width, pictures[0].height)} and min(sizes[0]) >= 96
+    grid = events.Images("validation/cam")[-1]
+    assert (grid.width, grid.height) == (2 * 7 * 48, 2 * 48)  # two faces a class, and their maps below
 
 
 def test_the_net_has_learnt_far_above_chance(run_folder):
