@@ -20,7 +20,7 @@ from fer.data.natural import load_natural
 from fer.errors import ConfigError, DataError, TrainingError
 from fer.models.trunk import read_trunk
 from fer.models.weights import read_state
-from fer.overrides import TYPES, with_values
+from fer.overrides import KEYS, with_values
 from fer.training import store
 from fer.training.pretrain import HEEDED, pretrain
 
@@ -344,7 +344,7 @@ def test_what_a_pretraining_does_not_heed_is_said(changes, unheeded, natural, tm
 
 @pytest.mark.parametrize("key", sorted(HEEDED))
 def test_all_that_a_pretraining_heeds_is_a_key(key):
-    assert key in TYPES
+    assert key in KEYS
 
 
 # from the command line to a face run
