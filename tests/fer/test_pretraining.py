@@ -145,7 +145,12 @@ def _damaged(root: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
-    [(_one_class, "1 classes in train"), (_no_validation, "0 in validation"), (_stray, "odd.png"), (_damaged, "n01_0.png")],
+    [
+        (_one_class, "1 classes in train"),
+        (_no_validation, "0 in validation"),
+        (_stray, r"odd.png does not lie in train/<class>/ or validation/<class>/; give a tar, zip or folder of"),
+        (_damaged, "n01_0.png"),
+    ],
 )
 def test_bad_trees_are_refused_in_one_line(spoil, message, tmp_path):
     spoil(write_tree(tmp_path / "tree"))
@@ -196,6 +201,13 @@ def test_a_damaged_archive_is_refused_and_not_read_in_part(damage, kind, tree, t
 
 def config(**values) -> RunConfig:
     return with_values(RunConfig(), {"model": "baseline", **FAST, **values}, "test")
+
+
+def test_a_batch_larger_than_the_set_is_refused(natural, tmp_path):
+    count = len(natural.labels["train"])
+    with pytest.raises(ConfigError, match=f"batch_size={count + 1} is more than the {count} images; use .*={count} or less"):
+        pretrain(config(batch_size=count + 1), natural, tmp_path / "trunk.pth")
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_learns_and_the_file_says_what_was_measured(natural, tmp_path):

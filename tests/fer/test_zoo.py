@@ -196,11 +196,12 @@ def test_one_that_fails_does_not_stop_the_others(place, fake_zip, tmp_path):
         (["resnet"], "unknown released model 'resnet'"),
         (["baseline", "--set", "epoch=3"], "epochs"),
         (["baseline", "--data", "nowhere.zip"], "nowhere.zip"),
+        (["baseline", "--runs", __file__], __file__),
     ],
-    ids=["name", "key", "data"],
+    ids=["name", "key", "data", "runs"],
 )
 def test_bad_input_is_one_line(words, message, tmp_path):
-    code, out, err = fer("zoo", "train", *words, "--out", tmp_path / "out", "--runs", tmp_path / "runs")
+    code, out, err = fer("zoo", "train", "--out", tmp_path / "out", "--runs", tmp_path / "runs", *words)
     assert (code, out) == (2, "")
     assert message in err and len(err.strip().splitlines()) == 1
 
@@ -375,6 +376,24 @@ def test_the_table_says_which_floors_are_reached_and_which_wait(place, tmp_path,
     assert [row.split(" | ")[-1] for row in rows[2:]] == ["– |", "64.0 (65.0) reached |", "70.5 (71.5) open |"]
     assert "`resnet18` 72.0 (73.0)" in waiting and "`ensemble` – (74.5)" in waiting
     assert "`net`" not in waiting and "baseline" not in waiting
+
+
+@pytest.mark.parametrize(("ece", "cell"), [(0.0301, "0.030 (open)"), (0.03, "0.030"), (0.012, "0.012")])
+def test_the_table_says_where_an_ece_is_above_what_was_asked_for(ece, cell, place, tmp_path, monkeypatch):
+    loaded = checkpoints.load(place / "released" / "baseline.pth")
+    metrics = {**loaded.card.metrics, "validation/held-out": {"ece": ece}}
+    checkpoints.save(tmp_path / "some.pth", loaded.model.state_dict(), replace(loaded.card, metrics=metrics))
+    (tmp_path / "DEFAULT").write_text("some\n")
+    monkeypatch.setattr(released, "RELEASED", tmp_path)
+    monkeypatch.setattr(released, "_DEFAULT_FILE", tmp_path / "DEFAULT")
+    head, _, row, *_ = releases.markdown_table().splitlines()
+    assert dict(zip(head.split(" | "), row.split(" | "), strict=True))["ECE"] == cell
+
+
+@pytest.mark.parametrize("words", [["--recipe", "nothing"], ["--runs", __file__]], ids=["recipe", "runs"])
+def test_a_race_that_cannot_be_run_does_not_read_the_data(words):
+    code, out, err = fer("zoo", "speedrun", *words, "--data", "nowhere.zip")
+    assert (code, out) == (2, "") and words[1] in err and "nowhere" not in err and len(err.splitlines()) == 1
 
 
 def test_the_table_gives_every_accuracy_with_its_interval_and_n(place, tmp_path, monkeypatch):
