@@ -27,6 +27,7 @@ ZOO = (
         "fast_cnn",
         "custom_cnn-distilled",
         "net-distilled",
+        "fast_cnn-robust",
         "mobilenet_v3_small",
         "senet",
         "net-long",

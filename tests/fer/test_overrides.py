@@ -257,6 +257,7 @@ def test_other_recipes_say_which_architecture_they_are_for():
     assert others == {
         "custom_cnn-distilled",
         "fast_cnn-four",
+        "fast_cnn-robust",
         "net-distilled",
         "net-long",
         "resnet18-distilled",

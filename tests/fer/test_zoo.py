@@ -24,6 +24,7 @@ from fer.errors import ConfigError, InterruptedRunError
 from fer.evaluation import evaluate_checkpoint
 from fer.export import export
 from fer.export.onnx import write_proto
+from fer.latency import Latency
 from fer.metrics import evaluate_table
 from fer.models import MODELS
 from fer.models.head import last_linear
@@ -639,8 +640,20 @@ def test_points_are_of_one_task_each_file_once_and_all_on_the_cpu(place, project
         checkpoints.save(project / f"{name}.pth", state, card)
     exported_as(loaded, project / "plain.onnx", accuracy=(0.5, 0.6), n=1000)
     exported_as(loaded, project / "pixels.onnx")
+    timed = []
+
+    def measure(model):
+        timed.append(model.name if isinstance(model, checkpoints.Checkpoint) else f"{model.name}.onnx")
+        return Latency(len(timed), [4.0, 6.0, 2.0, 8.0, 3.0, 9.0, 5.0, 7.0, 0.5, 1.0][len(timed) - 1], 2)
+
+    monkeypatch.setattr("fer.pareto.measure", measure)
     rows = {row["name"]: row for row in points()}
-    assert list(rows) == ["plain", "plain.onnx", PEER["name"]]
+    assert list(rows) == ["plain", "plain.onnx", PEER["name"]] and timed == ["plain", "plain.onnx"] * 5
+    assert [(row["milliseconds"], row.get("milliseconds_single")) for row in rows.values()] == [
+        (3.0, 5),
+        (7.0, 6),
+        (0.43, None),
+    ]
     assert [row.get("default") for row in rows.values()] == [True, False, None]
     assert rows["plain"]["megabytes"] == (project / "plain.pth").stat().st_size / 1e6
     assert rows["plain.onnx"]["megabytes"] == (project / "plain.onnx").stat().st_size / 1e6
