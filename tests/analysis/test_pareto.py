@@ -1,6 +1,8 @@
 """The figure of accuracy against cost: what is joined, marked and left out."""
 
 import json
+from itertools import combinations
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
@@ -30,8 +32,8 @@ def test_only_our_own_points_that_nothing_beats_are_joined():
 
 
 def test_every_point_is_named_and_one_without_a_cost_is_left_out():
-    assert [text.get_text() for text in drawn("milliseconds").texts] == ["small", "waste", "large", "peer"]
-    assert [text.get_text() for text in drawn("megabytes").texts] == ["small", "waste", "large"]
+    assert [text.get_text() for text in drawn("milliseconds").texts] == ["large", "peer", "small", "waste"]
+    assert [text.get_text() for text in drawn("megabytes").texts] == ["large", "small", "waste"]
 
 
 def test_the_default_is_red_and_what_was_measured_elsewhere_hollow():
@@ -40,15 +42,24 @@ def test_the_default_is_red_and_what_was_measured_elsewhere_hollow():
     assert [dot.get_markerfacecolor() for dot in dots][-1] == "white"
 
 
-@pytest.mark.parametrize(("accuracies", "above"), [((0.6, 0.6), "cheap"), ((0.6, 0.61), "dear"), ((0.61, 0.6), "cheap")])
-def test_one_of_two_neighbours_has_its_name_above(accuracies, above):
-    points = [
-        {"name": name, "accuracy": accuracy, "megabytes": cost}
-        for (name, cost), accuracy in zip((("cheap", 2.0), ("dear", 2.5)), accuracies, strict=True)
-    ]
-    for order in (points, points[::-1]):
-        texts = pareto.draw(Figure().subplots(), order, "megabytes", "cost").texts
-        assert [text.get_text() for text in texts if text.xyann[1] > 0] == [above]
+CROWDED = json.loads((Path(__file__).parents[2] / "docs" / "images" / "pareto.json").read_text(encoding="utf-8"))["models"]
+
+
+@pytest.mark.parametrize("key", ["milliseconds", "megabytes"])
+@pytest.mark.parametrize("points", [POINTS, CROWDED, CROWDED[::-1]], ids=["few", "released", "reversed"])
+def test_no_name_lies_on_another_or_on_a_dot(points, key):
+    ax = pareto.figure(points, "a machine").axes[0 if key == "milliseconds" else 1]
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert len(boxes) == sum(bool(point.get(key)) for point in points)
+    assert [(one, other) for one, other in combinations(boxes, 2) if one.overlaps(other)] == []
+    dots = ax.transData.transform([line.get_xydata()[0] for line in ax.lines if line.get_marker() == "o"])
+    assert not any(box.contains(x, y) for box in boxes for x, y in dots)
+
+
+def test_a_name_stands_beside_its_own_point_above_where_there_is_room():
+    ax = drawn("milliseconds")
+    assert [text.xyann for text in ax.texts] == [(6, 4)] * 4
+    assert {text.get_text(): text.xy for text in ax.texts}["large"] == (9.0, 70.0)
 
 
 def test_of_two_equal_ones_the_cheaper_is_on_the_front():
