@@ -41,6 +41,7 @@ from fer.training.plan import frozen_note, make_model, make_plan
 from fer.training.run_card import check_lessons, make_card
 from fer.training.start import resumed_start
 from fer.training.tally import DivergedError
+from fer.training.teachers import other_labels_note
 from fer.training.trainer import Trainer, make_trainer
 from fer.types import PredictionTable, Progress
 from fer.words import shortened
@@ -152,8 +153,10 @@ def train(
         keeper = _Keeper(folder, job, trainer, card, watch, resume_command(folder, corpus, hardware))
         if continuation.resume:
             keeper.restore(continuation.changed_data)
-        elif note := frozen_note(config, len(trainer.by_stage)):
-            watch.on_note(note)
+        else:
+            for note in (frozen_note(config, len(trainer.by_stage)), other_labels_note(objective.teachers, config.labels)):
+                if note:
+                    watch.on_note(note)
         watch.on_trainer(trainer)
         with stop_requests() as stop:  # before, there is nothing to save, and whoever stops the program need not wait
             keeper.run(stop)

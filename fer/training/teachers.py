@@ -134,3 +134,10 @@ def load_teachers(
             )
         teacher.model.to(memory_format=torch.channels_last).requires_grad_(False)
     return Teachers(checkpoints, config.classes, config.distillation.temperature, autocast) if checkpoints else None
+
+
+def other_labels_note(teachers: Teachers | None, labels: str) -> str:
+    """What to tell the user of teachers that learnt other labels than the run's; "" where there are none."""
+    others = [one for one in (teachers.checkpoints if teachers else ()) if one.card.labels != labels]
+    told = ", ".join(f"{one.name} ({one.card.labels})" for one in others)
+    return f"taught by {told}, this run's labels are {labels}: another task; --set teachers=[] does without" if told else ""

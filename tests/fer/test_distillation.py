@@ -24,7 +24,7 @@ from fer.training.hardware import Hardware, make_fabric
 from fer.training.objective import make_objective
 from fer.training.plan import make_plan
 from fer.training.run import Watch, train
-from fer.training.teachers import load_teachers
+from fer.training.teachers import load_teachers, other_labels_note
 from tests.conftest import save_random
 
 FAST = ["--set", "batch_size=21", "--set", "precision=fp32", "--set", "ema=0", "--set", "warmup=0"]
@@ -344,3 +344,16 @@ def test_a_command_that_asks_ahead_refuses_to_be_told_otherwise(words, fer, tmp_
     (line,) = outcome.err.splitlines()
     assert outcome.code == 2 and "ahead=false" in line and "fer train STUDENT --teacher" in line
     assert "nowhere" in fer(*command, "ahead=true").err
+
+
+def test_teachers_of_other_labels_are_told(teachers):
+    """As the recipe's, where only the labels were asked for."""
+    config = with_values(RunConfig(), {"teachers": [str(path) for path in teachers]}, "test")
+    known = load_teachers(config, torch.device("cpu"))
+    assert other_labels_note(None, "ferplus-soft") == other_labels_note(known, "fer") == ""
+    first, second = known.checkpoints
+    votes = replace(first, card=replace(first.card, config={**first.card.config, "labels": "ferplus-soft"}))
+    mixed = replace(known, checkpoints=[votes, second])
+    note = "this run's labels are ferplus-soft: another task; --set teachers=[] does without"
+    assert other_labels_note(mixed, "ferplus-soft") == f"taught by two (fer), {note}"
+    assert other_labels_note(known, "ferplus-soft") == f"taught by one (fer), two (fer), {note}"
