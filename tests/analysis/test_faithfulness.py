@@ -27,8 +27,8 @@ from fer.emotions import EMOTIONS
 from fer.errors import ConfigError
 from fer.models import MODELS
 from fer.types import Preprocess
-from tests.analysis.elsewhere import Elsewhere, brought
 from tests.conftest import ROOT, save_random
+from tests.elsewhere import Elsewhere, brought
 
 HAPPY = EMOTIONS.index("happy")
 #: A square whose brightness alone decides.

@@ -45,15 +45,39 @@ def _tensors(values: Any) -> Iterator[torch.Tensor]:
 
 
 def _device(values: tuple[Any, ...], options: dict[str, Any]) -> torch.device | None:
-    named = [value for value in (*values, options.get("device")) if isinstance(value, torch.device)]
-    return named[0] if named else None
+    named = [value for value in (*values, options.get("device")) if isinstance(value, torch.device | str)]
+    return torch.device(named[0]) if named else None
+
+
+class Generator(torch.Generator):
+    """A generator that says it is on the device it was asked for."""
+
+    place = torch.device("cpu")
+
+    def __new__(cls, device: torch.device | str = "cpu") -> "Generator":
+        made = super().__new__(cls, device="cpu")
+        made.place = torch.device(device)
+        return made
+
+    @property
+    def device(self) -> torch.device:
+        return self.place
+
+    def manual_seed(self, seed: int) -> "Generator":
+        super().manual_seed(seed)
+        return self
 
 
 class Elsewhere(TorchFunctionMode):
     """Inside, a device ``cuda`` is there."""
 
+    def __enter__(self) -> "Elsewhere":
+        self._generator, torch.Generator = torch.Generator, Generator
+        return super().__enter__()
+
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
+        torch.Generator = self._generator
         _MEMORY.clear()
 
     def __torch_function__(
@@ -66,15 +90,15 @@ class Elsewhere(TorchFunctionMode):
             raise TypeError("can't convert cuda:0 device type tensor to numpy")
         if function in (torch.Tensor.to, torch.Tensor.cpu):
             return self._moved(function, args, kwargs)
-        given = [tensor for tensor in _tensors((args, kwargs)) if tensor.ndim and tensor.numel()]
-        marks = {there(tensor) for tensor in given}
+        given = [tensor for tensor in _tensors((args, kwargs)) if tensor.numel()]
+        marks = {there(tensor) for tensor in given if tensor.ndim}  # a number of the CPU goes with everything
         if len(marks) > 1 and function not in _MIXING:
             raise RuntimeError(f"{function}: expected all tensors to be on the same device")
         device = _device((), kwargs)
         if device is not None:
             kwargs = {**kwargs, "device": "cpu"}
         found = function(*args, **kwargs)
-        marked = there(args[0]) if function in _MIXING else device == CUDA or (device is None and marks == {True})
+        marked = there(args[0]) if function in _MIXING else device == CUDA or (device is None and any(map(there, given)))
         if marked:
             for tensor in _tensors(found):
                 _marked(tensor)
