@@ -166,10 +166,9 @@ def _read(path: Path) -> _Votes:
         reader = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig")))
         header = [SYNONYMS.get(column.strip().lower(), column.strip().lower()) for column in next(reader, [])]
         records = [(reader.line_num, record) for record in reader if record]
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no FER+ csv: it is no text; {_GET_IT}") from error
     except (OSError, ValueError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        unread = "it is no text" if isinstance(error, UnicodeDecodeError) else error
+        reason = error.strerror if isinstance(error, OSError) else unread
         raise DataError(f"cannot read FER+ votes from {path}: {reason}; {_GET_IT}") from error
     missing = [column for column in ("usage", *CANDIDATES) if column not in header]
     named = [column for column in _NAME_COLUMNS if column in header]
