@@ -64,7 +64,7 @@ REFUSED: dict[str, tuple[list[object], list[str]]] = {
     # files
     "no data": (["baseline", "--data", "nowhere.zip"], ["nowhere.zip"]),
     "votes of other data": (["baseline", "--labels", "ferplus-soft", "--votes", "VOTES"], ["VOTES", "not one image"]),
-    "votes that are no text": (["baseline", "--labels", "ferplus-soft", "--votes", "WEIGHTS"], ["WEIGHTS", "it is no text; get fer2013new.csv"]),
+    "votes of bytes": (["baseline", "--labels", "ferplus-soft", "--votes", "WEIGHTS"], ["it is no text; get fer2013new"]),
     "no votes file": (["baseline", "--labels", "ferplus-soft", "--votes", "none.csv"], ["none.csv", "fer2013new.csv"]),
     "no weights file": (["baseline", "--mode", "finetune", "--init", "none.pth"], ["none.pth", "--init", "released"]),
     "weights that are no file of tensors": (["baseline", "--mode", "finetune", "--init", "VOTES"], ["VOTES"]),
