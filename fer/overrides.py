@@ -112,10 +112,9 @@ _WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "
 
 def _misfit(path: str, value: Any, source: str) -> ConfigError:
     field = _FIELDS[path]
-    low, high = field.metadata.get("range", ("", ""))
-    bounds = f" from {low} to {high}" if "range" in field.metadata else ""
-    choice = f": {', '.join(field.metadata['allowed'])}" if "allowed" in field.metadata else ""
-    return ConfigError(f"{source}: {path}={value!r} should be {_WORDS[field.type]}{bounds}{choice}")
+    bounds, choice = field.metadata.get("range"), field.metadata.get("allowed")
+    allowed = f" from {bounds[0]} to {bounds[1]}" if bounds else f": {', '.join(choice)}" if choice else ""
+    return ConfigError(f"{source}: {path}={value!r} should be {_WORDS[field.type]}{allowed}")
 
 
 def _texts(path: str, value: Any, source: str) -> tuple[str, ...]:
@@ -190,6 +189,16 @@ def recipe_config(name: str) -> RunConfig:
     model, _, mode = name.partition("-")
     own = {"model": model, "mode": mode} if mode in MODES else {"model": name}
     return with_values(RunConfig(), own | read_recipe(name), f"recipe {name}")
+
+
+def recipe_of(architecture: str, mode: str) -> str | None:
+    """The shipped recipe for an architecture in a mode, or for every architecture in it; None where there is neither.
+
+    >>> recipe_of("vit", "gradual"), recipe_of("net", "gradual"), recipe_of("net", "scratch"), recipe_of("timm:x", "scratch")
+    ('vit-gradual', 'gradual', 'net', None)
+    """
+    own = architecture if mode == "scratch" else f"{architecture}-{mode}"
+    return next((name for name in (own, mode) if name in recipe_names()), None)
 
 
 def recipe_names() -> list[str]:

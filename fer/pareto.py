@@ -14,19 +14,20 @@ from fer.latency import Latency, measure
 from fer.metrics import wilson_interval
 from fer.portable import Portable
 from fer.predict import Model, open_model
+from fer.types import Progress
 
 #: The nearest peer that can be installed, a mini-Xception in int8; measured elsewhere, on another machine.
 PEER = {"name": "mini-Xception, int8 (peer)", "accuracy": 0.6525, "milliseconds": 0.43, "published": True}
-
 
 #: How often every model is timed; others come between, so that a while in which the machine is slow hits all of them.
 PASSES = 5
 
 
-def points() -> list[dict[str, Any]]:
+def points(progress: Progress | None = None) -> list[dict[str, Any]]:
     """Accuracy, size and speed of all that is released for all classes, timed here on the CPU; :data:`PEER` comes last.
 
     Left out are models whose accuracy is another measure, on fewer classes or other labels, or was never taken.
+    ``progress`` hears of every timing.
     """
     checkpoint_files = [released.RELEASED / f"{name}.pth" for name in released.released_names()]
     opened = {
@@ -34,8 +35,12 @@ def points() -> list[dict[str, Any]]:
         for path in [*checkpoint_files, *released.released_files(".onnx")]
     }
     compared = {path: model for path, model in opened.items() if _figures(model) and _is_of_the_task(model)}
-    passes = [{path: measure(model) for path, model in compared.items()} for _ in range(PASSES)]
-    return [*(_point(path, model, [times[path] for times in passes]) for path, model in compared.items()), PEER]
+    times: dict[Path, list[Latency]] = {path: [] for path in compared}
+    for done, (path, model) in enumerate(PASSES * [*compared.items()], 1):
+        times[path].append(measure(model))
+        if progress:
+            progress(done, PASSES * len(compared))
+    return [*(_point(path, model, times[path]) for path, model in compared.items()), PEER]
 
 
 def _is_of_the_task(model: Model) -> bool:

@@ -30,15 +30,13 @@ def compare_modes(
     from fer.cli.live import watched
     from fer.cli.train import check_named, draw, resolve
     from fer.data import load
-    from fer.errors import ConfigError
     from fer.files import check_folder
     from fer.training.run import new_folder, train
 
-    if init and set(map(str.strip, modes.split(","))) == {"scratch"}:
-        raise ConfigError("mode scratch starts from random weights, not from those of --init; leave one of them out")
-    configs = []
-    for mode in map(str.strip, modes.split(",")):
-        start = init if mode != "scratch" else None
+    configs, wanted = [], [mode.strip() for mode in modes.split(",")]
+    for mode in wanted:
+        # beside modes that take it, scratch goes without; alone it is refused as anywhere
+        start = init if mode != "scratch" or set(wanted) == {"scratch"} else None
         configs.append(resolve(architecture, None, assignments or [], {"epochs": epochs, "init": start, "mode": mode}))
         check_named(configs[-1])
     check_folder(runs)

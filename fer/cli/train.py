@@ -179,7 +179,7 @@ def resolve(architecture: str | None, recipe: str | None, assignments: list[str]
     from fer.config import RunConfig
     from fer.errors import ConfigError
     from fer.models import MODELS
-    from fer.overrides import parse_assignments, read_recipe, with_values
+    from fer.overrides import parse_assignments, read_recipe, recipe_of, with_values
 
     if recipe and not architecture:
         architecture = str(read_recipe(recipe).get("model") or "")
@@ -204,25 +204,16 @@ def resolve(architecture: str | None, recipe: str | None, assignments: list[str]
     return config
 
 
-def recipe_of(architecture: str, mode: str) -> str | None:
-    """The shipped recipe for an architecture in a mode, or for every architecture in it; None where there is neither."""
-    from fer.overrides import recipe_names
-
-    own = architecture if mode == "scratch" else f"{architecture}-{mode}"
-    return next((name for name in (own, mode) if name in recipe_names()), None)
-
-
 def refuse_recipe(name: str) -> None:
     """ConfigError where a shipped recipe is named in an architecture's place."""
-    from fer.config import MODES
     from fer.errors import ConfigError
     from fer.models import MODELS
-    from fer.overrides import read_recipe, recipe_names
+    from fer.overrides import read_recipe, recipe_config, recipe_names
 
     if name in MODELS or name not in recipe_names():
         return
-    architecture, _, mode = name.partition("-")
-    own = f"{architecture} --mode {mode}" if mode in MODES else f"NAME --recipe {name}"
+    config = recipe_config(name)
+    own = f"{config.model} --mode {config.mode}" if config.model in MODELS else f"NAME --recipe {name}"
     command = f"--recipe {name}" if "model" in read_recipe(name) else own
     raise ConfigError(f"{name} is no architecture but a recipe: fer train {command}")
 

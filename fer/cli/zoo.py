@@ -206,7 +206,8 @@ def pareto(
     if out.suffix != ".png":
         raise OutputError(f"cannot write {out}: the picture is a PNG, and its figures go beside it; give a name ending in .png")
     check_place(out)  # before the minutes that it takes
-    rows, device = points(), device_name("cpu")
+    with console.progress("timing models") as report:
+        rows, device = points(report), device_name("cpu")
     content = json.dumps({"device": device, "models": rows}, indent=2) + "\n"
     write_whole(out.with_suffix(".json"), content.encode())
     save(drawing.figure(rows, device), out)

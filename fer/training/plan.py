@@ -94,16 +94,20 @@ def make_plan(config: RunConfig, train: FaceSet, start: Start | None = None) -> 
             f"{config.model} takes {spec.preprocess.size}-pixel faces only; leave input_size and small_epochs at 0"
         )
     weights = class_weights(config.loss, train.counts)
-    if config.batch_size > len(train):
-        raise ConfigError(
-            f"batch_size={config.batch_size} is more than the {len(train):,} training faces; "
-            f"use --set batch_size={len(train)} or less"
-        )
+    refuse_batch(config, len(train), "training faces")
     try:
         preprocess = dataclasses.replace(spec.preprocess, size=size)
     except ValueError as error:
         raise ConfigError(f"{error}; change --set input_size") from error
     return Plan(config, variant, preprocess, weights, members, start)
+
+
+def refuse_batch(config: RunConfig, count: int, what: str) -> None:
+    """ConfigError where a batch is larger than the set, of ``count`` of ``what``."""
+    if config.batch_size > count:
+        raise ConfigError(
+            f"batch_size={config.batch_size} is more than the {count:,} {what}; use --set batch_size={count} or less"
+        )
 
 
 def make_model(plan: Plan, *, resumed: bool = False) -> nn.Module:

@@ -32,6 +32,7 @@ from fer.training.fit import clip_gradients
 from fer.training.formats import fastest_format
 from fer.training.norms import take_statistics
 from fer.training.optimizers import make_optimizer, set_rate
+from fer.training.plan import refuse_batch
 from fer.types import Preprocess
 
 _VARIANT = "small"
@@ -80,11 +81,8 @@ def pretrain(
         TrainingError: the loss or a weight is no longer finite.
         OutputError: the folder is not writable.
     """
-    spec, device, count = pretrained_form(config), best_device(), len(natural.labels["train"])
-    if config.batch_size > count:
-        raise ConfigError(
-            f"batch_size={config.batch_size} is more than the {count:,} images; use --set batch_size={count} or less"
-        )
+    spec, device = pretrained_form(config), best_device()
+    refuse_batch(config, len(natural.labels["train"]), "images")
     keep_freed_memory()
     torch.manual_seed(config.seed)
     net = spec.build(len(natural.classes), config.dropout).to(device)

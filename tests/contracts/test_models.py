@@ -9,11 +9,11 @@ from analysis.explain import explain
 from fer import checkpoint as checkpoints
 from fer.card import Card
 from fer.checkpoint import Checkpoint
-from fer.cli.train import recipe_of
 from fer.config import MODES
 from fer.emotions import EMOTIONS
 from fer.errors import UnknownNameError
 from fer.models import MODELS, Variant, register_model
+from fer.overrides import recipe_of
 
 FORMS = [(name, variant) for name in MODELS for variant in MODELS[name].variants]
 every_form = pytest.mark.parametrize("name, variant", FORMS, ids=["-".join(form) for form in FORMS])

@@ -161,7 +161,7 @@ def test_modes_are_compared_from_the_same_weights(fer, fake_zip, checkpoint_file
 def test_starting_weights_that_no_mode_takes_are_refused(modes, fer, checkpoint_file, tmp_path):
     outcome = fer("compare-modes", "custom_cnn", "--modes", modes, "--init", checkpoint_file, "--data", "nowhere")
     (line,) = outcome.err.splitlines()
-    assert outcome.code == 2 and "not from those of --init; leave one of them out" in line
+    assert outcome.code == 2 and "not from those of --init; use --mode finetune" in line
 
 
 # studies that are stopped, spoilt or asked again
