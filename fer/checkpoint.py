@@ -5,7 +5,7 @@ in it, so that a damaged file is refused. Tensors may be stored in half precisio
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -57,14 +57,16 @@ def build(card: Card) -> nn.Module:
     return card.spec.build(len(card.classes), float(card.config.get("dropout", 0.0)))
 
 
-def save(path: Path, state: State, card: Card, *, half: bool = False, training: Mapping[str, Any] | None = None) -> Card:
+def save(
+    path: Path, state: State, card: Card, *, half: Collection[str] = (), training: Mapping[str, Any] | None = None
+) -> Card:
     """Write weights and card to one file, completely or not at all.
 
     Args:
         path: target, replaced if it exists.
         state: tensors by name.
         card: its hash is filled in here.
-        half: store floating tensors in float16.
+        half: names of floating tensors to store in float16; ``state`` for all.
         training: optimizer state and the like, needed only to resume.
 
     Returns:
@@ -73,7 +75,7 @@ def save(path: Path, state: State, card: Card, *, half: bool = False, training: 
     Raises:
         OutputError: the folder is missing, full or not writable.
     """
-    stored = {name: _stored(tensor, half) for name, tensor in state.items()}
+    stored = {name: _stored(tensor, name in half) for name, tensor in state.items()}
     card = replace(card, weights_sha256=state_sha256(stored))
     content = {"format": _FORMAT, "schema": card.schema, "card": card.to_json(), "state_dict": stored}
     if training is not None:
@@ -92,9 +94,9 @@ def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
     return small if bool(torch.isfinite(small).all()) else tensor  # beyond 65,504 it would be no number
 
 
-def rounded(state: State) -> dict[str, torch.Tensor]:
-    """Tensors as :func:`load` gives them back after :func:`save` in half precision."""
-    return {name: _stored(tensor, half=True).to(tensor.dtype) for name, tensor in state.items()}
+def rounded(state: State, half: Collection[str]) -> dict[str, torch.Tensor]:
+    """Tensors as :func:`load` gives them back after :func:`save` with the same ``half``."""
+    return {name: _stored(tensor, name in half).to(tensor.dtype) for name, tensor in state.items()}
 
 
 def load(name: str | Path | None = None, device: torch.device | str | None = None) -> Checkpoint:

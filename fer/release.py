@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from fer.floors import FLOORS, MOST_ECE, Floor
 from fer.metrics import evaluate_table
 from fer.models.ensemble import Ensemble
 from fer.models.head import add_to_logits
+from fer.models.weights import State
 from fer.portable import read_seal
 from fer.training.norms import may_settle, settled
 from fer.types import PredictionTable, Progress
@@ -32,6 +33,8 @@ from fer.types import PredictionTable, Progress
 MEASURED_TTA = ("flip", "tencrop")
 #: Half precision is taken where accuracy and log loss move by no more.
 HALF_TOLERANCE = 1e-4
+#: What share of a network's numbers a tensor holds at least to be tried in half precision, one choice after the other.
+HALVED_SHARES = (0.0, 0.01, 0.05, 0.2)
 #: The README's table stands between these two lines.
 TABLE_START = "<!-- table of released checkpoints: written by `fer zoo table` -->"
 TABLE_END = "<!-- end of table -->"
@@ -61,9 +64,10 @@ def release(source: Checkpoint, corpus: Corpus, path: Path, progress: Progress |
 
     Batch norms are settled first (:func:`fer.training.norms.settled`).
 
-    Weights are stored in half precision where that changes accuracy and log loss by at most 1e-4. Temperature and, where
-    they pay, class biases are fitted on one half of the validation split; the card has the figures of the other half under
-    ``validation/held-out``. The biases go into the last layer's; an ensemble, which has none, gets a temperature alone.
+    Weights are stored in half precision, all or the largest ones, where that changes accuracy and log loss by at most 1e-4.
+    Temperature and, where they pay, class biases are fitted on one half of the validation split; the card has the figures of
+    the other half under ``validation/held-out``. The biases go into the last layer's; an ensemble, which has none, gets a
+    temperature alone.
 
     Faces have the labels that the checkpoint was trained on; one trained on soft FER+ votes is also judged by their majority.
 
@@ -129,15 +133,27 @@ def _calibrated(source: Checkpoint, validation: FaceSet, progress: Progress | No
     return Checkpoint(model, replace(card, temperature=found.temperature, biases=biases), source.name)
 
 
-def _stored(source: Checkpoint, validation: FaceSet, progress: Progress | None) -> tuple[Checkpoint, PredictionTable, bool]:
-    """The checkpoint with its weights as they will be stored, its table, and whether that is in half precision."""
-    rounded = replace(source, model=copy.deepcopy(source.model))
-    rounded.model.load_state_dict(checkpoints.rounded(source.model.state_dict()))
-    exact, small = (evaluate_checkpoint(one, validation, progress) for one in (source, rounded))
-    before, after = evaluate_table(exact), evaluate_table(small)
-    if all(abs(before[key] - after[key]) <= HALF_TOLERANCE for key in ("accuracy", "log_loss")):
-        return rounded, small, True
-    return source, exact, False
+def _stored(
+    source: Checkpoint, validation: FaceSet, progress: Progress | None
+) -> tuple[Checkpoint, PredictionTable, tuple[str, ...]]:
+    """The checkpoint with its weights as they will be stored, its table, and the names of those in half precision."""
+    state, exact = source.model.state_dict(), evaluate_checkpoint(source, validation, progress)
+    before = evaluate_table(exact)
+    for names in _large(state):
+        rounded = replace(source, model=copy.deepcopy(source.model))
+        rounded.model.load_state_dict(checkpoints.rounded(state, names))
+        small = evaluate_checkpoint(rounded, validation, progress)
+        after = evaluate_table(small)
+        if all(abs(before[key] - after[key]) <= HALF_TOLERANCE for key in ("accuracy", "log_loss")):
+            return rounded, small, names
+    return source, exact, ()
+
+
+def _large(state: State) -> Iterator[tuple[str, ...]]:
+    """All tensors, then fewer and fewer: those that hold at least a share of all numbers, each choice once."""
+    sizes = {name: tensor.numel() for name, tensor in state.items()}
+    choices = (tuple(name for name, size in sizes.items() if size >= share * sum(sizes.values())) for share in HALVED_SHARES)
+    yield from (names for names in dict.fromkeys(choices) if names)
 
 
 def set_default(name: str) -> None:

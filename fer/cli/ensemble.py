@@ -44,7 +44,8 @@ def ensemble(
     members = [files.load(name) for name in checkpoints]
     if half:  # what is measured is what is stored
         for one in members:
-            one.model.load_state_dict(files.rounded(one.model.state_dict()))
+            state = one.model.state_dict()
+            one.model.load_state_dict(files.rounded(state, half=state))
     shares = None if weights in ("uniform", "fit") else _numbers(weights)
     together = combine(members, shares)
     with console.progress("reading faces") as report:
@@ -69,7 +70,8 @@ def ensemble(
     config = {**together.card.config, "disagreement": brought["disagreement"], "weights": weights}
     card = replace(judged_on(together.card, corpus.origin.name, faces), members=tuple(described), config=config)
     together = measured(replace(together, card=card), metrics, "validation")
-    files.save(out, together.model.state_dict(), together.card, half=half)
+    state = together.model.state_dict()
+    files.save(out, state, together.card, half=state if half else ())
     console.put(str(out))
 
 

@@ -74,7 +74,7 @@ def test_a_loaded_model_is_ready_to_judge(checkpoint_file):
 def test_half_precision_halves_the_file_and_loads_as_float(tmp_path):
     state = state_of()
     save(tmp_path / "full.pth", state, card_of())
-    save(tmp_path / "half.pth", state, card_of(), half=True)
+    save(tmp_path / "half.pth", state, card_of(), half=state)
     assert (tmp_path / "half.pth").stat().st_size < 0.55 * (tmp_path / "full.pth").stat().st_size
     found = load(tmp_path / "half.pth").model.cpu().state_dict()
     for name, tensor in state.items():
@@ -82,16 +82,26 @@ def test_half_precision_halves_the_file_and_loads_as_float(tmp_path):
         np.testing.assert_allclose(found[name], tensor, rtol=1e-3, atol=1e-6)
 
 
+def test_half_precision_is_for_the_tensors_that_are_named(tmp_path):
+    state = state_of()
+    named, *others = (name for name, tensor in state.items() if tensor.is_floating_point() and tensor.ndim > 1)
+    save(tmp_path / "part.pth", state, card_of(), half=(named,))
+    found = load(tmp_path / "part.pth").model.cpu().state_dict()
+    assert torch.equal(found[named], state[named].half().float()) and not torch.equal(found[named], state[named])
+    assert others and all(torch.equal(found[name], state[name]) for name in others)
+    assert all(torch.equal(found[name], tensor) for name, tensor in rounded(state, (named,)).items())
+
+
 def test_what_half_precision_cannot_hold_is_stored_whole(tmp_path):
     state = state_of("baseline")
     large, other, *_ = (name for name, tensor in state.items() if tensor.is_floating_point())
     state[large].view(-1)[0] = 1e5  # the largest number in half precision is 65,504
-    save(tmp_path / "half.pth", state, card_of("baseline"), half=True)
+    save(tmp_path / "half.pth", state, card_of("baseline"), half=state)
     found = load(tmp_path / "half.pth").model.cpu().state_dict()
     assert torch.equal(found[large], state[large])
-    for read in (found, rounded(state)):
+    for read in (found, rounded(state, state)):
         assert torch.equal(read[other], state[other].half().float())
-    assert all(torch.equal(found[name], tensor) for name, tensor in rounded(state).items())
+    assert all(torch.equal(found[name], tensor) for name, tensor in rounded(state, state).items())
 
 
 def test_the_file_holds_tensors_and_plain_values_only(checkpoint_file):

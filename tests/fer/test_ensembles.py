@@ -83,7 +83,8 @@ def test_its_hardware_is_that_of_its_members_with_their_minutes_added_up(trained
 @pytest.mark.parametrize("half", [False, True])
 def test_it_comes_back_from_a_file_as_it_was(members, tmp_path, half):
     together = combine(members, [3.0, 1.0, 1.0])
-    checkpoints.save(tmp_path / "all.pth", together.model.state_dict(), together.card, half=half)
+    state = together.model.state_dict()
+    checkpoints.save(tmp_path / "all.pth", state, together.card, half=state if half else ())
     loaded = checkpoints.load(tmp_path / "all.pth")
     assert [m["name"] for m in loaded.card.members] == ["baseline", "custom_cnn", "mobilenet_v3_small"]
     assert [m["weight"] for m in loaded.card.members] == [3.0, 1.0, 1.0]

@@ -268,6 +268,29 @@ def test_weights_stay_in_full_precision_where_half_would_change_a_figure(place, 
     assert (tmp_path / "full.pth").stat().st_size > 1.9 * (tmp_path / "half.pth").stat().st_size
 
 
+def test_the_largest_weights_are_halved_where_all_would_change_a_figure(place, corpus, tmp_path, monkeypatch):
+    best = checkpoints.load(place / "runs" / "baseline" / "best.pth")
+    sizes = {name: value.numel() for name, value in best.model.state_dict().items()}
+    small = {name for name, size in sizes.items() if size < 0.01 * sum(sizes.values())}
+    asked: list[set[str]] = []
+    as_stored = checkpoints.rounded
+
+    def fatal_where_small_ones_are_rounded(state, half):
+        """The real rounding; whoever rounds a small tensor loses it."""
+        asked.append(set(half))
+        found = as_stored(state, half)
+        return {name: value.zero_() if name in small and name in half else value for name, value in found.items()}
+
+    monkeypatch.setattr(checkpoints, "rounded", fatal_where_small_ones_are_rounded)
+    release(best, corpus, tmp_path / "part.pth")
+    assert asked == [set(sizes), set(sizes) - small]
+    stored = torch.load(tmp_path / "part.pth", weights_only=True)["state_dict"]
+    assert {name for name, value in stored.items() if value.dtype == torch.float16} == set(sizes) - small
+    part = checkpoints.load(tmp_path / "part.pth")
+    measured = evaluate_table(evaluate_checkpoint(part, corpus.split("validation")))
+    assert part.card.validation_accuracy == measured["accuracy"]
+
+
 def test_what_is_missing_is_said_with_both_figures(place):
     card = checkpoints.load(place / "released" / "baseline.pth").card
     metrics = {"validation/flip": {"accuracy": 0.66}, "validation/tencrop": {"accuracy": 0.64}}
