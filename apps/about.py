@@ -1,6 +1,6 @@
 """What the page says of the model behind it and of itself; every figure is read from the card."""
 
-from fer.card import Card
+from fer.card import MAJORITY, Card
 from fer.portable import Portable
 from fer.portable.seal import Seal
 from fer.predict import Model
@@ -40,7 +40,10 @@ def describe(model: Model) -> str:
 
 def _origin(model: Model) -> str:
     card = model.card
-    return f"`{model.name}`: architecture {card.architecture}, {len(card.classes)} classes, trained on {_origin_of(card)}."
+    apart = f" What sets it apart: {'; '.join(card.marks)}." if card.marks else ""
+    return (
+        f"`{model.name}`: architecture {card.architecture}, {len(card.classes)} classes, trained on {_origin_of(card)}.{apart}"
+    )
 
 
 def _origin_of(card: Card) -> str:
@@ -66,6 +69,7 @@ def _figures(card: Card) -> str:
     figures = (
         f"Accuracy on the validation split of {_origin_of(card)}: {with_interval(metrics['accuracy'], metrics['ci95'])}, "
         f"n = {metrics['n']:,}; macro F1 {metrics['macro_f1']:.3f}; calibration error {_calibration(card)}."
+        f"{_by_majority(card)}"
     )
     rows = [
         f"| {label} | {percent(own['recall'])} | {percent(own['precision'])} | {own['n']:,} |"
@@ -73,6 +77,15 @@ def _figures(card: Card) -> str:
     ]
     head = ["| expression | recognised | right when said | faces |", "|---|---|---|---|"]
     return "\n".join([figures, "", *head, *rows])
+
+
+def _by_majority(card: Card) -> str:
+    """The figure that others give of models of FER+'s votes."""
+    agreed = card.metrics.get(MAJORITY)
+    if not agreed:
+        return ""
+    accuracy = with_interval(agreed["accuracy"], agreed["ci95"])
+    return f" On the {agreed['n']:,} faces with a label by FER+'s majority rule: {accuracy}."
 
 
 def _calibration(card: Card) -> str:

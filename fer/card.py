@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Raised by one whenever older programs could misread a new checkpoint.
 SCHEMA = 1
+#: Where a card has its figures by FER+'s majority rule; others stand behind it, after a slash, as behind "validation".
+MAJORITY = "validation/ferplus-majority"
 
 
 @dataclass(frozen=True)

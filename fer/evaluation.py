@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from fer.data.labels import relabel
 from fer.data.preprocess import standardise, to_unit
 from fer.errors import DataError
 from fer.exact import exact
+from fer.files import expanded
 from fer.overrides import with_values
 from fer.portable import Portable
 from fer.types import PredictionTable, Preprocess, Progress
@@ -125,15 +127,23 @@ def evaluate_checkpoint(
 def labelled_for(card: Card, corpus: Corpus, **changes: str) -> Corpus:
     """The data set as a checkpoint was trained on it: labels, classes, without what its clean index leaves out of training.
 
-    ``changes`` are keys of the configuration.
+    The files of votes and of the clean index are looked for where they were, then beside the data set. ``changes`` are keys
+    of the configuration.
 
     Raises:
-        DataError: the FER+ votes or the clean index are not where they were, or not those of this data set, or a split has
-            none of the classes.
+        DataError: the FER+ votes or the clean index are in neither place, or not those of this data set, or a split has none
+            of the classes.
     """
     known = {key: card.config[key] for key in ("labels", "votes", "clean") if key in card.config}
+    known |= {key: _found(str(known[key]), corpus) for key in ("votes", "clean") if known.get(key)}
     config = with_values(RunConfig(), known | {"classes": list(card.classes)} | changes, "the card")
     return relabel(corpus, config)[0]
+
+
+def _found(name: str, corpus: Corpus) -> str:
+    """A file of the machine that trained: there, or else of the same name beside the data set, if it is there."""
+    beside = corpus.origin.parent / Path(name).name
+    return str(beside) if not expanded(name).exists() and beside.exists() else name
 
 
 def validation_faces(card: Card, corpus: Corpus, **changes: str) -> FaceSet:

@@ -12,7 +12,7 @@ import torch
 from fer import checkpoint as checkpoints
 from fer import released
 from fer.calibration import biases_pay, calibrate, fit_temperature, halves
-from fer.card import Card
+from fer.card import MAJORITY, Card
 from fer.checkpoint import Checkpoint
 from fer.data import Corpus, FaceSet
 from fer.data.photos import clean
@@ -35,6 +35,8 @@ MEASURED_TTA = ("flip", "tencrop")
 HALF_TOLERANCE = 1e-4
 #: What share of a network's numbers a tensor holds at least to be tried in half precision, one choice after the other.
 HALVED_SHARES = (0.0, 0.01, 0.05, 0.2)
+#: Keys of a configuration that may name files.
+_FILES = ("init", "votes", "clean", "class_weights", "teachers")
 #: The README's table stands between these two lines.
 TABLE_START = "<!-- table of released checkpoints: written by `fer zoo table` -->"
 TABLE_END = "<!-- end of table -->"
@@ -50,6 +52,8 @@ a history (.csv) where its run has one.
 
 - accuracy: without test-time augmentation, with the mirrored face (2 passes), with ten crops (10 passes), on n faces;
 - clean: validation faces that are no copy of a training photo, mirrored or not, and not blank, without test-time augmentation;
+- models of FER+'s votes are judged by its majority rule, on the faces that have a label by it: another task
+  (`--labels ferplus-majority --votes ferplus.csv`);
 - in brackets behind an accuracy: its 95 % interval;
 - ECE: on the half of the validation split that temperature and class biases were not fitted on; open where it is more than
   0.030, which was asked for.
@@ -83,23 +87,49 @@ def release(source: Checkpoint, corpus: Corpus, path: Path, progress: Progress |
         )
     source = _settled(source, train, validation, progress)
     source, table, half = _stored(_calibrated(source, validation, progress), validation, progress)
-    unknown = clean(validation, _photos(source.card, corpus, train)).numpy()
+    photos = _photos(source.card, corpus, train)
     metrics = {
-        "validation": evaluate_table(table),
-        **({"validation/clean": evaluate_table(table.rows(unknown))} if unknown.any() else {}),
+        **_figures("validation", table, source, validation, photos, progress),
         "validation/held-out": evaluate_table(halves(table)[1]),
     }
-    for tta in MEASURED_TTA:
-        metrics[f"validation/{tta}"] = evaluate_table(evaluate_checkpoint(source, validation, progress, tta=tta))
-    if source.card.labels == "ferplus-soft":  # the figure that others give
+    if source.card.labels == "ferplus-soft":  # the figures that others give
         agreed = validation_faces(source.card, corpus, labels="ferplus-majority")
-        metrics["validation/ferplus-majority"] = evaluate_table(evaluate_checkpoint(source, agreed, progress))
+        table = evaluate_checkpoint(source, agreed, progress)
+        metrics |= _figures(MAJORITY, table, source, agreed, photos, progress)
     earlier = {key: figures for key, figures in source.card.metrics.items() if key != "validation/clean"}
     metrics = earlier | metrics
-    card = replace(source.card, validation_accuracy=metrics["validation"]["accuracy"], metrics=metrics)
+    accuracy, config = metrics["validation"]["accuracy"], _without_folders(source.card.config)
+    card = replace(source.card, validation_accuracy=accuracy, metrics=metrics, config=config)
     card = checkpoints.save(path, source.model.state_dict(), card, half=half)
     write_whole(path.with_suffix(".json"), (card.to_json() + "\n").encode())
     return card
+
+
+def _without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration whose files are called by their names alone: folders are those of the machine that trained."""
+    found = copy.deepcopy(dict(config))
+    groups = [group for group in (found, *found.values()) if isinstance(group, dict)]
+    for group in groups:
+        for key in _FILES:
+            value = group.get(key)
+            if isinstance(value, str):
+                group[key] = Path(value).name
+            elif value:
+                group[key] = [Path(each).name for each in value]
+    return found
+
+
+def _figures(
+    split: str, table: PredictionTable, source: Checkpoint, faces: FaceSet, photos: FaceSet, progress: Progress | None
+) -> dict[str, dict[str, Any]]:
+    """What a card says of a split: alone, on faces that are none of the photos, and with test-time augmentation."""
+    unknown = clean(faces, photos).numpy()
+    found = {split: evaluate_table(table)}
+    if unknown.any():
+        found[f"{split}/clean"] = evaluate_table(table.rows(unknown))
+    for tta in MEASURED_TTA:
+        found[f"{split}/{tta}"] = evaluate_table(evaluate_checkpoint(source, faces, progress, tta=tta))
+    return found
 
 
 def _photos(card: Card, corpus: Corpus, train: FaceSet) -> FaceSet:
@@ -175,11 +205,18 @@ def markdown_table() -> str:
 
 def lacks(floor: Floor, card: Card) -> list[str]:
     """What a released card lacks of a floor, in words."""
-    measured = {tta: card.metrics.get(f"validation/{tta}") for tta in MEASURED_TTA}
+    split = _judged_by(card)
+    measured = {tta: card.metrics.get(f"{split}/{tta}") for tta in MEASURED_TTA}
     averaged = {tta: 100 * figures["accuracy"] for tta, figures in measured.items() if figures}
     if not averaged:
         return [f"no figure with --tta {' or '.join(MEASURED_TTA)}: fer zoo add measures it"]
-    return floor.lacks(100 * card.validation_accuracy, averaged)
+    alone = card.metrics[split]["accuracy"] if split == MAJORITY else card.validation_accuracy
+    return floor.lacks(100 * alone, averaged)
+
+
+def _judged_by(card: Card) -> str:
+    """Which of a card's figures stand in the table: those by the majority rule, where it has them."""
+    return MAJORITY if MAJORITY in card.metrics else "validation"
 
 
 def exports_table() -> str:
@@ -206,16 +243,15 @@ def _export_row(path: Path) -> str:
 def _row(name: str) -> str:
     path = released.RELEASED / f"{name}.pth"
     card = checkpoints.read_card(checkpoints.read(path), path)
-    figures = card.metrics.get("validation", {})
-    mark = " (default)" if name == released.default_name() else ""
-    averaged = (card.metrics.get(f"validation/{tta}") for tta in MEASURED_TTA)
-    unknown = card.metrics.get("validation/clean")
+    mark, split = " (default)" if name == released.default_name() else "", _judged_by(card)
+    figures, unknown = card.metrics.get(split, {}), card.metrics.get(f"{split}/clean")
+    averaged = (card.metrics.get(f"{split}/{tta}") for tta in MEASURED_TTA)
     cells = [
         f"`{name}`{mark}",
         ", ".join([card.architecture, *card.marks]),
         *(_accuracy(each) for each in (figures, *averaged, unknown)),
-        f"{_figure(figures, 'n', ',')} ({unknown['n']:,})" if unknown else _figure(figures, "n", ","),
-        _figure(figures, "macro_f1", ".3f"),
+        f"{_number(figures, 'n', ',')} ({unknown['n']:,})" if unknown else _number(figures, "n", ","),
+        _number(figures, "macro_f1", ".3f"),
         _calibration(card.metrics.get("validation/held-out", figures)),
         f"{path.stat().st_size / 1e6:.1f}",
         card.hardware.get("device", "unknown"),
@@ -225,12 +261,12 @@ def _row(name: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _figure(metrics: Mapping[str, Any], key: str, form: str) -> str:
+def _number(metrics: Mapping[str, Any], key: str, form: str) -> str:
     return format(metrics[key], form) if key in metrics else "–"
 
 
 def _calibration(metrics: Mapping[str, Any]) -> str:
-    return _figure(metrics, "ece", ".3f") + (" (open)" if metrics.get("ece", 0) > MOST_ECE else "")
+    return _number(metrics, "ece", ".3f") + (" (open)" if metrics.get("ece", 0) > MOST_ECE else "")
 
 
 def _accuracy(metrics: Mapping[str, Any] | None) -> str:

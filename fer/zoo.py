@@ -35,7 +35,7 @@ ZOO = (
         "resnet18",
         "vgg16",
     ),
-    *("vgg8", "resnet18-distilled", "resnet18-ferplus", "fast_cnn-four", "resnet18-four"),
+    *("vgg8", "resnet18-distilled", "fast_cnn-ferplus", "resnet18-ferplus", "fast_cnn-four", "resnet18-four"),
 )
 
 

@@ -74,6 +74,26 @@ def test_the_page_says_what_the_card_says():
         assert f"| {label} | {100 * own['recall']:.2f} % | {100 * own['precision']:.2f} % | {own['n']:,} |" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "apart"),
+    [("net", ""), ("fast_cnn", " What sets it apart: distilled."), ("fast_cnn-four", " What sets it apart: 4 classes.")],
+)
+def test_the_page_says_what_sets_a_model_apart(name, apart):
+    first = describe(open_model(name)).splitlines()[2]
+    assert first.endswith(f"trained on fer2013.zip.{apart}")
+
+
+def test_the_page_says_how_a_model_of_votes_does_by_the_majority_rule():
+    model = open_model("fast_cnn")
+    assert "majority" not in describe(model)
+    agreed = {"accuracy": 0.8571, "ci95": (0.8444, 0.8689), "n": 3199}
+    config = model.card.config | {"labels": "ferplus-soft", "distillation": {}}
+    card = replace(model.card, config=config, metrics=model.card.metrics | {"validation/ferplus-majority": agreed})
+    text = describe(replace(model, card=card))
+    assert "What sets it apart: labels ferplus-soft: another task." in text
+    assert "On the 3,199 faces with a label by FER+'s majority rule: 85.71 % (95 %: 84.44 % to 86.89 %)." in text
+
+
 def test_an_exported_model_is_told_by_its_own_proof_and_not_by_its_checkpoints_card():
     shipped = open_model("fast_cnn-int8")
     before, after = shipped.seal.proof["accuracy"][0], 0.6543

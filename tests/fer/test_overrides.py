@@ -256,6 +256,7 @@ def test_other_recipes_say_which_architecture_they_are_for():
     others = set(recipe_names()) - set(OWN) - {"pretrain", *MODES}  # those for every architecture
     assert others == {
         "custom_cnn-distilled",
+        "fast_cnn-ferplus",
         "fast_cnn-four",
         "fast_cnn-robust",
         "net-distilled",

@@ -20,8 +20,9 @@ from fer.cli import console, main
 from fer.cli.zoo import _chosen
 from fer.data import load
 from fer.data.photos import clean
+from fer.emotions import EMOTIONS
 from fer.errors import ConfigError, InterruptedRunError
-from fer.evaluation import evaluate_checkpoint
+from fer.evaluation import evaluate_checkpoint, validation_faces
 from fer.export import export
 from fer.export.onnx import write_proto
 from fer.latency import Latency
@@ -235,11 +236,57 @@ def test_a_model_of_soft_votes_is_also_judged_by_their_majority(fake_zip, corpus
     card = release(checkpoints.load(Path(out.strip()) / "best.pth"), corpus, tmp_path / "soft.pth")
     words = ["-c", tmp_path / "soft.pth", "--data", fake_zip, "--votes", votes, "--json"]
     for rule, key in (("ferplus-soft", "validation"), ("ferplus-majority", "validation/ferplus-majority")):
-        code, out, err = fer("evaluate", *words, "--labels", rule)
-        assert code == 0, err
-        assert f"labels {rule}" in err
-        measured, stated = json.loads(out), card.metrics[key]
-        assert (measured["n"], measured["accuracy"]) == (stated["n"], stated["accuracy"])
+        for tta, end in (("none", ""), ("flip", "/flip"), ("tencrop", "/tencrop")):
+            code, out, err = fer("evaluate", *words, "--labels", rule, "--tta", tta)
+            assert code == 0, err
+            assert f"labels {rule}" in err
+            measured, stated = json.loads(out), card.metrics[key + end]
+            assert (measured["n"], measured["accuracy"]) == (stated["n"], stated["accuracy"])
+        assert card.metrics[f"{key}/clean"]["n"] <= card.metrics[key]["n"]
+
+
+def test_floors_and_tables_judge_a_model_of_soft_votes_by_their_majority(place, tmp_path, monkeypatch):
+    one = checkpoints.load(place / "released" / "baseline.pth")
+    by_vote = {"accuracy": 0.86, "ci95": (0.85, 0.87), "n": 3199, "macro_f1": 0.7}
+    others = {
+        "/flip": {**by_vote, "accuracy": 0.851},
+        "/tencrop": {**by_vote, "accuracy": 0.849},
+        "/clean": {**by_vote, "n": 9},
+    }
+    metrics = one.card.metrics | {f"validation/ferplus-majority{end}": it for end, it in {"": by_vote, **others}.items()}
+    card = replace(one.card, metrics=metrics)
+    assert verdict("fast_cnn-ferplus", card) == "reaches its floor"
+    poor = metrics | {"validation/ferplus-majority": {**by_vote, "accuracy": 0.849}}
+    assert verdict("fast_cnn-ferplus", replace(card, metrics=poor)) == "84.90 % with --tta none, floor 85.0 %"
+    monkeypatch.setattr(released, "RELEASED", tmp_path)
+    checkpoints.save(tmp_path / "fast_cnn-ferplus.pth", one.model.state_dict(), card)
+    row = releases.markdown_table().splitlines()[2]
+    cells = ["86.00 % (85.0–87.0)", "85.10 % (85.0–87.0)", "84.90 % (85.0–87.0)", "3,199 (9)", "0.700", "85.0 (85.0) reached"]
+    assert [cell for cell in cells if cell not in row] == []
+
+
+def test_a_released_card_names_files_without_the_folders_of_the_machine(fake_zip, corpus, votes, tmp_path):
+    start, weights = tmp_path / "deep" / "start.pth", tmp_path / "deep" / "weights.json"
+    start.parent.mkdir()
+    weights.write_text(json.dumps(dict.fromkeys(EMOTIONS, 1.0)))
+    words = ["--labels", "ferplus-soft", "--votes", votes, "--data", fake_zip, "--runs", tmp_path / "runs", *FAST]
+    code, out, err = fer("train", "baseline", *words)
+    assert code == 0, err
+    shutil.copy(Path(out.strip()) / "best.pth", start)
+    words += ["--mode", "finetune", "--init", start, "--teacher", start, "--class-weights", weights]
+    code, out, err = fer("train", "baseline", *words)
+    assert code == 0, err
+    card = release(checkpoints.load(Path(out.strip()) / "best.pth"), corpus, tmp_path / "soft.pth")
+    assert str(tmp_path) not in card.to_json()
+    named = (card.config["init"], card.config["votes"], card.config["distillation"]["teachers"], card.config["loss"])
+    assert named[:3] == ("start.pth", votes.name, ["start.pth"]) and named[3]["class_weights"] == "weights.json"
+    # and the votes are found beside the data
+    beside = tmp_path / "elsewhere"
+    beside.mkdir()
+    shutil.copy(votes, beside / votes.name)
+    moved = replace(corpus, origin=beside / fake_zip.name)
+    agreed = validation_faces(card, moved, labels="ferplus-majority")
+    assert len(agreed) == card.metrics["validation/ferplus-majority"]["n"]
 
 
 def test_models_of_votes_are_left_out_where_there_are_none(fake_zip, tmp_path):
