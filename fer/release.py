@@ -18,7 +18,7 @@ from fer.data import Corpus, FaceSet
 from fer.data.photos import clean
 from fer.emotions import EMOTIONS
 from fer.errors import CheckpointError, DataError, OutputError
-from fer.evaluation import evaluate_checkpoint, labelled_for, validation_faces
+from fer.evaluation import evaluate_checkpoint, labelled_for, make_table, validation_faces
 from fer.files import write_whole
 from fer.floors import FLOORS, MOST_ECE, Floor
 from fer.metrics import evaluate_table
@@ -88,14 +88,17 @@ def release(source: Checkpoint, corpus: Corpus, path: Path, progress: Progress |
     source = _settled(source, train, validation, progress)
     source, table, half = _stored(_calibrated(source, validation, progress), validation, progress)
     photos = _photos(source.card, corpus, train)
+    tables = {"": table}
+    for tta in MEASURED_TTA:
+        tables[f"/{tta}"] = evaluate_checkpoint(source, validation, progress, tta=tta)
     metrics = {
-        **_figures("validation", table, source, validation, photos, progress),
+        **_figures("validation", tables, clean(validation, photos)),
         "validation/held-out": evaluate_table(halves(table)[1]),
     }
     if source.card.labels == "ferplus-soft":  # the figures that others give
         agreed = validation_faces(source.card, corpus, labels="ferplus-majority")
-        table = evaluate_checkpoint(source, agreed, progress)
-        metrics |= _figures(MAJORITY, table, source, agreed, photos, progress)
+        relabelled = {end: _relabelled(one, source, agreed) for end, one in tables.items()}
+        metrics |= _figures(MAJORITY, relabelled, clean(agreed, photos))
     earlier = {key: figures for key, figures in source.card.metrics.items() if key != "validation/clean"}
     metrics = earlier | metrics
     accuracy, config = metrics["validation"]["accuracy"], _without_folders(source.card.config)
@@ -119,17 +122,17 @@ def _without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _figures(
-    split: str, table: PredictionTable, source: Checkpoint, faces: FaceSet, photos: FaceSet, progress: Progress | None
-) -> dict[str, dict[str, Any]]:
-    """What a card says of a split: alone, on faces that are none of the photos, and with test-time augmentation."""
-    unknown = clean(faces, photos).numpy()
-    found = {split: evaluate_table(table)}
-    if unknown.any():
-        found[f"{split}/clean"] = evaluate_table(table.rows(unknown))
-    for tta in MEASURED_TTA:
-        found[f"{split}/{tta}"] = evaluate_table(evaluate_checkpoint(source, faces, progress, tta=tta))
-    return found
+def _figures(split: str, tables: Mapping[str, PredictionTable], unknown: torch.Tensor) -> dict[str, dict[str, Any]]:
+    """What a card says of a split: alone, with test-time augmentation, and of ``unknown`` faces, which are no copies."""
+    found = {f"{split}{end}": evaluate_table(table) for end, table in tables.items()}
+    return found | ({f"{split}/clean": evaluate_table(tables[""].rows(unknown.numpy()))} if unknown.any() else {})
+
+
+def _relabelled(table: PredictionTable, source: Checkpoint, faces: FaceSet) -> PredictionTable:
+    """What was said of some of a table's faces, beside other labels for them."""
+    place = {name: row for row, name in enumerate(table.names)}
+    logits = table.logits[[place[name] for name in faces.names]]
+    return make_table(source, faces, torch.from_numpy(logits), tta=table.source["tta"])
 
 
 def _photos(card: Card, corpus: Corpus, train: FaceSet) -> FaceSet:
