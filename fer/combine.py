@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy.typing as npt
 
 from fer.card import Card
 from fer.checkpoint import Checkpoint
-from fer.data import FaceSet
 from fer.errors import CheckpointError
 from fer.models.ensemble import UNIT, Ensemble
 from fer.types import PredictionTable
@@ -145,18 +143,3 @@ def contributions(tables: Sequence[PredictionTable], weights: Sequence[float]) -
     together = sum(weighted)
     without = [float(((together - own).argmax(axis=1) == tables[0].labels).mean()) for own in weighted]
     return {"disagreement": float(np.mean(pairs)), "accuracy_without": without}
-
-
-def judged_on(card: Card, origin: str, faces: FaceSet) -> Card:
-    """The card of an ensemble that is measured on these faces; it says so where its members' own cards name others."""
-    if card.judged_faces == faces.fingerprint:
-        return card
-    return replace(card, data={"origin": origin, "splits": {faces.split: {"n": len(faces), "fingerprint": faces.fingerprint}}})
-
-
-def measured(checkpoint: Checkpoint, metrics: dict[str, Any], split: str) -> Checkpoint:
-    """The same with its figures on a split in the card."""
-    card = replace(
-        checkpoint.card, metrics={**checkpoint.card.metrics, split: metrics}, validation_accuracy=metrics["accuracy"]
-    )
-    return replace(checkpoint, card=card)

@@ -1,6 +1,7 @@
 """The released models: what is trained, from which recipe, and how good it has to be."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from fer import checkpoint as checkpoints
@@ -9,8 +10,9 @@ from fer.card import Card
 from fer.config import RunConfig
 from fer.data import Corpus
 from fer.data.labels import relabel
+from fer.ensembles import assemble
 from fer.errors import ConfigError
-from fer.files import write_whole
+from fer.files import make_folder, write_whole
 from fer.floors import FLOORS
 from fer.release import lacks, release
 from fer.training.run import Continuation, train
@@ -35,8 +37,13 @@ ZOO = (
         "resnet18",
         "vgg16",
     ),
-    *("vgg8", "resnet18-distilled", "fast_cnn-ferplus", "resnet18-ferplus", "fast_cnn-four", "resnet18-four"),
+    *("vgg8", "ensemble", "resnet18-distilled", "fast_cnn-ferplus", "resnet18-ferplus", "fast_cnn-four", "resnet18-four"),
 )
+#: Releases that are put together from others rather than trained, with their members. Different families, most of them never
+#: taught: students of one another answer alike.
+ENSEMBLES: Mapping[str, tuple[str, ...]] = {
+    "ensemble": ("resnet18", "vgg8", "vgg16", "senet", "efficientnet_b0", "net-distilled"),
+}
 
 
 def train_release(name: str, config: RunConfig, corpus: Corpus, runs: Path, watched: Watched, target: Path) -> Path:
@@ -55,6 +62,31 @@ def train_release(name: str, config: RunConfig, corpus: Corpus, runs: Path, watc
         going_on = Continuation(resume=has_state(folder))
         with watched(config, corpus, folder) as watch:
             train(config, corpus, folder, watch, continuation=going_on)
+    return folder / run_files.BEST
+
+
+def put_together(name: str, corpus: Corpus, runs: Path, target: Path, progress: Progress | None = None) -> Path:
+    """Put one of :data:`ENSEMBLES` together into ``runs/name``, its shares fitted on the validation split. Gives its best.pth.
+
+    Members are what is released in ``target``, or else in checkpoints/.
+
+    Raises:
+        ConfigError: a member is released in neither place, or another architecture's release has the ensemble's place.
+        FerError: as :func:`fer.ensembles.assemble`.
+    """
+    places = {member: (target / f"{member}.pth", released.RELEASED / f"{member}.pth") for member in ENSEMBLES[name]}
+    found = {member: next((path for path in paths if path.exists()), None) for member, paths in places.items()}
+    if absent := [member for member, path in found.items() if path is None]:
+        raise ConfigError(
+            f"{name} is made of {', '.join(found)}; not released: {', '.join(absent)}; "
+            f"train them first: fer zoo train {' '.join(absent)}"
+        )
+    judged = assemble([checkpoints.load(path) for path in found.values() if path], corpus, "fit", progress)
+    made = judged.checkpoint
+    _check_rival(target / f"{name}.pth", "ensemble", made.card.classes, made.card.judged_faces)
+    folder = runs / name
+    make_folder(folder)
+    checkpoints.save(folder / run_files.BEST, made.model.state_dict(), made.card)
     return folder / run_files.BEST
 
 

@@ -27,15 +27,12 @@ def ensemble(
 
     Prints its accuracy on the validation split beside that of every member, and what each one brings; the card keeps it.
     """
-    from dataclasses import replace
-
     from fer import checkpoint as files
-    from fer.combine import combine, contributions, fit_weights, judged_on, measured
+    from fer.combine import combine
     from fer.data import load
+    from fer.ensembles import assemble
     from fer.errors import OutputError
-    from fer.evaluation import evaluate_checkpoint, validation_faces
     from fer.files import check_place
-    from fer.metrics import evaluate_table
 
     if out.suffix not in _ENDINGS:
         endings = " or ".join(_ENDINGS)
@@ -46,32 +43,20 @@ def ensemble(
         for one in members:
             state = one.model.state_dict()
             one.model.load_state_dict(files.rounded(state, half=state))
-    shares = None if weights in ("uniform", "fit") else _numbers(weights)
-    together = combine(members, shares)
+    shares = weights if weights in ("uniform", "fit") else _numbers(weights)
+    combine(members, None if isinstance(shares, str) else shares)  # members that do not fit are said before data is read
     with console.progress("reading faces") as report:
         corpus = load(data, report)
-        faces = validation_faces(together.card, corpus)
-    tables = [evaluate_checkpoint(model, faces) for model in members]
-    if weights == "fit":
-        shares = fit_weights(tables)
-        together = combine(members, shares)
-    brought = contributions(tables, shares or [1.0] * len(members))
     with console.progress("judging faces") as report:
-        metrics = evaluate_table(evaluate_checkpoint(together, faces, report))
-    for member, table, without in zip(together.card.members, tables, brought["accuracy_without"], strict=True):
-        _say(
-            str(member["name"]), evaluate_table(table), f", weight {member['weight']:g}, {console.percent(without)} without it"
-        )
-    _say("ensemble", metrics, f", members disagree on {console.percent(brought['disagreement'])}")
-    described = [
-        {**member, "accuracy_without": without}
-        for member, without in zip(together.card.members, brought["accuracy_without"], strict=True)
-    ]
-    config = {**together.card.config, "disagreement": brought["disagreement"], "weights": weights}
-    card = replace(judged_on(together.card, corpus.origin.name, faces), members=tuple(described), config=config)
-    together = measured(replace(together, card=card), metrics, "validation")
-    state = together.model.state_dict()
-    files.save(out, state, together.card, half=state if half else ())
+        judged = assemble(members, corpus, shares, report)
+    card = judged.checkpoint.card
+    for member, metrics in zip(card.members, judged.members, strict=True):
+        without = console.percent(member["accuracy_without"])
+        _say(str(member["name"]), metrics, f", weight {member['weight']:g}, {without} without it")
+    disagreement = console.percent(card.config["disagreement"])
+    _say("ensemble", card.metrics["validation"], f", members disagree on {disagreement}")
+    state = judged.checkpoint.model.state_dict()
+    files.save(out, state, card, half=state if half else ())
     console.put(str(out))
 
 

@@ -84,6 +84,8 @@ def train(
 ) -> None:
     """Train released models from their recipes; each is released when it is done and better than what is there.
 
+    ``ensemble`` is put together from its released members, with fitted weights.
+
     Prints a line a model: its file, its validation accuracy, what it lacks of its floor. One that fails does not stop
     the others.
     """
@@ -95,7 +97,7 @@ def train(
     from fer.files import check_folder, make_folder
     from fer.release import write_tables
     from fer.released import RELEASED
-    from fer.zoo import release_best, train_release, verdict
+    from fer.zoo import release_best, verdict
 
     chosen = _chosen(names, votes, assignments or [])
     target = out or RELEASED
@@ -107,7 +109,7 @@ def train(
     try:
         for name, config in chosen.items():
             try:
-                best = train_release(name, config, corpus, runs, _without_pictures, target)
+                best = _made(name, config, corpus, runs, target)
                 card, stored = release_best(name, best, corpus, target)
             except InterruptedRunError:
                 raise
@@ -126,20 +128,33 @@ def train(
         raise TrainingError(f"not trained: {', '.join(failed)}; the reasons stand above")
 
 
-def _chosen(names: list[str] | None, votes: Path | None, assignments: list[str]) -> dict[str, RunConfig]:
-    """Configurations by name; without names of all models for which there is what they need."""
+def _made(name: str, config: RunConfig | None, corpus: Corpus, runs: Path, target: Path) -> Path:
+    """The best checkpoint of a release's run, which is trained where it is not; of an ensemble, put together anew."""
+    from fer.zoo import put_together, train_release
+
+    if config is not None:
+        return train_release(name, config, corpus, runs, _without_pictures, target)
+    with console.progress("judging members") as report:
+        return put_together(name, corpus, runs, target, report)
+
+
+def _chosen(names: list[str] | None, votes: Path | None, assignments: list[str]) -> dict[str, RunConfig | None]:
+    """Configurations by name, None for an ensemble; without names of all models for which there is what they need."""
     from fer.cli.train import with_epochs
     from fer.emotions import suggestion
     from fer.errors import UnknownNameError
     from fer.overrides import parse_assignments, recipe_config, with_values
-    from fer.zoo import ZOO
+    from fer.zoo import ENSEMBLES, ZOO
 
     for name in names or ():  # an unknown name is said before anything is trained
         if name not in ZOO:
             raise UnknownNameError(f"unknown released model {name!r}{suggestion(name, ZOO)}; known: {', '.join(ZOO)}")
     changes = parse_assignments(assignments)
-    chosen = {}
+    chosen: dict[str, RunConfig | None] = {}
     for name in names or ZOO:
+        if name in ENSEMBLES:
+            chosen[name] = None
+            continue
         base = recipe_config(name)
         config = with_values(base, with_epochs(base, changes), "command line")
         if config.labels != "fer" and votes:

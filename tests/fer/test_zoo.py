@@ -18,6 +18,7 @@ from fer import release as releases
 from fer import released
 from fer.cli import console, main
 from fer.cli.zoo import _chosen
+from fer.combine import fit_weights
 from fer.data import load
 from fer.data.photos import clean
 from fer.emotions import EMOTIONS
@@ -32,9 +33,9 @@ from fer.models.head import last_linear
 from fer.overrides import recipe_config
 from fer.pareto import PEER, points
 from fer.release import MEASURED_TTA, TABLE_END, TABLE_START, release
-from fer.zoo import ZOO, release_best, verdict
+from fer.zoo import ENSEMBLES, ZOO, release_best, verdict
 from tests import fakes
-from tests.conftest import ROOT
+from tests.conftest import ROOT, save_random
 
 README = ROOT / "README.md"
 
@@ -566,7 +567,43 @@ def test_a_model_of_four_classes_is_released_on_a_set_of_these_alone(fake_folder
 @pytest.mark.parametrize("name", list(ZOO))
 def test_teachers_are_trained_before_their_students(name):
     earlier = ZOO[: ZOO.index(name)]
-    assert set(recipe_config(name).distillation.teachers) <= set(earlier)
+    assert set(recipe_config(name).distillation.teachers) | set(ENSEMBLES.get(name, ())) <= set(earlier)
+
+
+@pytest.fixture
+def pair(place, shelf, monkeypatch) -> tuple[Path, Path]:
+    """An ensemble of two: one member in a folder of releases, the other, with another net's weights, on the shelf."""
+    monkeypatch.setattr("fer.zoo.ENSEMBLES", {"ensemble": ("baseline", "other")})
+    out = shelf[0].parent / "out"
+    out.mkdir()
+    shutil.copy(place / "released" / "baseline.pth", out)
+    return out, save_random(shelf[0] / "other.pth", "baseline", seed=5)
+
+
+def test_an_ensemble_is_put_together_from_its_released_members(pair, corpus, fake_zip, tmp_path):
+    out, other = pair
+    words = ["zoo", "train", "ensemble", "--data", fake_zip, "--runs", tmp_path / "runs", "--out", out]
+    code, printed, err = fer(*words)
+    assert code == 0, err
+    assert printed.startswith(f"{out / 'ensemble.pth'} ") and "(stored; " in printed and "floor 74.5 %" in printed
+    stored = checkpoints.load(out / "ensemble.pth")
+    assert [each["name"] for each in stored.card.members] == ["baseline", "other"]
+    faces = corpus.for_training()[1]
+    tables = [evaluate_checkpoint(checkpoints.load(path), faces) for path in (out / "baseline.pth", other)]
+    weights = fit_weights(tables)
+    assert [each["weight"] for each in stored.card.members] == pytest.approx(weights)
+    mean = sum(share * table.probs for share, table in zip(weights, tables, strict=True))
+    assert stored.card.validation_accuracy == (mean.argmax(1) == tables[0].labels).mean()
+    assert {"validation/flip", "validation/tencrop", "validation/held-out"} <= set(stored.card.metrics)
+    again = fer(*words)
+    assert again[0] == 0 and "not stored" in again[1]
+
+
+def test_an_ensemble_says_which_of_its_members_is_not_released(pair, fake_zip, tmp_path):
+    pair[1].unlink()
+    code, out, err = fer("zoo", "train", "ensemble", "--data", fake_zip, "--runs", tmp_path / "runs", "--out", pair[0])
+    assert (code, out) == (2, "")
+    assert "ensemble: ensemble is made of baseline, other; not released: other; train them first: fer zoo train other" in err
 
 
 def test_no_release_hides_an_export(place, fake_zip, shelf):
