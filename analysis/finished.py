@@ -99,7 +99,7 @@ def _explanations(folder: Path, source: Source) -> Finished:
     heatmaps = HeatmapTable.load(folder / HEATMAPS)
     if heatmaps.names != table.names:
         raise ValueError("its predictions and heatmaps are of different faces")
-    found = _with_faces(Finished("explanations", table, None, heatmaps.__getitem__, heatmaps.method), source)
+    found = _with_faces(Finished("explanations", table, None, heatmaps.__getitem__, heatmaps.question(table.predicted)), source)
     words = left_out(table)
     return replace(found, note=f"Figures are of a part of the split: {words}. {found.note}".strip()) if words else found
 

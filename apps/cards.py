@@ -59,6 +59,8 @@ def _slider(card: FaceCard, overlay: bytes) -> str:
 
 
 def _regions(card: FaceCard) -> str:
+    if card.regions is None:
+        return ""
     if not card.regions:
         return '<p class="caption">The heatmap is empty: nothing in this face speaks for the class.</p>'
     return bars("Where it looks", card.regions, "regions")

@@ -99,7 +99,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="gradio_app.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--checkpoint", help="file or released name (default: the shipped one)")
+    parser.add_argument("--checkpoint", help="file or released name (default: the default release)")
     parser.add_argument("--no-share", dest="share", action="store_false", help="make no public link")
     guard = parser.add_mutually_exclusive_group()
     guard.add_argument("--auth", type=_user_and_password, metavar="USER:PASSWORD", help="guard the page with these")

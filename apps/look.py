@@ -64,7 +64,7 @@ class FaceCard:
         probabilities: of all classes.
         face, overlay: JPEG of 320×320, the face and the heatmap over it; None where the model gives no heatmaps.
         caption: what the heatmap explains, by which method; without one, why.
-        regions: region of the face → share of the heatmap; empty where the map is.
+        regions: region of the face → share of the heatmap; empty where the map is, None where no face was found.
     """
 
     number: int
@@ -73,7 +73,7 @@ class FaceCard:
     face: bytes
     overlay: bytes | None
     caption: str
-    regions: dict[str, float]
+    regions: dict[str, float] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,8 @@ def _card(number: int, prediction: Prediction, heatmap: Heatmap | str, threshold
     said = number, title, prediction.probabilities, jpeg(square(face.image))
     if isinstance(heatmap, str):
         return FaceCard(*said, None, heatmap, {})
-    return FaceCard(*said, jpeg(square(face.image, heatmap)), caption(heatmap), _regions(face, heatmap))
+    regions = None if face.is_whole_image and not is_cut_out(face.image) else _regions(face, heatmap)
+    return FaceCard(*said, jpeg(square(face.image, heatmap)), caption(heatmap), regions)
 
 
 def _regions(face: Face, heatmap: Heatmap) -> dict[str, float]:

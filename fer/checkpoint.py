@@ -4,7 +4,9 @@ The card says what the weights are and how good they were measured to be; the ha
 in it, so that a damaged file is refused. Tensors may be stored in half precision; they are loaded as float32.
 """
 
+import hashlib
 import io
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -76,7 +78,7 @@ def save(
         OutputError: the folder is missing, full or not writable.
     """
     stored = {name: _stored(tensor, name in half) for name, tensor in state.items()}
-    card = replace(card, weights_sha256=state_sha256(stored))
+    card = replace(card, weights_sha256=network_sha256(stored, card))
     content = {"format": _FORMAT, "schema": card.schema, "card": card.to_json(), "state_dict": stored}
     if training is not None:
         content["training"] = dict(training)
@@ -84,6 +86,15 @@ def save(
     torch.save(content, buffer)
     write_whole(path, buffer.getvalue())
     return card
+
+
+def network_sha256(state: State, card: Card) -> str:
+    """Fingerprint of what makes a network's answers: its weights, and of an ensemble the shares and inputs of its members."""
+    weights = state_sha256(state)
+    if not card.members:
+        return weights
+    described = [[member.get(key) for key in ("weight", "temperature", "preprocess")] for member in card.members]
+    return hashlib.sha256(json.dumps([weights, described], sort_keys=True).encode()).hexdigest()
 
 
 def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
@@ -109,7 +120,7 @@ def load(name: str | Path | None = None, device: torch.device | str | None = Non
     content = read(path)
     card = read_card(content, path)
     state = content["state_dict"]
-    if state_sha256(state) != card.weights_sha256:
+    if network_sha256(state, card) != card.weights_sha256:
         raise CheckpointError(f"{path}: the weights do not match the sha256 in their card; copy or download the file again")
     try:
         model = build(card)

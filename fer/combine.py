@@ -15,6 +15,8 @@ from fer.types import PredictionTable
 
 #: Weights beyond these are mistakes: in float32 the other members would be lost.
 SMALLEST, LARGEST = 1e-4, 1e4
+#: What a card says of a network's own past.
+_LESSONS = ("teachers", "pretrained", "started_from", "changed_after_epoch")
 #: No member gets a smaller share from :func:`fit_weights`.
 LEAST_SHARE = 0.01
 
@@ -48,8 +50,9 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
                 f"{member.name} learnt labels {member.card.labels}, {checkpoints[0].name} labels {first.labels}: "
                 "other tasks; combine those of one kind"
             )
-        if member.card.members:
-            raise CheckpointError(f"{member.name} is an ensemble itself; name its members instead")
+        if isinstance(member.model, Ensemble):
+            instead = "its members" if member.card.members else "networks of other architectures"
+            raise CheckpointError(f"{member.name} is an ensemble itself; name {instead} instead")
     pairs = zip(checkpoints, weights, strict=True)
     members = tuple(_described(member, weight) for member, weight in pairs)
     cards = [member.card for member in checkpoints]
@@ -62,12 +65,21 @@ def combine(checkpoints: Sequence[Checkpoint], weights: Sequence[float] | None =
         first.classes,
         UNIT,
         labels,
-        data=first.data,
+        data=_shared(cards),
         versions=first.versions,
         hardware=_trained_on(cards),
         members=members,
     )
     return Checkpoint(net.to(checkpoints[0].device).eval(), card, "+".join(member.name for member in checkpoints))
+
+
+def _shared(cards: Sequence[Card]) -> dict[str, Any]:
+    """What all members' cards say of their data; what one alone learnt from stands in its marks."""
+    first, *others = (card.data for card in cards)
+    same = {key: value for key, value in first.items() if all(key in each and each[key] == value for each in others)}
+    parts = first.get("splits", {})
+    splits = {split: part for split, part in parts.items() if all(each.get("splits", {}).get(split) == part for each in others)}
+    return {key: value for key, value in same.items() if key not in _LESSONS} | ({"splits": splits} if splits else {})
 
 
 def _trained_on(cards: Sequence[Card]) -> dict[str, Any]:

@@ -186,9 +186,19 @@ def recipe_config(name: str) -> RunConfig:
     >>> config.model, config.mode
     ('vit', 'gradual')
     """
-    model, _, mode = name.partition("-")
-    own = {"model": model, "mode": mode} if mode in MODES else {"model": name}
+    mode = mode_of(name)
+    own = {"model": name.removesuffix(f"-{mode}"), "mode": mode} if mode and mode != name else {"model": name}
     return with_values(RunConfig(), own | read_recipe(name), f"recipe {name}")
+
+
+def mode_of(name: str) -> str | None:
+    """The mode that a shipped recipe is for by its name; None where the name tells of none.
+
+    >>> mode_of("vit-gradual"), mode_of("finetune"), mode_of("net-long"), mode_of("mine.yaml")
+    ('gradual', 'finetune', None, None)
+    """
+    own = (mode for mode in MODES if name == mode or name.endswith(f"-{mode}"))
+    return next(own, None) if name in recipe_names() else None
 
 
 def recipe_of(architecture: str, mode: str) -> str | None:

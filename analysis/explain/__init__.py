@@ -183,7 +183,9 @@ def _check_places(checkpoint: Checkpoint, names: Sequence[str]) -> None:
 
     def look(name: str, output: torch.Tensor) -> None:
         try:
-            found[name] = (read.reshape(output) if read.reshape else output).ndim == 4
+            places = read.reshape(output) if read.reshape else output
+            # all inputs are square: what is not has its channels last
+            found[name] = places.ndim == 4 and places.shape[-1] == places.shape[-2] > 1
         except (AttributeError, IndexError, RuntimeError, TypeError):  # whatever a reshape made for other layers meets
             found[name] = False
 

@@ -61,6 +61,22 @@ class HeatmapTable:
         against = self.classes[other] if other >= 0 else ""
         return Heatmap(values, float(self.peaks[row]), self.classes[self.targets[row]], self.method, against)
 
+    def question(self, predicted: IntArray) -> str:
+        """What the maps explain, for captions, of faces for which the network says ``predicted``, int64 (N,).
+
+        >>> maps = HeatmapTable(np.zeros((1, 2, 2)), [1.0], [0], ("fear", "happy"), "gradcam", ("a.png",), [1], ("block2",))
+        >>> maps.question(np.array([1]))
+        'gradcam for fear against happy (block2)'
+        """
+        own = bool((self.targets == predicted).all())
+        target = "the prediction" if own else self._named(self.targets, "classes that were asked for")
+        against = f" against {self._named(self.against, 'other classes')}" if (self.against >= 0).any() else ""
+        return f"{self.method} for {target}{against}" + (f" ({', '.join(self.layers)})" if self.layers else "")
+
+    def _named(self, places: IntArray, several: str) -> str:
+        names = {self.classes[place] for place in places.tolist()}
+        return names.pop() if len(names) == 1 else several
+
     def save(self, path: Path) -> None:
         """Write one .npz; OutputError where the folder is missing or not writable."""
         about = {"classes": self.classes, "method": self.method, "names": self.names, "layers": self.layers}

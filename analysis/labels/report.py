@@ -15,7 +15,7 @@ from analysis.labels.audit import LabelAudit
 from analysis.labels.tagger_votes import TaggerCheck
 from fer.data import FaceSet
 from fer.data.ferplus import CANDIDATES
-from fer.files import make_folder, remove_earlier, write_whole
+from fer.files import ESCAPED, make_folder, remove_earlier, write_whole
 from fer.types import IntArray
 
 _COLUMNS = ("rank", "name", "label", "suggested", "probability of the label")
@@ -47,7 +47,7 @@ class LabelReport:
         """
         make_folder(out)
         write_whole(out / "label-audit.json", (json.dumps(self.to_dict(), indent=1) + "\n").encode())
-        write_whole(out / "suspects.csv", self._csv().encode())
+        write_whole(out / "suspects.csv", self._csv().encode(errors=ESCAPED))
         shown = self.audit.suspects[:top]
         images = [self.faces.images[suspect.row, 0].numpy() for suspect in shown]
         said = ["" if self.votes is None else votes_in_words(votes_of(self.votes, suspect.row)) for suspect in shown]

@@ -69,15 +69,7 @@ class Material:
     @cached_property
     def question(self) -> str:
         """What the maps explain, for captions: ``gradcam for the prediction``, ``gradcam for fear against happy (block2)``."""
-        maps = self.heatmaps
-        own = bool((maps.targets == self.table.predicted).all())
-        target = "the prediction" if own else self._named(maps.targets, "classes that were asked for")
-        against = f" against {self._named(maps.against, 'other classes')}" if (maps.against >= 0).any() else ""
-        return f"{maps.method} for {target}{against}" + (f" ({', '.join(maps.layers)})" if maps.layers else "")
-
-    def _named(self, places: IntArray, several: str) -> str:
-        names = {self.heatmaps.classes[place] for place in places.tolist()}
-        return names.pop() if len(names) == 1 else several
+        return self.heatmaps.question(self.table.predicted)
 
     @cached_property
     def mistakes(self) -> MistakesReport:

@@ -29,7 +29,7 @@ def face_rows(sources: Sequence[Path], bulk: Bulk = DEFAULT) -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ConfigError("Ray is not installed; pip install ferscope[ray]") from error
+        raise ConfigError("Ray is not installed; pip install 'ferscope[ray]'") from error
     model = None if bulk.model is None else str(find(bulk.model).absolute())
     paths = [{"path": str(Path(file).absolute())} for file in pictures(sources)]
     workers = bulk.processes or int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]

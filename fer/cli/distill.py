@@ -23,7 +23,7 @@ def distill(
 ) -> None:
     """Train a student on what teachers say of every training face, asked once and kept; prints the run's folder.
 
-    The same at every step, about augmented faces: fer train STUDENT --teacher CHECKPOINT.
+    The same at every step, about augmented faces: fer train STUDENT --teacher CHECKPOINT --set ahead=false.
     """
     from fer.environment import bind_threads
 
@@ -62,5 +62,5 @@ def refuse_unasked(assignments: list[str]) -> None:
     if not with_values(ahead, own, "command line").distillation.ahead:
         raise ConfigError(
             "ahead=false: fer distill asks teachers once, ahead; leave it out, or have them asked at every step by "
-            "fer train STUDENT --teacher CHECKPOINT"
+            "fer train STUDENT --teacher CHECKPOINT --set ahead=false"
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from fer.cli import console, options
+from fer.cli.judged_by import say_other_labels
 
 if TYPE_CHECKING:
     from analysis.question import Question
@@ -85,6 +86,7 @@ def _explained_set(model: "Model", data: Path, split: str, asked: Sequence["Ques
     network = checkpoint_only(model)
     for question in asked:  # the last one's mistake is not to be said after the first one's pass
         check(network, question)
+    say_other_labels(network)
     with console.progress("reading faces") as report:
         faces = load(data, report).split(split)
     written = []

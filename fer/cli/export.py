@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def export(
     checkpoint: Annotated[
-        Optional[str], typer.Argument(help="Checkpoint: file, run or released name. [default: the shipped one]")
+        Optional[str], typer.Argument(help="Checkpoint: file, run or released name. [default: the default release]")
     ] = None,
     format: Annotated[str, typer.Option("--format", "-f", help="onnx, onnx-int8, torch-export or openvino.")] = "onnx",
     out: Annotated[Optional[Path], typer.Option("--out", "-o", help="File to write. [default: NAME, in this folder]")] = None,

@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def faithfulness(
     checkpoints: Annotated[
-        Optional[list[str]], typer.Argument(help="Checkpoint files or names. [default: the shipped one]")
+        Optional[list[str]], typer.Argument(help="Checkpoint files or names. [default: the default release]")
     ] = None,
     data: options.Data = None,
     split: options.Split = "validation",

@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def latency(
     models: Annotated[
-        Optional[list[str]], typer.Argument(help="Checkpoints and exported models. [default: the shipped one]")
+        Optional[list[str]], typer.Argument(help="Checkpoints and exported models. [default: the default release]")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Cores that each may use.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Passes of which the median is taken.")] = 15,

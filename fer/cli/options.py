@@ -8,14 +8,14 @@ import typer
 Checkpoint = Annotated[
     Optional[str],
     typer.Option(
-        "--checkpoint", "-c", help="Checkpoint or exported model: file, run or released name. [default: the shipped one]"
+        "--checkpoint", "-c", help="Checkpoint or exported model: file, run or released name. [default: the default release]"
     ),
 ]
 #: For what looks inside a network.
 CheckpointOnly = Annotated[
     Optional[str],
     typer.Option(
-        "--checkpoint", "-c", help="Checkpoint: file, run or released name; no exported model. [default: the shipped one]"
+        "--checkpoint", "-c", help="Checkpoint: file, run or released name; no exported model. [default: the default release]"
     ),
 ]
 Data = Annotated[

@@ -41,9 +41,10 @@ class Player:
         self._pace, self._at, self._due, self._shown = 0.0, 0.0, 0.0, 0.0
         self.is_paced = False
 
-    def look(self, frame: Frame, *, draws: bool) -> tuple[Scene, ByteArray]:
-        """See a frame; the frame as it came where nothing is to be drawn."""
-        scene = self.recogniser.see(frame.image, frame.seconds)
+    def look(self, frame: Frame, *, draws: bool, again: bool = False) -> tuple[Scene, ByteArray]:
+        """See a frame, or the last one ``again``; the frame as it came where nothing is to be drawn."""
+        see = self.recogniser.see_again if again else self.recogniser.see
+        scene = see(frame.image, frame.seconds)
         now = time.perf_counter()
         if self._at:
             pace = 1 / max(1e-6, now - self._at)
@@ -175,7 +176,7 @@ def _leaves(window: Window, player: Player, frame: Frame, drawn: ByteArray) -> b
     leaves = player.press(key)
     while player.frozen and not leaves:
         if key:  # what it changed is to be seen
-            _, drawn = player.look(frame, draws=True)
+            _, drawn = player.look(frame, draws=True, again=True)
         key = window.show(draw_status(drawn, player.status()), _FROZEN_WAIT)
         leaves = player.press(key)
     return leaves

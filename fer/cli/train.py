@@ -46,7 +46,7 @@ def train(
     seeds: Annotated[int, typer.Option(help="Repeat with so many seeds; mean and deviation are reported.")] = 0,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     devices: Annotated[int, typer.Option(help="Processes a machine: GPUs, or shares of a CPU.")] = 1,
-    num_nodes: Annotated[int, typer.Option(help="Machines; start the command on each, or by torchrun.")] = 1,
+    num_nodes: Annotated[int, typer.Option(help="Machines; start it on each by torchrun or srun.")] = 1,
     runs: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
     resume: Annotated[Optional[Path], typer.Option(help="Continue the run in this folder where it stopped.")] = None,
     changed_data: Annotated[bool, typer.Option("--changed-data", help="Resume although the data set has changed.")] = False,
@@ -171,7 +171,8 @@ def refuse_series(folder: Path, runs: int, changed_data: bool) -> None:
 def resolve(architecture: str | None, recipe: str | None, assignments: list[str], shorthand: dict[str, Any]) -> RunConfig:
     """Defaults < recipe < ``--set`` < the options that are short for it.
 
-    Where no recipe is named it is the architecture's for its mode, or that mode's for all architectures.
+    Where no recipe is named it is the architecture's for its mode, or that mode's for all architectures. Where no mode is
+    named it is that which the recipe is for by its name.
 
     Raises:
         FerError: a name, key or value is unknown or impossible.
@@ -179,7 +180,7 @@ def resolve(architecture: str | None, recipe: str | None, assignments: list[str]
     from fer.config import RunConfig
     from fer.errors import ConfigError
     from fer.models import MODELS
-    from fer.overrides import parse_assignments, read_recipe, recipe_of, with_values
+    from fer.overrides import mode_of, parse_assignments, read_recipe, recipe_of, with_values
 
     if recipe and not architecture:
         architecture = str(read_recipe(recipe).get("model") or "")
@@ -191,7 +192,7 @@ def resolve(architecture: str | None, recipe: str | None, assignments: list[str]
     assigned = parse_assignments(assignments)
     if assigned.get("model", entry.name) not in (entry.name, architecture):
         raise ConfigError(f"--set model={assigned['model']} beside {architecture}; name one architecture, and once")
-    mode = shorthand.get("mode") or assigned.get("mode") or "scratch"
+    mode = shorthand.get("mode") or assigned.get("mode") or mode_of(recipe or "") or "scratch"
     config = with_values(RunConfig(), {"model": entry.name, "mode": mode}, "command line")
     name = recipe or recipe_of(architecture, mode)
     if name:

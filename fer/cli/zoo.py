@@ -70,7 +70,7 @@ def _without_pictures(config: RunConfig, corpus: Corpus, folder: Path) -> Iterat
 @app.command()
 def train(
     names: Annotated[
-        Optional[list[str]], typer.Argument(help="Released models. [default: all, students after their teachers]")
+        Optional[list[str]], typer.Argument(help="Models for release. [default: all of the list, most of them for a GPU]")
     ] = None,
     data: options.Data = None,
     runs: Annotated[

@@ -16,7 +16,7 @@ def draft(blueprint: Blueprint) -> Draft:
     try:
         import openvino
     except ImportError as error:
-        raise ExportError("OpenVINO is not installed; pip install ferscope[openvino], or use --format onnx") from error
+        raise ExportError("OpenVINO is not installed; pip install 'ferscope[openvino]', or use --format onnx") from error
     proto = model_proto(blueprint)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "model.onnx"

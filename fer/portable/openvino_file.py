@@ -60,7 +60,7 @@ def runtime_of(path: Path) -> Any:
     try:
         import openvino
     except ImportError as error:
-        raise CheckpointError(f"{path}: OpenVINO is not installed; pip install ferscope[openvino]") from error
+        raise CheckpointError(f"{path}: OpenVINO is not installed; pip install 'ferscope[openvino]'") from error
     return openvino
 
 

@@ -68,7 +68,8 @@ def frozen_note(config: RunConfig, stages: int) -> str:
     if config.mode != "gradual" or frozen <= 0:
         return ""
     every = (config.epochs - 1) // (stages - 1)
-    cure = f"--unfreeze-every {every} (--set unfreeze_every={every}) frees all" if every else f"all need --epochs {stages}"
+    enough = 1 + (stages - 1) * config.unfreeze_every
+    cure = f"--unfreeze-every {every} (--set unfreeze_every={every}) frees all" if every else f"all need --epochs {enough}"
     stay = "stays" if frozen == 1 else "stay"
     few = f"{counted(config.epochs, 'epoch')} {'frees' if config.epochs == 1 else 'free'}"
     return f"{frozen} of {stages} stages {stay} frozen, since {few} {stages - frozen}; {cure}"

@@ -17,7 +17,7 @@ from fer.data.labels import relabel
 from fer.errors import CheckpointError, ConfigError, OutputError
 from fer.files import make_folder, move_whole, sweep, write_whole
 from fer.models.tensorfile import UnreadableTensorsError, read_tensors
-from fer.models.weights import State, state_sha256
+from fer.models.weights import State
 from fer.overrides import with_values
 from fer.run_files import BEST, CONFIG, CONFUSION_PICTURE, CURVES_PICTURE, LAST, METRICS, PREVIOUS, TABLE
 from fer.training.trainer import Trainer
@@ -163,7 +163,7 @@ def _whole(path: Path) -> tuple[dict[str, Any], Card]:
     """What a checkpoint holds and its card; CheckpointError where its weights are damaged."""
     content = checkpoints.read(path)
     card = checkpoints.read_card(content, path)
-    if state_sha256(content["state_dict"]) != card.weights_sha256:
+    if checkpoints.network_sha256(content["state_dict"], card) != card.weights_sha256:
         raise CheckpointError(f"{path}: the weights do not match their sha256")
     return content, card
 

@@ -43,6 +43,11 @@ class Film:
         still = f"{self._left_out:,.0f} s without any frame are left out of the film" if self._left_out else ""
         return "; ".join(filter(None, [still, *self._notes]))
 
+    @property
+    def cut(self) -> bool:
+        """True where a pause was too long to be shown whole."""
+        return self._left_out > 0
+
     def tell(self, note: str) -> None:
         """Add to :attr:`note`."""
         self._notes.append(note)
@@ -105,8 +110,10 @@ def write_film(path: Path, size: tuple[int, int], fps: float, sound_of: Path | N
                 if film.frames:
                     _check(silent, film.frames, path)
                     move_whole(silent, path)
-            if film.frames and sound_of:
+            if film.frames and sound_of and not film.cut:
                 _add_sound(path, folder, sound_of, film)
+            elif film.frames and sound_of:
+                film.tell(f"{path} has no sound: it would run ahead of the pictures from there on")
 
 
 def _writable(fps: float) -> float:

@@ -85,6 +85,7 @@ class Recogniser:
     def __init__(self, predictor: Predictor, tracking: Tracking = DEFAULT, smoothing: float = SMOOTHING) -> None:
         self._predictor, self.smoothing = predictor, smoothing
         self._tracker = Tracker(predictor.detector, tracking)
+        self._tracks: list[Track] = []
         self._memories: dict[int, _Memory] = {}
         self._forget_after = tracking.memory
 
@@ -106,9 +107,13 @@ class Recogniser:
             image: uint8 (H, W, 3) RGB.
             seconds: its time; never before that of the last frame.
         """
+        self._tracks = self._tracker.update(image, seconds)
+        return self.see_again(image, seconds)
+
+    def see_again(self, image: ByteArray, seconds: float) -> Scene:
+        """Judge the faces of the last frame once more, as after :meth:`use`: nobody is looked for or counted again."""
         detector = self._predictor.detector
-        tracks = self._tracker.update(image, seconds)
-        faces = [(track, face) for track in tracks if (face := cut(image, track.find, detector.margin, detector.name))]
+        faces = [(track, face) for track in self._tracks if (face := cut(image, track.find, detector.margin, detector.name))]
         fresh = [(track.number, face) for track, face in faces if track.found or track.number not in self._memories]
         for (number, _), judged in zip(fresh, self._predictor.judge([face for _, face in fresh]), strict=True):
             self._remember(number, judged.probs, seconds)

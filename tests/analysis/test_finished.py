@@ -86,7 +86,7 @@ def test_other_data_than_its_own_is_said(tmp_path, data):
 def test_explanations_bring_their_maps(tmp_path, data):
     folder, maps = save_explanations(tmp_path / "explanations", table_of(data.split("validation")))
     opened = open_finished(folder, lambda: data)
-    assert (opened.kind, opened.question) == ("explanations", "gradcam")
+    assert (opened.kind, opened.question) == ("explanations", "gradcam for the prediction")
     np.testing.assert_array_equal(opened.maps(3).values, maps[3].values)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,14 @@ def test_the_csv_has_a_row_a_suspect(report, folder):
         counts = [row[name] for name in CANDIDATES]
         assert sum(map(int, filter(None, counts))) == (0 if suspect.row == 0 else 10)
         assert (counts == [""] * 10) == (suspect.row == 0)
+
+
+def test_names_that_are_no_unicode_are_written_escaped(report, tmp_path):
+    """As files of older systems are called."""
+    odd, *others = report.audit.suspects
+    found = replace(report.audit, suspects=(replace(odd, name="caf\udce9.png"), *others))
+    replace(report, audit=found).write(tmp_path, top=1)
+    assert "caf\\udce9.png" in (tmp_path / "suspects.csv").read_text(encoding="utf-8")
 
 
 def test_the_gallery_shows_the_first_suspects_and_their_faces(report):

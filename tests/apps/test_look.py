@@ -12,6 +12,7 @@ from PIL import Image, ImageColor, ImageFilter
 
 import apps.look
 from analysis.regions.face_template import REGIONS, regions_of
+from apps.cards import face_cards
 from apps.compare import compare
 from apps.look import SIDE, Wish, look, methods
 from fer.emotions import COLOURS, EMOTIONS
@@ -73,6 +74,8 @@ def test_a_picture_without_a_face_is_judged_whole_and_said_so(checkpoint, tmp_pa
     middle = face[SIDE // 2, :, 0]  # twice as wide as high: all of the slope is there, bars above and below
     assert middle[2] < 60 and middle[-3] > 180
     assert face[10].max() < 5 and face[-10].max() < 5
+    assert card.overlay is not None and card.regions is None  # a map, but no eyes and mouth that it could lie on
+    assert "Where it looks" not in face_cards(shown.cards) and "heatmap is empty" not in face_cards(shown.cards)
 
 
 def test_a_face_already_cut_out_works(checkpoint, tmp_path):
@@ -80,6 +83,7 @@ def test_a_face_already_cut_out_works(checkpoint, tmp_path):
     shown = look(tmp_path / "crop.png", Wish(checkpoint))
     assert pixels(shown.boxed).shape == (48, 48, 3) and len(shown.cards) == 1
     assert shown.note == "Small picture: taken as a face already cut out."
+    assert set(shown.cards[0].regions) == set(REGIONS) and "Where it looks" in face_cards(shown.cards)
     assert compare(tmp_path / "crop.png", [checkpoint], ["gradcam"]).note == shown.note
 
 

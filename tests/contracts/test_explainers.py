@@ -336,6 +336,14 @@ def test_a_layer_without_places_is_refused(method, architecture, layer):
     assert state_of(checkpoint.model) == before
 
 
+def test_a_layer_whose_channels_stand_last_is_refused():
+    """Inside the blocks of ConvNeXt; read as (channels, height, width) it would give a map of nothing."""
+    checkpoint = unpacked(random_checkpoint("gradcam", "convnext_tiny"))
+    layer = "features.1.0.block.2"
+    with pytest.raises(ConfigError, match=f"what {layer} answers has no height and width"):
+        explain(checkpoint, random_faces(1), "happy", "gradcam", layers=[layer])
+
+
 def lone(*predicted: str) -> tuple[Checkpoint, FaceSet]:
     """A network that answers the faces, one by one, with these classes."""
     checkpoint, faces = random_checkpoint("gradcam"), random_faces(len(predicted))

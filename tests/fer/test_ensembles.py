@@ -206,8 +206,13 @@ def test_members_that_do_not_fit_are_refused(members, tmp_path):
         combine(members, [1.0, 2.0])
     with pytest.raises(CheckpointError, match="weights 1, 0, 1: one lies outside"):
         combine(members, [1.0, 0.0, 1.0])
-    with pytest.raises(CheckpointError, match="is an ensemble itself"):
+    with pytest.raises(CheckpointError, match="is an ensemble itself; name its members instead"):
         combine([combine(members), members[0]])
+    own = checkpoints.load(
+        save_random(tmp_path / "own.pth", "ensemble")
+    )  # as a run of its own makes it: nobody's file is a member
+    with pytest.raises(CheckpointError, match="own is an ensemble itself; name networks of other architectures instead"):
+        combine([own, members[0]])
     votes = replace(members[1], card=replace(members[1].card, config={"labels": "ferplus-soft"}), name="votes")
     with pytest.raises(CheckpointError, match="votes learnt labels ferplus-soft, baseline labels fer: other tasks"):
         combine([members[0], votes])
@@ -215,6 +220,34 @@ def test_members_that_do_not_fit_are_refused(members, tmp_path):
     object.__setattr__(fewer.card, "classes", EMOTIONS[:4])
     with pytest.raises(CheckpointError, match="other classes"):
         combine([members[1], fewer])
+
+
+def test_the_same_members_by_other_shares_are_another_network(fer, members, fake_zip, tmp_path):
+    files = [str(tmp_path / f"{member.name}.pth") for member in members[:2]]
+    for name, shares in (("even", "1,1"), ("uneven", "1,3"), ("again", "1,3")):
+        assert fer("ensemble", *files, "--weights", shares, "--data", fake_zip, "--out", tmp_path / f"{name}.pth").code == 0
+    even, uneven, again = (
+        checkpoints.load(tmp_path / f"{name}.pth").card.weights_sha256 for name in ("even", "uneven", "again")
+    )
+    assert even != uneven == again
+    words = ["--data", fake_zip, "--out", tmp_path / "out"]
+    assert fer("compare", tmp_path / "even.pth", tmp_path / "uneven.pth", *words).code == 0
+    outcome = fer("compare", tmp_path / "uneven.pth", tmp_path / "again.pth", *words)
+    assert outcome.code == 2 and "uneven and again are the same weights" in outcome.err
+
+
+def test_an_ensembles_card_keeps_what_all_members_share_of_their_data(members):
+    part, other = {"n": 3, "fingerprint": "a" * 64}, {"n": 2, "fingerprint": "b" * 64}
+    common = {"origin": "fer.zip", "fingerprint": "c" * 64}
+    data = [
+        {**common, "teachers": [{"name": "net"}], "splits": {"train": part, "validation": part}},
+        {**common, "clean": "without 3", "splits": {"train": other, "validation": part}},
+    ]
+    known = [replace(one, card=replace(one.card, data=own)) for one, own in zip(members, data, strict=False)]
+    for order in (known, known[::-1]):
+        assert combine(order).card.data == {**common, "splits": {"validation": part}}
+    taught = [replace(one, card=replace(one.card, data=data[0])) for one in members[:2]]
+    assert combine(taught).card.data == {**common, "splits": data[0]["splits"]}
 
 
 def test_all_of_an_ensemble_is_where_its_members_are(members):

@@ -25,6 +25,7 @@ COMMANDS = {
     "confidence": ["confidence", "--checkpoint", "C", "--out", "O"],
     "mistakes": ["mistakes", "--checkpoint", "C", "--out", "O"],
     "features": ["features", "--checkpoint", "C", "--out", "O"],
+    "explain": ["explain", "--checkpoint", "C", "--out", "O"],
     "compare": ["compare", "C", "D", "--out", "O"],
 }
 

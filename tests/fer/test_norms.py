@@ -16,7 +16,7 @@ from fer.evaluation import evaluate_checkpoint
 from fer.metrics import evaluate_table
 from fer.release import release
 from fer.training.norms import BATCH, may_settle, norms, settled, take_statistics
-from fer.types import Preprocess
+from fer.types import PredictionTable, Preprocess
 from tests.conftest import save_random
 
 SHAPE = Preprocess(size=16)
@@ -139,6 +139,9 @@ def test_a_run_ends_with_them_unless_told(fer, spoilt, fake_folder, tmp_path):
         (path,) = (tmp_path / name).glob("*/best.pth")
         loaded = checkpoints.load(path)
         cards[name], states[name] = loaded.card, loaded.model.state_dict()
+        table = PredictionTable.load(path.with_name("validation.npz"))  # that of the file beside it, by name and weights
+        assert (table.source["checkpoint"], table.source["weights_sha256"]) == ("best", loaded.card.weights_sha256)
+        assert evaluate_table(table)["accuracy"] == loaded.card.validation_accuracy
     assert cards["usual"].settled_norms and not cards["told"].settled_norms
     losses = {name: card.metrics["validation"]["log_loss"] for name, card in cards.items()}
     assert losses["usual"] < losses["told"]

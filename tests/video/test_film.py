@@ -132,6 +132,18 @@ def test_the_sound_of_the_origin_is_kept(tmp_path):
 
 
 @needs("ffmpeg")
+def test_a_film_that_leaves_out_a_pause_has_no_sound_that_would_be_out_of_step(tmp_path, silent):
+    origin, path = sounding(tmp_path / "origin.mp4", 2, silent=silent), tmp_path / "film.mp4"
+    with write_film(path, (64, 48), 20.0, sound_of=origin) as film:
+        for seconds in (0.0, 100.0):
+            film.write(GREY, seconds)
+    assert set(lengths(path)) == {"video"}
+    left_out, sound = film.note.split("; ")
+    assert left_out == "40 s without any frame are left out of the film"
+    assert sound == f"{path} has no sound: it would run ahead of the pictures from there on"
+
+
+@needs("ffmpeg")
 def test_a_film_without_sound_stays_so(tmp_path):
     for name, origin in (("a.mp4", None), ("b.mp4", tmp_path / "a.mp4")):
         with write_film(tmp_path / name, (64, 48), 20.0, sound_of=origin) as film:

@@ -76,6 +76,21 @@ def test_another_model_goes_on_with_the_tracks_and_begins_to_smooth_anew():
     assert recogniser.model.name == "fast_cnn-four"
 
 
+def test_the_last_frame_again_counts_nobody_and_is_judged_by_the_model_in_use():
+    predictor, pictures = Predictor(MODEL, "haar"), films.frames(3, (films.head(), films.still))
+    recogniser = Recogniser(predictor, Tracking(confirm=3))
+    for number, picture in enumerate(pictures[:2]):
+        assert recogniser.see(picture, number / films.FPS).faces == ()
+    for _ in range(4):  # as a person who presses keys on a frozen picture
+        assert recogniser.see_again(pictures[1], 1 / films.FPS).faces == ()
+    (seen,) = recogniser.see(pictures[2], 2 / films.FPS).faces
+    recogniser.use(Predictor("baseline", predictor.detector))
+    (again,) = recogniser.see_again(pictures[2], 2 / films.FPS).faces
+    assert (again.number, again.prediction.face.box) == (seen.number, seen.prediction.face.box)
+    (alone,) = Predictor("baseline", predictor.detector).judge([seen.prediction.face])
+    np.testing.assert_allclose(again.probs, alone.probs, atol=1e-6)
+
+
 def test_what_is_remembered_of_a_face_is_forgotten_in_the_end():
     recogniser = Recogniser(Predictor(MODEL, "haar"), Tracking(memory=1.0))
     see_all(recogniser, films.frames(60, (films.head(), lambda n: films.still(n) if n < 10 else None)))
