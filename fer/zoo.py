@@ -30,6 +30,7 @@ ZOO = (
         "custom_cnn-distilled",
         "net-distilled",
         "fast_cnn-robust",
+        "mobilenet_v3_small-distilled",
         "mobilenet_v3_small",
         "senet",
         "net-long",

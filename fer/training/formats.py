@@ -32,7 +32,7 @@ FORMATS = (Format(False, False), Format(False, True), Format(True, False), Forma
 
 #: ``python benchmarks/formats.py`` on two cores of an AMD EPYC with avx512_bf16, torch 2.15: faces a second of a whole step.
 #: The two nets of small depthwise convolutions, which have no bfloat16 kernel, are faster in float32. On two cores of an Intel
-#: Xeon with amx_bf16 the same format wins in every row but convnext_tiny's and vit's, whose two bfloat16 rates are within 3 %.
+#: Xeon with amx_bf16 the same format wins in every row but convnext_tiny's, whose two bfloat16 rates are within 3 %.
 FACES_PER_SECOND: Mapping[str, tuple[int, int, int, int]] = {
     "baseline": (576, 677, 942, 1371),
     "convnext_tiny": (19, 19, 31, 32),

@@ -259,6 +259,7 @@ def test_other_recipes_say_which_architecture_they_are_for():
         "fast_cnn-ferplus",
         "fast_cnn-four",
         "fast_cnn-robust",
+        "mobilenet_v3_small-distilled",
         "net-distilled",
         "net-long",
         "resnet18-distilled",
@@ -312,6 +313,16 @@ def test_a_recipe_holds_only_what_differs_from_the_defaults(name):
 def test_a_recipe_in_an_architectures_place_is_told_where_it_belongs(name, command):
     with pytest.raises(ConfigError, match=f"^{name} is no architecture but a recipe: {command}$"):
         resolve(name, None, [], {})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "mode", "expected"),
+    [("resnet18-gradual", None, "gradual"), ("finetune", None, "finetune"), ("finetune", "gradual", "gradual")],
+)
+def test_a_recipe_that_is_named_after_a_mode_is_for_that_mode_unless_told(recipe, mode, expected):
+    config = resolve("resnet18", recipe, [], {"mode": mode})
+    assert config.mode == expected
+    assert (config.epochs, config.optimizer.lr) == (recipe_config(recipe).epochs, recipe_config(recipe).optimizer.lr)
 
 
 def test_a_recipe_that_names_no_architecture_asks_for_one(recipe):
