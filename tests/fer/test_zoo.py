@@ -235,7 +235,8 @@ def test_a_model_of_soft_votes_is_also_judged_by_their_majority(fake_zip, corpus
     words = ["--labels", "ferplus-soft", "--votes", votes, "--data", fake_zip, "--runs", tmp_path / "runs", *FAST]
     code, out, err = fer("train", "baseline", *words)
     assert code == 0, err
-    card = release(checkpoints.load(Path(out.strip()) / "best.pth"), corpus, tmp_path / "soft.pth")
+    trained = checkpoints.load(Path(out.strip()) / "best.pth")
+    card = release(trained, corpus, tmp_path / "soft.pth")
     words = ["-c", tmp_path / "soft.pth", "--data", fake_zip, "--votes", votes, "--json"]
     for rule, key in (("ferplus-soft", "validation"), ("ferplus-majority", "validation/ferplus-majority")):
         for tta, end in (("none", ""), ("flip", "/flip"), ("tencrop", "/tencrop")):
@@ -246,8 +247,8 @@ def test_a_model_of_soft_votes_is_also_judged_by_their_majority(fake_zip, corpus
             assert (measured["n"], measured["accuracy"]) == (stated["n"], stated["accuracy"])
         assert card.metrics[f"{key}/clean"]["n"] <= card.metrics[key]["n"]
     stored = checkpoints.load(tmp_path / "soft.pth")
-    unseen = set(halves(evaluate_checkpoint(stored, validation_faces(stored.card, corpus)))[1].names)
-    agreed = validation_faces(stored.card, corpus, labels="ferplus-majority")
+    unseen = set(halves(evaluate_checkpoint(stored, validation_faces(trained.card, corpus)))[1].names)
+    agreed = validation_faces(trained.card, corpus, labels="ferplus-majority")
     own = agreed.select(torch.tensor([name in unseen for name in agreed.names]))
     stated, measured = (card.metrics["validation/ferplus-majority/held-out"], evaluate_table(evaluate_checkpoint(stored, own)))
     assert 0 < stated["n"] == measured["n"] < len(agreed)
