@@ -45,7 +45,7 @@ class Card:
         temperature: logits are divided by it wherever the checkpoint answers; fitted on a part of the validation split.
         biases: what calibration has added to the last layer's bias of each class; empty where nothing.
         settled_norms: whether batch norms hold the statistics of training faces as they are, not as augmented.
-        weights_sha256: over the stored tensors.
+        weights_sha256: over the stored tensors, and of an ensemble over its members' shares and inputs, too.
         schema: version of this layout.
     """
 

@@ -8,7 +8,7 @@ from fer.card import Card
 from fer.checkpoint import Checkpoint
 from fer.combine import combine, contributions, fit_weights
 from fer.data import Corpus, FaceSet
-from fer.evaluation import evaluate_checkpoint, validation_faces
+from fer.evaluation import evaluate_checkpoint, passes, validation_faces
 from fer.metrics import evaluate_table
 from fer.types import Progress
 
@@ -39,12 +39,12 @@ def assemble(
     shares = None if isinstance(weights, str) else list(weights)
     together = combine(members, shares)  # what does not fit is said before anything is judged
     faces = validation_faces(together.card, corpus)
-    passes = _passes(progress, len(members) + 1)
-    tables = [evaluate_checkpoint(member, faces, one) for member, one in zip(members, passes, strict=False)]
+    told = passes(progress, len(members) + 1)
+    tables = [evaluate_checkpoint(member, faces, next(told)) for member in members]
     if weights == "fit":
         shares = fit_weights(tables)
         together = combine(members, shares)
-    metrics = evaluate_table(evaluate_checkpoint(together, faces, passes[-1]))
+    metrics = evaluate_table(evaluate_checkpoint(together, faces, next(told)))
     brought = contributions(tables, shares or [1.0] * len(members))
     described = tuple(
         {**member, "accuracy_without": without}
@@ -59,17 +59,6 @@ def assemble(
         validation_accuracy=metrics["accuracy"],
     )
     return Judged(replace(together, card=card), tuple(evaluate_table(table) for table in tables))
-
-
-def _passes(progress: Progress | None, count: int) -> list[Progress | None]:
-    """What each of several passes over the same faces tells, so that together they are told once."""
-    if progress is None:
-        return [None] * count
-
-    def told(before: int) -> Progress:
-        return lambda done, faces: progress(before * faces + done, count * faces)
-
-    return [told(before) for before in range(count)]
 
 
 def _judged_on(card: Card, origin: str, faces: FaceSet) -> Card:

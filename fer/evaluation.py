@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -165,6 +166,16 @@ def _calibration(card: Card) -> dict[str, str]:
         **({"biases": json.dumps(dict(zip(card.classes, card.biases, strict=True)))} if card.biases else {}),
         **({} if held_out is None else {"held_out_log_loss": repr(held_out)}),
     }
+
+
+def passes(progress: Progress | None, count: int) -> Iterator[Progress]:
+    """For each of so many passes over the same faces a progress that tells of all passes together."""
+
+    def tell(number: int, done: int, total: int) -> None:
+        if progress:
+            progress(number * total + done, count * total)
+
+    return (partial(tell, number) for number in range(count))
 
 
 def make_table(

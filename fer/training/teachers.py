@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from fer.data import FaceSet
 from fer.data.cache import read_arrays, write_arrays
 from fer.data.preprocess import standardise
 from fer.errors import ConfigError
-from fer.evaluation import predict_logits
+from fer.evaluation import passes, predict_logits
 from fer.losses import soften
 from fer.types import Progress
 
@@ -49,9 +49,9 @@ class Teachers:
         """
         names = [self._name(teacher, faces) for teacher in self.checkpoints]
         known = [_kept(name, teacher, faces) for name, teacher in zip(names, self.checkpoints, strict=True)]
-        passes = _passes(progress, 2 * sum(answer is None for answer in known))
+        told = passes(progress, 2 * sum(answer is None for answer in known))
         both = [
-            self._ask(name, teacher, faces, passes) if answer is None else answer
+            self._ask(name, teacher, faces, told) if answer is None else answer
             for name, teacher, answer in zip(names, self.checkpoints, known, strict=True)
         ]
         return torch.stack([self._mean([one[way] for one in both]) for way in (0, 1)]).mean(0)
@@ -80,10 +80,10 @@ class Teachers:
         about = json.dumps([card.weights_sha256, card.preprocess.to_dict(), card.members, numbers]).encode()
         return f"teacher-{hashlib.sha256(about + pixels).hexdigest()[:32]}"
 
-    def _ask(self, name: str, teacher: Checkpoint, faces: FaceSet, passes: Iterator[Progress]) -> torch.Tensor:
+    def _ask(self, name: str, teacher: Checkpoint, faces: FaceSet, told: Iterator[Progress]) -> torch.Tensor:
         """float32 (2, N, C): logits of the faces and of their mirror images, kept from now on."""
         ways = [
-            predict_logits(teacher.model, images, teacher.card.preprocess, autocast=self.autocast(), progress=next(passes))
+            predict_logits(teacher.model, images, teacher.card.preprocess, autocast=self.autocast(), progress=next(told))
             for images in (faces.images, faces.images.flip(-1))
         ]
         both = torch.stack(ways)
@@ -98,16 +98,6 @@ def _kept(name: str, teacher: Checkpoint, faces: FaceSet) -> torch.Tensor | None
     if kept is None or kept.shape != shape or kept.dtype != np.float32 or not np.isfinite(kept).all():
         return None
     return torch.from_numpy(kept).to(faces.images.device)
-
-
-def _passes(progress: Progress | None, count: int) -> Iterator[Progress]:
-    """For each of so many passes over the same faces a progress that tells of all passes together."""
-
-    def tell(number: int, done: int, total: int) -> None:
-        if progress:
-            progress(number * total + done, count * total)
-
-    return (partial(tell, number) for number in range(count))
 
 
 def check_teachers(config: RunConfig) -> None:

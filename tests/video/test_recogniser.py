@@ -77,7 +77,7 @@ def test_another_model_goes_on_with_the_tracks_and_begins_to_smooth_anew():
 
 
 def test_the_last_frame_again_counts_nobody_and_is_judged_by_the_model_in_use():
-    predictor, pictures = Predictor(MODEL, "haar"), list(films.frames(3, (films.head(), films.still)))
+    predictor, pictures = Predictor(MODEL, "haar"), list(films.frames(3, (films.head(scale=0.9), films.still)))
     recogniser = Recogniser(predictor, Tracking(confirm=3))
     for number, picture in enumerate(pictures[:2]):
         assert recogniser.see(picture, number / films.FPS).faces == ()
