@@ -26,6 +26,7 @@ from fer.models.tensorfile import UnreadableTensorsError, is_state, read_tensors
 from fer.models.weights import State, state_sha256
 from fer.portable import is_portable
 from fer.released import find
+from fer.run_files import network_name
 from fer.types import FACE_SIZE
 
 _FORMAT = "fer checkpoint"
@@ -137,7 +138,7 @@ def load(name: str | Path | None = None, device: torch.device | str | None = Non
         ) from error
     if not all(bool(torch.isfinite(value).all()) for value in model.state_dict().values()):
         raise CheckpointError(f"{path}: some weights are not finite; train it again with a lower lr")
-    return Checkpoint(model.eval().to(device or best_device()), card, path.stem)
+    return Checkpoint(model.eval().to(device or best_device()), card, network_name(path))
 
 
 def checkpoint_file(name: str | Path | None) -> Path:

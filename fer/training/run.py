@@ -351,7 +351,7 @@ class _Keeper:
         if self.job.fabric.is_global_zero:
             card = checkpoints.save(self.folder / run_files.BEST, best.model.state_dict(), card)
             # judged before they had this name, and with settled norms before they had this hash
-            kept = {"checkpoint": Path(run_files.BEST).stem, "weights_sha256": card.weights_sha256}
+            kept = {"checkpoint": run_files.network_name(self.folder / run_files.BEST), "weights_sha256": card.weights_sha256}
             table = replace(table, source={**table.source, **kept})
             table.save(self.folder / run_files.TABLE)
             store.write_json(self.folder / run_files.METRICS, metrics)

@@ -12,6 +12,7 @@ from fer.errors import CheckpointError, ConfigError, WeightsError
 from fer.models import MODELS, Member
 from fer.models.trunk import read_trunk
 from fer.released import find
+from fer.run_files import network_name
 
 #: Under these names the data of a card says what it started from: natural images, or another checkpoint.
 PRETRAINED, STARTED_FROM = "pretrained", "started_from"
@@ -62,7 +63,7 @@ def read_start(config: RunConfig) -> Start:
         if MODELS[config.model].compose:
             raise ConfigError(f"{path} is no checkpoint of fer ensemble, from which {config.model} starts; make one") from error
         return Start()
-    about = {STARTED_FROM: {"name": path.stem, "weights_sha256": card.weights_sha256, "marks": list(card.marks)}}
+    about = {STARTED_FROM: {"name": network_name(path), "weights_sha256": card.weights_sha256, "marks": list(card.marks)}}
     same = card.architecture == config.model
     if same and MODELS[config.model].compose and card.classes != config.classes:
         raise ConfigError(

@@ -357,3 +357,17 @@ def test_without_a_validation_split_a_part_of_the_others_is_judged(fer, members,
     assert outcome.code == 0, outcome.err
     held_out = load(tmp_path / "data").for_training()[1]
     assert checkpoints.load(tmp_path / "both.pth").card.metrics["validation"]["n"] == len(held_out)
+
+
+def test_members_from_folders_of_runs_are_called_as_the_runs(fer, members, fake_zip, tmp_path):
+    runs = [tmp_path / "runs" / name for name in ("first", "second")]
+    for run, member in zip(runs, members[:2], strict=True):
+        run.mkdir(parents=True)
+        shutil.copy(tmp_path / f"{member.name}.pth", run / "best.pth")
+        shutil.copy(tmp_path / f"{member.name}.pth", run / "last.pth")
+        assert checkpoints.load(run).name == "best"  # no run: nothing says how it was trained
+        (run / "config.yaml").touch()
+        assert [checkpoints.load(place).name for place in (run, run / "last.pth")] == [run.name, f"{run.name}-last"]
+    outcome = fer("ensemble", *runs, "--data", fake_zip, "--out", tmp_path / "all.pth")
+    assert outcome.code == 0, outcome.err
+    assert [member["name"] for member in checkpoints.load(tmp_path / "all.pth").card.members] == ["first", "second"]

@@ -140,7 +140,7 @@ def test_a_run_ends_with_them_unless_told(fer, spoilt, fake_folder, tmp_path):
         loaded = checkpoints.load(path)
         cards[name], states[name] = loaded.card, loaded.model.state_dict()
         table = PredictionTable.load(path.with_name("validation.npz"))  # that of the file beside it, by name and weights
-        assert (table.source["checkpoint"], table.source["weights_sha256"]) == ("best", loaded.card.weights_sha256)
+        assert (table.source["checkpoint"], table.source["weights_sha256"]) == (path.parent.name, loaded.card.weights_sha256)
         assert evaluate_table(table)["accuracy"] == loaded.card.validation_accuracy
     assert cards["usual"].settled_norms and not cards["told"].settled_norms
     losses = {name: card.metrics["validation"]["log_loss"] for name, card in cards.items()}
