@@ -128,6 +128,12 @@ class Abstention:
         return {"wanted": self.wanted, "threshold": self.threshold, **parts}
 
 
+def check_accuracy(accuracy: float) -> None:
+    """ConfigError where no answers can be asked to have this accuracy: known before any face is judged."""
+    if not 0 < accuracy <= 1:
+        raise ConfigError(f"an accuracy of {accuracy:g} is asked for; give one above 0 and up to 1, such as {WANTED}")
+
+
 def abstention(table: PredictionTable, accuracy: float = WANTED) -> Abstention:
     """The lowest threshold at which one half's answers reach an accuracy, and what they reach in the other half.
 
@@ -135,8 +141,7 @@ def abstention(table: PredictionTable, accuracy: float = WANTED) -> Abstention:
         ConfigError: the accuracy does not lie in 0..1.
         DataError: the table has one face only.
     """
-    if not 0 < accuracy <= 1:
-        raise ConfigError(f"an accuracy of {accuracy:g} is asked for; give one above 0 and up to 1, such as {WANTED}")
+    check_accuracy(accuracy)
     one, other = halves(table)
     ranked = ranking(one)
     enough = np.flatnonzero(ranked.right / ranked.kept >= accuracy)

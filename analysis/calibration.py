@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fer.calibration import biases_pay, cross_fit, halves
+from fer.calibration import biases_pay, cross_fit, halves, have_all_classes
 from fer.errors import DataError
 from fer.metrics import Probs, evaluate_table, wilson_interval
 from fer.reliability import ECE_BINS, Bins, adaptive_calibration_error, equal_width, sort_into_bins
@@ -200,23 +200,17 @@ def cross_fitted(table: PredictionTable) -> PredictionTable:
 
     Calibrated as a release is: by a temperature, and by a bias a class where these pay. Biases that the release has put into
     the network, fitted on some of these faces, are taken out first; where views were averaged they cannot be, nor can those
-    of an ensemble's members. By a temperature alone where the labels are all of one class, or a class is in one half only:
-    biases would learn from it which classes can be right at all.
+    of an ensemble's members. By a temperature alone where a half has no face of a class: biases would learn from it which
+    classes can be right at all.
 
     Raises:
         DataError: the table has one face only, or its biases are damaged.
     """
-    comparable = _same_classes(*halves(table))
+    comparable = have_all_classes(*halves(table))
     one, other = halves(_without_biases(table) if comparable else table)
     logits = cross_fit(one, other, biases=comparable and biases_pay(one, other))
     labels = np.concatenate([one.labels, other.labels])
     return replace(table, logits=logits, labels=labels, names=one.names + other.names, source={})
-
-
-def _same_classes(one: PredictionTable, other: PredictionTable) -> bool:
-    """Whether the labels of both are of the same classes, two or more."""
-    found = set(one.labels.tolist())
-    return len(found) > 1 and found == set(other.labels.tolist())
 
 
 def _without_biases(table: PredictionTable) -> PredictionTable:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
+from fer.files import DAMAGED_NPZ
 from fer.run_files import METRICS, TABLE
 from fer.types import FACE_SIZE, ByteArray, Heatmap, PredictionTable
 
@@ -61,6 +62,9 @@ def find_finished(folder: Path, depth: int = 2) -> list[Path]:
     return [found for path in below for found in find_finished(path, depth - 1)]
 
 
+_DAMAGED: tuple[type[Exception], ...] = (*DAMAGED_NPZ, AttributeError)  # the latter of JSON that is another kind of value
+
+
 def open_finished(folder: Path, source: Source = lambda: None) -> Finished:
     """Open a finished result.
 
@@ -78,7 +82,7 @@ def open_finished(folder: Path, source: Source = lambda: None) -> Finished:
         )
     try:
         return _KINDS[kind][1](folder, source)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except _DAMAGED as error:
         raise DataError(f"{folder} is damaged ({error}); write it anew") from error
 
 

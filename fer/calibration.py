@@ -80,6 +80,11 @@ def cross_fit(one: PredictionTable, other: PredictionTable, *, biases: bool) -> 
     return np.concatenate([calibrate(fit.logits, fit.labels, biases=biases).of(half.logits) for half, fit in pairs])
 
 
+def have_all_classes(*tables: PredictionTable) -> bool:
+    """Whether each has faces of every class: where one is absent, biases push it down, and no face is there to object."""
+    return all(set(table.labels.tolist()) == set(range(len(table.classes))) for table in tables)
+
+
 def biases_pay(one: PredictionTable, other: PredictionTable) -> bool:
     """True where biases lower the log loss of faces they were not fitted on without lowering the accuracy."""
     labels = np.concatenate([one.labels, other.labels])

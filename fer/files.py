@@ -127,7 +127,9 @@ def _beside(path: Path) -> Path:
 
 
 def refuse_used(path: Path) -> None:
-    """OutputError where something other than an empty folder has the name."""
+    """OutputError where something other than an empty folder has the name, or there is no name, as of ``.``."""
+    if not path.name:  # nothing can be made beside it, and the shell stands in it
+        raise OutputError(f"{path} is no name of a new folder; name one")
     try:
         used = path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir())))
     except OSError as error:

@@ -12,7 +12,7 @@ import torch
 
 from fer import checkpoint as checkpoints
 from fer import released
-from fer.calibration import biases_pay, calibrate, fit_temperature, halves
+from fer.calibration import biases_pay, calibrate, fit_temperature, halves, have_all_classes
 from fer.card import MAJORITY, Card
 from fer.checkpoint import Checkpoint
 from fer.data import Corpus, FaceSet
@@ -148,11 +148,9 @@ def _photos(card: Card, corpus: Corpus, train: FaceSet) -> FaceSet:
 
 
 def _settled(source: Checkpoint, train: FaceSet, validation: FaceSet, progress: Progress | None) -> Checkpoint:
-    """With the better statistics of batch norms, and what they make of the training faces."""
-    if not may_settle(source):
-        return source
-    found, _ = settled(source, train, validation, progress)
-    if found is source:
+    """With the better statistics of batch norms, and what it then makes of the training faces."""
+    found = settled(source, train, validation, progress)[0] if may_settle(source) else source
+    if found is source and source.card.metrics:  # of a run that did not end, the figure is of augmented faces
         return source
     accuracy = evaluate_table(evaluate_checkpoint(found, train, progress))["accuracy"]
     return replace(found, card=replace(found.card, train_accuracy=accuracy))
@@ -164,7 +162,7 @@ def _calibrated(source: Checkpoint, validation: FaceSet, progress: Progress | No
     one, other = halves(evaluate_checkpoint(replace(source, card=card), validation, progress))
     found = calibrate(one.logits, one.labels)
     one_head = not isinstance(model, Ensemble) and not card.spec.more_heads
-    movable = one_head and biases_pay(one, other)
+    movable = one_head and have_all_classes(one, other) and biases_pay(one, other)
     if not movable or not add_to_logits(model, card.spec.head, torch.tensor(found.biases)):
         return replace(source, card=replace(card, temperature=fit_temperature(one.logits, one.labels)))
     before = card.biases or (0.0,) * len(card.classes)

@@ -53,8 +53,13 @@ def exported_file(name: str) -> Path:
 
 
 def live_names() -> list[str]:
-    """All that is shipped, the fastest to answer first: exported models before checkpoints, the default's before others'."""
-    exported = sorted(exported_names(), key=lambda name: not name.startswith(default_name()))
+    """All that is shipped, the fastest to answer first: exported models before checkpoints, the default's before others'.
+
+    Raises:
+        CheckpointError: nothing is.
+    """
+    default = default_name()
+    exported = sorted(exported_names(), key=lambda name: not name.startswith(default))
     return [*exported, *released_names()]
 
 

@@ -1,5 +1,8 @@
 """Numbers in words: one way of writing each kind of figure, for the command line and for pages."""
 
+import os
+import shlex
+import subprocess
 from collections.abc import Sequence
 
 
@@ -41,3 +44,14 @@ def counted(count: int, noun: str) -> str:
     ('1 face', '2,000 frames')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def command(words: Sequence[str], *, for_windows: bool = os.name == "nt") -> str:
+    r"""A command as its line is to be typed; ``cmd.exe`` takes single quotes for letters.
+
+    >>> command(["fer", "train", "--resume", "runs/a b"], for_windows=False)
+    "fer train --resume 'runs/a b'"
+    >>> command(["fer", "train", "--resume", r"runs\a b"], for_windows=True)
+    'fer train --resume "runs\\a b"'
+    """
+    return subprocess.list2cmdline(words) if for_windows else shlex.join(words)

@@ -46,6 +46,9 @@ ENSEMBLES: Mapping[str, tuple[str, ...]] = {
     "ensemble": ("resnet18", "vgg8", "vgg16", "senet", "efficientnet_b0", "net-distilled"),
 }
 
+# each part of it where the command has it
+_ELSEWHERE = "release it by another name (fer zoo add), or into another folder (fer zoo train --out)"
+
 
 def train_release(name: str, config: RunConfig, corpus: Corpus, runs: Path, watched: Watched, target: Path) -> Path:
     """Train into ``runs/name`` for a release in ``target``; a finished run is kept, a stopped one goes on. Gives its best.pth.
@@ -109,15 +112,14 @@ def _check_rival(path: Path, architecture: str, classes: tuple[str, ...], judged
     """ConfigError where what lies at a release's place cannot be set beside a model of these classes and validation faces."""
     if not path.exists():
         if (export := path.with_suffix(".onnx")).exists():
-            raise ConfigError(f"{path.stem} is the exported model {export}, which a checkpoint would hide; use another name")
+            raise ConfigError(f"{path.stem} is the exported model {export}, which a checkpoint would hide; {_ELSEWHERE}")
         return
     old = _card(path)
     if old.architecture != architecture:
-        raise ConfigError(f"{path.stem} is a released {old.architecture}, this a {architecture}; give it another name")
+        raise ConfigError(f"{path.stem} is a released {old.architecture}, this a {architecture}; {_ELSEWHERE}")
     if not judged_faces or (old.classes, old.judged_faces) != (classes, judged_faces):
         raise ConfigError(
-            f"{path} was measured on other data (faces, labels or classes), so that neither is known to be better; "
-            "give another name, or --out"
+            f"{path} was measured on other data (faces, labels or classes), so that neither is known to be better; {_ELSEWHERE}"
         )
 
 

@@ -5,13 +5,12 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from fer.errors import DataError
-from fer.files import write_whole
+from fer.files import DAMAGED_NPZ, write_whole
 from fer.types import FloatArray, Heatmap, IntArray
 
 
@@ -100,5 +99,5 @@ class HeatmapTable:
                 values, peaks, targets, against = (arrays[name] for name in ("values", "peaks", "targets", "against"))
             classes, names, layers = (tuple(about[name]) for name in ("classes", "names", "layers"))
             return cls(values, peaks, targets, classes, about["method"], names, against, layers)
-        except (OSError, KeyError, TypeError, ValueError, BadZipFile) as error:
+        except DAMAGED_NPZ as error:
             raise DataError(f"{path} holds no heatmaps of fer: {error}; write them anew with fer explain --data") from error

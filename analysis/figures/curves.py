@@ -12,7 +12,14 @@ def draw(ax: Axes, history: History, figure_name: str, best_epoch: int) -> Axes:
     """Train and validation curve of ``"loss"`` or ``"accuracy"``, the best epoch (from 1) marked."""
     epochs = [e.epoch for e in history]
     for split, colour in (("train", "#717581"), ("validation", "#3f90da")):
-        label = f"{split} (augmented)" if split == "train" else split
+        # the loss that is minimised has smoothed labels, teachers and class weights in it; that of validation has not
+        label = (
+            split
+            if split == "validation"
+            else "train (augmented, as minimised)"
+            if figure_name == "loss"
+            else "train (augmented)"
+        )
         ax.plot(epochs, [getattr(e, f"{split}_{figure_name}") for e in history], color=colour, label=label)
     best = history.epochs[best_epoch - 1]
     ax.axvline(best.epoch, color="#e42536", linewidth=0.8, linestyle=":")

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.errors import ConfigError, DataError
 from fer.evaluation import judge, make_table
-from fer.files import write_whole
+from fer.files import DAMAGED_NPZ, write_whole
 from fer.models.ensemble import DEFAULT_MEMBERS, Ensemble, member_form
 from fer.models.head import last_linear
 from fer.types import FloatArray, PredictionTable, Progress
@@ -65,7 +64,7 @@ class FeatureTable:
                 values, logits, labels = (arrays[name] for name in ("values", "logits", "labels"))
             names, classes = tuple(about["names"]), tuple(about["classes"])
             return cls(values, PredictionTable(logits, labels, names, classes, about["split"], dict(about["source"])))
-        except (OSError, KeyError, TypeError, ValueError, BadZipFile) as error:
+        except DAMAGED_NPZ as error:
             raise DataError(f"{path} holds no features of fer: {error}; write them anew with fer features") from error
 
 

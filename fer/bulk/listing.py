@@ -64,7 +64,10 @@ def _is_folder(source: Path) -> bool:
 
 
 def _is_taken(entry: "os.DirEntry[str]") -> bool:
-    return is_picture(entry.name) and not entry.is_dir()  # a linked folder may lead back to where it lies
+    try:
+        return is_picture(entry.name) and not entry.is_dir()  # a linked folder may lead back to where it lies
+    except OSError:
+        return True  # a link that leads nowhere or is closed: said when it is read
 
 
 def _files(folder: Path) -> Iterator["os.DirEntry[str]"]:

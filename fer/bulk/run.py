@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -166,7 +165,7 @@ def _pool(processes: int, bulk: Bulk) -> Iterator[ProcessPoolExecutor]:
     """Processes ready to judge; ended at once where the work fails or is stopped."""
     context = multiprocessing.get_context("spawn")  # torch and ONNX Runtime do not survive a fork
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(processes, context, _start, (bulk, os.getpid()))
+    pool = ProcessPoolExecutor(processes, context, _start, (bulk,))
     try:
         yield pool
     except BaseException:
@@ -180,11 +179,11 @@ def _pool(processes: int, bulk: Bulk) -> Iterator[ProcessPoolExecutor]:
 _stage: FaceStage
 
 
-def _start(bulk: Bulk, parent: int) -> None:
+def _start(bulk: Bulk) -> None:
     """Make a process ready: one thread, Ctrl-C left to the process that gathers, and no life without that one."""
     global _stage  # noqa: PLW0603  the only way to hand a worker what it is to keep
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     import cv2
 
@@ -192,11 +191,12 @@ def _start(bulk: Bulk, parent: int) -> None:
     _stage = FaceStage(bulk.model, bulk.detector, bulk.tta)
 
 
-def _end_with(parent: int) -> None:
+def _end_with_parent() -> None:
     """Leave when the process that gathers was killed: a pool's workers would wait for work forever."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def _judge(paths: Sequence[str]) -> Columns:

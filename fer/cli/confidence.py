@@ -31,12 +31,14 @@ def confidence(
     Calibration and threshold are judged on faces that they were not fitted on, as far as these are known. The pictures are
     drawn from confidence.json.
     """
+    from analysis.abstention import check_accuracy
     from analysis.confidence import study, write
     from fer.errors import ConfigError
     from fer.files import check_folder
 
     if table and (checkpoint or data or split):
         raise ConfigError("give --table, or a checkpoint, data and split to run it on, not both")
+    check_accuracy(accuracy)
     check_folder(out)
     predictions = _read(table) if table else _judged(checkpoint, data, split or "validation")
     found = study(predictions, accuracy)

@@ -33,7 +33,7 @@ def check(
     from fer.data.check import check as look
     from fer.data.report import refuse_unknown
     from fer.errors import ConfigError
-    from fer.files import refuse_used
+    from fer.files import check_folder, refuse_used
 
     kinds = [kind.strip() for kind in (also or "").split(",") if kind.strip()]
     refuse_unknown(kinds)
@@ -41,8 +41,11 @@ def check(
         raise ConfigError("--also says what the index of --out leaves out; name a folder with --out")
     if out:
         refuse_used(out)
+        check_folder(out)
     with console.progress("reading faces") as report:
         corpus = load(path, report)
+    if out:
+        corpus.refuse_inside(out)
     with console.progress("comparing faces") as report:
         found = look(corpus, report)
     if out:
@@ -65,9 +68,10 @@ def clean(
     from fer.data import load
     from fer.data.clean import read_index
     from fer.data.export import write_clean
-    from fer.files import refuse_used
+    from fer.files import check_folder, refuse_used
 
     refuse_used(out)
+    check_folder(out)
     chosen = read_index(index)
     with console.progress("reading faces") as report:
         corpus = load(path, report)

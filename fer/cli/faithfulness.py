@@ -31,7 +31,7 @@ def faithfulness(
     other_seed: Annotated[
         Optional[str], typer.Option(help="A checkpoint of another seed; its maps are compared with those of every one.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample and the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the sample and the intervals.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the picture and faithfulness.json.")] = Path("faithfulness"),
     json: options.Json = False,
 ) -> None:
@@ -111,7 +111,16 @@ def show(reports: Sequence[Report], title: str) -> None:
             for r in report.ratings.values()
         ]
         table.add_row(report.checkpoint, report.way, *cells, f"{report.milliseconds:.1f}")
-    still = console.make_table("checkpoint", "method", "untrained head", "untrained net", "mirrored", "moved", "other seed")
+    still = console.make_table(
+        "checkpoint",
+        "method",
+        "untrained head (ranks)",
+        "untrained net (ranks)",
+        "mirrored",
+        "moved",
+        "other seed",
+        title="correlation with the maps of the same network, or the same face, changed",
+    )
     for report in reports:
         values = (report.head_randomised, report.all_randomised, report.flip, report.shift, report.other_seed)
         still.add_row(report.checkpoint, report.way, *("" if v is None else f"{v:.2f}" for v in values))

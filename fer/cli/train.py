@@ -159,10 +159,14 @@ def check_named(config: RunConfig, *, resumed: bool = False) -> None:
 def refuse_series(folder: Path, runs: int, changed_data: bool) -> None:
     """ConfigError where a series is resumed as a single run, or on other data."""
     from fer.errors import ConfigError
-    from fer.training.series import KINDS, kind_of
+    from fer.training.series import KINDS, is_fold, kind_of
 
     if runs and changed_data:
         raise ConfigError("a series is of one data set; --changed-data is for single runs, so name the data it began with")
+    if is_fold(folder):  # trained on a part of the data that only its series knows
+        raise ConfigError(
+            f"{folder} is a fold of {folder.parent}; resume that with {KINDS['fold']} and the number it began with"
+        )
     kind = kind_of(folder)
     if kind and not runs:
         raise ConfigError(f"{folder} is a series over {kind}s; resume it with {KINDS[kind]} and the number it began with")

@@ -28,9 +28,9 @@ def write_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 def read_arrays(name: str) -> dict[str, npt.NDArray[Any]] | None:
     """What :func:`write_arrays` kept; None where there is nothing, or it is damaged."""
     path = cache_folder() / f"{name}.npz"
-    if not path.exists():
-        return None
     try:
+        if not path.exists():
+            return None
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             return dict(arrays)
     except DAMAGED_NPZ as error:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from fer.data.clean import CleanIndex
 from fer.data.faceset import Corpus, FaceSet
-from fer.errors import DataError, OutputError
+from fer.errors import DataError
 from fer.files import ESCAPED, whole_folder
 from fer.types import Progress
 
@@ -25,8 +25,7 @@ def write_clean(corpus: Corpus, index: CleanIndex, out: Path, progress: Progress
         OutputError: ``out`` exists, lies in the data set, or cannot be written.
     """
     index.refuse_other(corpus)
-    if out.resolve().is_relative_to(corpus.origin.resolve()):
-        raise OutputError(f"{out} lies in the data set {corpus.origin}, which stays as it is; name a folder outside")
+    corpus.refuse_inside(out)
     splits = [index.select(faces) for faces in corpus.splits.values()]
     total, done = sum(len(faces) for faces in splits), 0
     with whole_folder(out) as folder:

@@ -11,7 +11,7 @@ import torch
 
 from fer.data.photos import photo_keys
 from fer.emotions import EMOTIONS
-from fer.errors import DataError
+from fer.errors import DataError, OutputError
 from fer.files import ESCAPED
 from fer.types import FACE_SIZE, ByteArray
 
@@ -145,8 +145,13 @@ class Corpus:
         if name not in SPLITS:
             raise DataError(f"unknown split {name!r}; known splits: {', '.join(SPLITS)}")
         if name not in self.splits:
-            raise DataError(f"{self._lacks(name)}; choose one of these (--split), or name other data")
+            raise DataError(f"{self._lacks(name)}; choose one of these, or name other data")
         return self.splits[name]
+
+    def refuse_inside(self, out: Path) -> None:
+        """OutputError where a folder to be written lies in the data set, whose faces what it holds would be taken for."""
+        if out.resolve().is_relative_to(self.origin.resolve()):
+            raise OutputError(f"{out} lies in the data set {self.origin}, which stays as it is; name a folder outside")
 
     def _lacks(self, name: str) -> str:
         return f"{self.origin} has no {name} split (it has: {', '.join(self.splits)})"

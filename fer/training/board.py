@@ -11,8 +11,8 @@ from fer.errors import OutputError
 
 
 @contextmanager
-def open_board(folder: Path) -> Iterator[SummaryWriter]:
-    """A writer into a run's folder, closed at the end.
+def open_board(folder: Path, since: int) -> Iterator[SummaryWriter]:
+    """A writer into a run's folder, closed at the end; what was told of epoch ``since`` and later ones before is taken back.
 
     Raises:
         OutputError: the disk takes no more; also where that is only noticed at the end.
@@ -25,7 +25,7 @@ def open_board(folder: Path) -> Iterator[SummaryWriter]:
 
     threading.excepthook = tell
     try:
-        with SummaryWriter(str(folder)) as board:
+        with SummaryWriter(str(folder), purge_step=since) as board:
             yield board
     except OSError as error:
         raise OutputError(f"cannot write the curves into {folder}: {error.strerror}; choose a writable folder") from error

@@ -2,12 +2,12 @@
 
 import datetime as dt
 import itertools
-import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -44,7 +44,7 @@ from fer.training.tally import DivergedError
 from fer.training.teachers import other_labels_note
 from fer.training.trainer import Trainer, make_trainer
 from fer.types import PredictionTable, Progress
-from fer.words import shortened
+from fer.words import command, shortened
 
 #: A run that diverges is rolled back and its learning rate halved so often, then it stops.
 MOST_ROLLBACKS = 3
@@ -241,20 +241,20 @@ class _Keeper:
             store.prepare(self.folder, self.job.plan.config)
             self.trainer.history.save(self.folder / "history.csv")  # a kill may have come between it and the last state
         self.watch.on_start(self.job)
-        with self._board() as board:
-            hooks = Hooks(self.watch.on_step, lambda trainer: self._keep_epoch(trainer, board), stop)
-            while True:
-                try:
-                    if self.trainer.epoch == 1 and self.trainer.step == 0:
-                        self._save()
+        while True:
+            try:
+                if self.trainer.epoch == 1 and self.trainer.step == 0:
+                    self._save()
+                with self._board() as board:
+                    hooks = Hooks(self.watch.on_step, partial(self._keep_epoch, board=board), stop)
                     fit(self.job, self.trainer, hooks)
-                    if self.behind:
-                        self._save()
-                    return
-                except StopTraining as request:
-                    self._leave(request.signal)
-                except DivergedError as error:
-                    self._roll_back(error)
+                if self.behind:
+                    self._save()
+                return
+            except StopTraining as request:
+                self._leave(request.signal)
+            except DivergedError as error:
+                self._roll_back(error)
 
     def _leave(self, number: int) -> NoReturn:
         trainer = self.trainer
@@ -321,7 +321,7 @@ class _Keeper:
         if not self.job.fabric.is_global_zero:
             yield None
             return
-        with open_board(self.folder) as board:
+        with open_board(self.folder, len(self.trainer.history) + 1) as board:
             yield board
 
     def finish(self, train_faces: FaceSet, validation: FaceSet, stop: Callable[[], int]) -> Run:
@@ -372,7 +372,7 @@ def resume_command(folder: Path, corpus: Corpus, hardware: Hardware, *options: s
     for option, value in (("accelerator", hardware.accelerator), ("devices", hardware.devices), ("num-nodes", hardware.nodes)):
         if value not in ("auto", 1):
             words += [f"--{option}", str(value)]
-    return shlex.join(words)
+    return command(words)
 
 
 def _accuracy(checkpoint: Checkpoint, faces: FaceSet, fabric: Fabric, progress: Progress) -> float:

@@ -66,6 +66,12 @@ def kind_of(folder: Path) -> str:
     return next((kind for kind in KINDS if any(folder.glob(f"{kind}-*/{run_files.CONFIG}"))), "")
 
 
+def is_fold(folder: Path) -> bool:
+    """Whether a folder is that of one fold in a series."""
+    place = folder.absolute()
+    return place.name.startswith("fold-") and (place / run_files.CONFIG).is_file() and kind_of(place.parent) == "fold"
+
+
 def repeat_seeds(
     config: RunConfig, corpus: Corpus, folder: Path, count: int, watched: Watched, hardware: Hardware | None = None
 ) -> Series:

@@ -161,8 +161,8 @@ def _put_back_stopped(optuna: Any, study: Any, folder: Path) -> None:
         study.tell(trial.number, state=states.FAIL)
     newest = {trial.user_attrs[_PLACE]: trial for trial in study.get_trials() if _PLACE in trial.user_attrs}
     for place, trial in newest.items():  # what went on and was pruned then is done with
-        unfinished = has_state(folder / place) and not (folder / place / run_files.METRICS).exists()
-        if trial.state == states.FAIL and unfinished:
+        # also where it was stopped before its first state was kept: else the recipe's own values might never be tried
+        if trial.state == states.FAIL and not (folder / place / run_files.METRICS).exists():
             study.enqueue_trial(trial.params, user_attrs={_PLACE: place})
 
 

@@ -163,7 +163,7 @@ def _add_sound(path: Path, folder: Path, origin: Path, film: Film) -> None:
     heard = ["-ss", f"{_start_of_pictures(origin):.6f}", "-i", str(origin.absolute())]
     words = ["-i", str(path.absolute()), *heard, "-map", "0:v", "-map", "1:a?", "-c", "copy", "-t", f"{film.seconds:.6f}"]
     # a session of its own: Ctrl-C is for this program
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-y", *words, str(loud)]
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-y", *words, str(loud.absolute())]
     done = subprocess.run(command, capture_output=True, check=False, start_new_session=True)
     if done.returncode == 0 and loud.is_file() and loud.stat().st_size:
         move_whole(loud, path)

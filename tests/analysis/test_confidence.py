@@ -112,6 +112,7 @@ def test_a_wish_that_cannot_be_met_is_said_in_the_table(fer, tmp_path):
         (["--table", "TABLE", "--checkpoint", "custom_cnn"], ["--table", "not both"]),
         (["--table", "TABLE", "--split", "test"], ["--table", "not both"]),
         (["--table", "TABLE", "--accuracy", "80"], ["80", "up to 1"]),
+        (["--data", "nowhere.zip", "--accuracy", "80"], ["80", "up to 1"]),  # before any face is judged
         (["--table", "TABLE", "--accuracy", "much"], ["--accuracy"]),
         (["--table", "nowhere.npz"], ["nowhere.npz", "fer evaluate"]),
         (["--table", "ONE"], ["one face", "two or more"]),

@@ -290,6 +290,7 @@ REFUSED = {
     "method without layers": (["-m", "occlusion", "--layer", "block1"], "leave --layer out"),
     "unknown layer": (["--layer", "block9"], "block9"),
     "one face": (["--faces", 1], "--faces"),
+    "a seed beyond the generators": (["--seed", 2**64], "--seed"),
     "unknown split": (["--split", "holdout"], "unknown split 'holdout'"),
     "unknown checkpoint": (["nobody"], "nobody"),
     "nowhere to write": (["--out", "/dev/null/out"], "cannot make the folder /dev/null/out"),

@@ -233,3 +233,17 @@ def test_a_question_that_is_asked_twice_is_answered_once(fer, checkpoint_file, f
     outcome = fer("explain", "-c", checkpoint_file, "--data", fake_zip, *twice, "--out", tmp_path / "out")
     assert outcome.code == 0 and (tmp_path / "out" / "predictions.npz").is_file()
     assert outcome.out.count("predictions.npz") == 1
+
+
+def test_heatmaps_with_any_byte_damaged_are_an_expected_error_or_still_the_same(checkpoint, faces, tmp_path):
+    explain_split(checkpoint, faces.select(torch.arange(2)), tmp_path)
+    path = tmp_path / "heatmaps.npz"
+    good, whole, refused = path.read_bytes(), HeatmapTable.load(path).values, 0
+    for place in [*range(0, 200, 3), *range(200, len(good) - 400, len(good) // 50), *range(len(good) - 400, len(good), 3)]:
+        for byte in (good[place] ^ 1, 0, 120):
+            path.write_bytes(good[:place] + bytes([byte]) + good[place + 1 :])
+            try:
+                np.testing.assert_array_equal(HeatmapTable.load(path).values, whole)
+            except DataError as error:
+                refused += "fer explain --data" in str(error)
+    assert refused > 200

@@ -476,11 +476,13 @@ def test_links_and_pipes_are_said(model, tmp_path):
     (folder / "linked.png").symlink_to(folder / "0" / "00000.png")
     (folder / "back").symlink_to(folder)
     (folder / "back.png").symlink_to(folder)
+    (folder / "itself.jpg").symlink_to(folder / "itself.jpg")
     os.mkfifo(folder / "pipe.jpg")
     summary = predict_files([folder], tmp_path / "faces.parquet", Bulk(str(model), "none", processes=1))
-    assert (summary.pictures, summary.faces, summary.unreadable, summary.other_files) == (5, 3, 2, 2)
+    assert (summary.pictures, summary.faces, summary.unreadable, summary.other_files) == (6, 3, 3, 2)
     with summary.errors.open(newline="") as file:
         errors = {Path(row["path"]).name: row["error"] for row in csv.DictReader(file)}
+    assert set(errors) == {"dangling.jpg", "itself.jpg", "pipe.jpg"}
     assert "no such file" in errors["dangling.jpg"] and "no regular file" in errors["pipe.jpg"]
     assert not any(str(folder) in error for error in errors.values())
 

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from fer.calibration import COLDEST, HOTTEST, Calibration, biases_pay, calibrate, cross_fit, fit_temperature, halves
+from fer.calibration import (
+    COLDEST,
+    HOTTEST,
+    Calibration,
+    biases_pay,
+    calibrate,
+    cross_fit,
+    fit_temperature,
+    halves,
+    have_all_classes,
+)
 from fer.emotions import EMOTIONS
 from fer.errors import DataError
 from fer.reliability import calibration_error
@@ -114,6 +124,14 @@ def test_biases_pay_where_some_are_planted_and_not_where_there_are_none(planted,
     logits, labels = drawn(1_000, 2.0, seed=3)
     halved = halves(table_of(logits - planted * BIASES, labels))
     assert biases_pay(*halved) == pays
+
+
+def test_all_classes_are_there_where_every_half_has_each():
+    logits, labels = drawn(400, 2.0, seed=3)
+    assert have_all_classes(*halves(table_of(logits, labels)))
+    assert not have_all_classes(*halves(table_of(logits, np.where(labels == 1, 0, labels))))  # in neither
+    one = halves(table_of(logits, labels))[0]
+    assert have_all_classes(one) and not have_all_classes(one, one.rows(one.labels != 6))
 
 
 def test_biases_that_lower_the_accuracy_do_not_pay_even_where_they_lower_the_log_loss():

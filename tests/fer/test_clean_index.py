@@ -334,6 +334,7 @@ OUTS = {
     "the data set": ("set", "exists already"),
     "inside the data set": ("set/train/cleaned", "lies in the data set"),
     "inside a file": ("file/cleaned", "choose another"),
+    "the folder one is in": ("", "no name of a new folder"),
 }
 
 
@@ -346,7 +347,7 @@ def test_nothing_is_written_over_or_into_what_is_there(kind, fer, tmp_path):
     (tmp_path / "file").write_text("kept", encoding="utf-8")
     CleanIndex(load(data).named_fingerprint, ()).write(tmp_path / "clean.json")
     before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
-    outcome = fer("data", "clean", data, "--index", tmp_path / "clean.json", "--out", tmp_path / place)
+    outcome = fer("data", "clean", data, "--index", tmp_path / "clean.json", "--out", tmp_path / place if place else ".")
     (line,) = outcome.err.splitlines()
     assert outcome.code == 2 and outcome.out == "" and words in line, line
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before

@@ -104,9 +104,10 @@ def test_a_cache_with_any_byte_damaged_is_no_cache_or_still_the_same(cache, capl
     assert ignored > len(places) and len(caplog.messages) == ignored
 
 
-def test_a_cache_that_cannot_be_written_costs_only_speed(fake_zip, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["file/cache", "x" * 300], ids=["inside a file", "a name that the disk refuses to look up"])
+def test_a_cache_that_cannot_be_written_costs_only_speed(place, fake_zip, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    monkeypatch.setenv("FER_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / place))
     assert load(fake_zip).split("train").counts["happy"] == 6
 
 

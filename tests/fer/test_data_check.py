@@ -187,6 +187,9 @@ def test_a_single_image_is_checked(fer, tmp_path):
         (["{data}", "--out", "{data}"], ["exists already", "new folder"]),
         (["{data}", "--out", "{data}/train/happy/a1.png"], ["exists already", "new folder"]),
         (["{data}", "--out", "{data}/train/happy/a1.png/out"], ["a1.png", "choose another"]),
+        (["nowhere", "--out", "{data}/train/happy/a1.png/out"], ["a1.png", "choose another"]),  # before anything is read
+        (["nowhere", "--out", "."], [". is no name of a new folder"]),
+        (["{data}", "--out", "{data}/found"], ["lies in the data set", "outside"]),
     ],
 )
 def test_bad_input_is_one_line(arguments, names, fer, data, tmp_path, monkeypatch):

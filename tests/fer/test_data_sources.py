@@ -337,11 +337,9 @@ def test_download_without_kagglehub_says_what_to_do_by_hand(fer, tmp_path, monke
 @pytest.fixture
 def kaggle(monkeypatch, fake_folder):
     """Kaggle's client as one that has the fake set; the list of what was asked of it."""
-    asked, client, errors = [], ModuleType("kagglehub"), ModuleType("kagglehub.exceptions")
+    asked, client = [], ModuleType("kagglehub")
     client.dataset_download = lambda handle: asked.append(handle) or str(fake_folder)
-    errors.KaggleApiHTTPError = errors.UnauthenticatedError = type("KaggleError", (Exception,), {})
     monkeypatch.setitem(sys.modules, "kagglehub", client)
-    monkeypatch.setitem(sys.modules, "kagglehub.exceptions", errors)
     return asked
 
 
@@ -349,6 +347,27 @@ def test_a_download_lands_in_its_folder(fer, kaggle, fake_folder, tmp_path):
     outcome = fer("data", "download", "--out", tmp_path / "data")
     assert outcome.code == 0 and outcome.out.split() == [str(tmp_path / "data")] and kaggle == ["msambare/fer2013"]
     assert load(tmp_path / "data").fingerprint == load(fake_folder).fingerprint
+
+
+class DataCorruptionError(Exception):
+    """As Kaggle's client has it: its errors have no ancestor of their own."""
+
+
+@pytest.mark.parametrize("error", [DataCorruptionError("hash mismatch"), zipfile.BadZipFile("no zip"), OSError("offline")])
+def test_whatever_kaggles_client_dies_of_is_one_line(error, fer, kaggle, tmp_path, monkeypatch):
+    def fail(handle):
+        raise error
+
+    monkeypatch.setattr(sys.modules["kagglehub"], "dataset_download", fail)
+    outcome = fer("data", "download", "--out", tmp_path / "data")
+    *_, line = outcome.err.splitlines()
+    assert (
+        outcome.code == 2
+        and "Traceback" not in outcome.err
+        and f"Kaggle gave no data ({error})" in line
+        and "archive.zip" in line
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_download_into_a_file_is_refused_before_anything_is_fetched(fer, kaggle, tmp_path):

@@ -12,6 +12,8 @@ from fer import release as releases
 from fer.data import Corpus, load
 from fer.data.preprocess import model_input
 from fer.errors import DataError
+from fer.evaluation import evaluate_checkpoint
+from fer.metrics import evaluate_table
 from fer.release import release
 from tests.fer.fitted import fitted
 
@@ -82,3 +84,14 @@ def test_one_validation_face_cannot_be_released(source, corpus, tmp_path):
     with pytest.raises(DataError, match="one face of the validation split cannot be halved; give two or more"):
         release(replace(source, card=replace(source.card, data={})), few, tmp_path / "one.pth")
     assert not (tmp_path / "one.pth").exists()
+
+
+def test_the_release_of_a_run_that_did_not_end_has_the_accuracy_of_faces_as_they_are(source, corpus, tmp_path):
+    """Until a run ends its card has that of augmented faces."""
+    train, _ = corpus.for_training()
+    for metrics, known in (({}, False), ({"validation": {"accuracy": 0.5}}, True)):
+        card = release(
+            replace(source, card=replace(source.card, train_accuracy=0.123, metrics=metrics)), corpus, tmp_path / "a.pth"
+        )
+        measured = evaluate_table(evaluate_checkpoint(checkpoints.load(tmp_path / "a.pth"), train))["accuracy"]
+        assert card.train_accuracy == (0.123 if known else pytest.approx(measured, abs=2 / len(train)))

@@ -255,6 +255,18 @@ def test_a_series_goes_on_as_what_it_is(asked, kind, fer, folds, seeds, fake_zip
     assert sorted(folder.rglob("*")) == before
 
 
+def test_a_fold_alone_is_not_resumed(fer, folds, fake_zip, tmp_path):
+    """It was trained on a part of the data that only its series knows."""
+    folder = Path(shutil.copytree(folds[0], tmp_path / "series"))
+    (folder / "fold-2" / "metrics.json").unlink()
+    before = sorted(folder.rglob("*"))
+    for more in ((), ("--changed-data",)):
+        one_line(
+            fer("train", "--resume", folder / "fold-2", "--data", fake_zip, *more), "fold-2 is a fold of", folder, "--folds"
+        )
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_figures_that_are_none_are_noticed(fer, seeds, fake_zip, tmp_path):
     folder = Path(shutil.copytree(seeds[0], tmp_path / "series"))
     (folder / "seed-7" / "metrics.json").write_text("{}", encoding="utf-8")

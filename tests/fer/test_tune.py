@@ -240,6 +240,23 @@ def test_a_trial_that_was_killed_goes_on_too(fake_zip, tmp_path):
     assert [path.name for path in tmp_path.glob("trial-*")] == ["trial-000"]
 
 
+def test_a_recipe_that_was_stopped_before_its_first_step_is_tried_all_the_same(fake_zip, tmp_path):
+    """As while its teachers are asked, for minutes; later trials are of other values."""
+
+    @contextmanager
+    def stopped(config, corpus, folder):
+        raise KeyboardInterrupt
+        yield
+
+    corpus = load(fake_zip)
+    with pytest.raises((KeyboardInterrupt, InterruptedRunError)):
+        tune(TINY, corpus, tmp_path, 1, stopped)
+    assert states_of(tmp_path) == ["FAIL"] and not (tmp_path / "trial-000" / "last.pth").exists()
+    assert tune(TINY, corpus, tmp_path, 1, unwatched).finished == 1
+    tried = with_values(RunConfig(), yaml.safe_load((tmp_path / "trial-000" / "config.yaml").read_text()), "test")
+    assert tried == TINY and states_of(tmp_path) == ["FAIL", "COMPLETE"]
+
+
 @contextmanager
 def after_steps(count, config, corpus, folder):
     steps = itertools.count(1)

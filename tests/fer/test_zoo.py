@@ -23,7 +23,7 @@ from fer.combine import fit_weights
 from fer.data import load
 from fer.data.photos import clean
 from fer.emotions import EMOTIONS
-from fer.errors import ConfigError, InterruptedRunError
+from fer.errors import CheckpointError, ConfigError, InterruptedRunError
 from fer.evaluation import evaluate_checkpoint, validation_faces
 from fer.export import export
 from fer.export.onnx import write_proto
@@ -392,6 +392,11 @@ def shelf(tmp_path, monkeypatch):
     return folder, written
 
 
+def test_without_any_release_there_is_one_line_for_what_starts_with_the_fastest(shelf):
+    with pytest.raises(CheckpointError, match="no default checkpoint is shipped; name one with --checkpoint"):
+        released.live_names()
+
+
 def test_a_checkpoint_is_added_with_its_history_and_only_a_better_one_replaces_it(place, fake_zip, shelf):
     folder, written = shelf
     run = place / "runs" / "baseline"
@@ -544,7 +549,7 @@ def test_a_release_measured_on_other_data_is_not_replaced(place, fake_zip, tmp_p
         checkpoints.save(tmp_path / "best.pth", best.model.state_dict(), replace(best.card, **changes))
         code, out, err = fer("zoo", "add", tmp_path / "best.pth", "baseline", "--data", "nowhere.zip")
         assert (code, out) == (2, "") and "measured on other data" in err and "nowhere.zip" not in err
-        with pytest.raises(ConfigError, match=r"measured on other data .* give another name, or --out"):
+        with pytest.raises(ConfigError, match=r"measured on other data .* by another name .* another folder"):
             release_best("baseline", tmp_path / "best.pth", None, folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 

@@ -144,6 +144,14 @@ def test_a_film_that_leaves_out_a_pause_has_no_sound_that_would_be_out_of_step(t
 
 
 @needs("ffmpeg")
+def test_a_colon_in_a_films_name_costs_no_sound(tmp_path, silent, monkeypatch):
+    origin = sounding(tmp_path / "origin.mp4", 2, silent=silent)
+    monkeypatch.chdir(tmp_path)
+    assert not written(Path("12:30.mp4"), origin).note
+    assert lengths(tmp_path / "12:30.mp4") == pytest.approx({"video": 2.0, "audio": 2.0}, abs=0.1)
+
+
+@needs("ffmpeg")
 def test_a_film_without_sound_stays_so(tmp_path):
     for name, origin in (("a.mp4", None), ("b.mp4", tmp_path / "a.mp4")):
         with write_film(tmp_path / name, (64, 48), 20.0, sound_of=origin) as film:

@@ -56,7 +56,14 @@ def _likeness(reports: tuple[Report, ...]) -> Table:
     rows = tuple(
         (report.name, *("not asked" if value is None else number(value) for value in _still(report))) for report in reports
     )
-    columns = ("maps of", "untrained head", "wholly untrained network", "mirrored face", "moved face", "another seed")
+    columns = (
+        "maps of",
+        "untrained head (ranks)",
+        "wholly untrained network (ranks)",
+        "mirrored face",
+        "moved face",
+        "another seed",
+    )
     return Table("correlation with the maps of the same network, or the same face, changed", columns, rows)
 
 
