@@ -46,7 +46,7 @@ def build_demo(checkpoint: str | None = None, shelf: Shelf | None = None) -> gr.
     choices = offer([checkpoint or default_name(), *released_names(), *exported_names()])
     about = predictor(choices[0]).model  # a bad checkpoint is said at start, and the first visitor does not wait
     # without a wish the fastest answers the camera
-    live = offer([checkpoint, *live_names()] if checkpoint else live_names())
+    live = offer(live_names(checkpoint))
     demo = gr.Blocks(title=TITLE, analytics_enabled=False)
     with demo:
         gr.Markdown(f"# {TITLE}")

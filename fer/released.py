@@ -52,15 +52,17 @@ def exported_file(name: str) -> Path:
     return RELEASED / f"{name}.onnx"
 
 
-def live_names() -> list[str]:
-    """All that is shipped, the fastest to answer first: exported models before checkpoints, the default's before others'.
+def live_names(first: str | None = None) -> list[str]:
+    """What may answer a camera: ``first``, then all that is shipped, the fastest before others.
+
+    Exported models come before checkpoints, the default's before others'.
 
     Raises:
-        CheckpointError: nothing is.
+        CheckpointError: nothing is shipped, and no ``first`` is given.
     """
-    default = default_name()
-    exported = sorted(exported_names(), key=lambda name: not name.startswith(default))
-    return [*exported, *released_names()]
+    exported = sorted(exported_names(), key=lambda name: not name.startswith(default_name()))
+    names = [*([first] if first else []), *exported, *released_names()]
+    return names or [default_name()]  # that says what is missing
 
 
 def default_name() -> str:

@@ -96,7 +96,7 @@ def _measure(models: list[Path], data: Path | None, checkpoint: str | None, json
     searches += [Search(name) for name in DETECTORS if name not in (AUTO, "none") and _state(name) == "yes"]
     model = open_model(checkpoint or live_names()[0])
     say_other_labels(model)
-    split = load(data).split("validation").only(model.card.classes)
+    split = load(data).split("validation", "name data with one").only(model.card.classes)
     sample = split.select(torch.arange(0, len(split), _EVERY))
     frame = np.asarray(cv2.resize(read(sample_path())[:384], (640, 480)), np.uint8)
     rows = []

@@ -19,6 +19,9 @@ from fer.types import FACE_SIZE, ByteArray
 OFFICIAL_SPLITS: dict[str, str] = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
 
+#: The way out where the split for training is missing.
+TO_TRAIN_ON = "name data to train on"
+
 
 @dataclass(frozen=True, eq=False)
 class FaceSet:
@@ -136,8 +139,12 @@ class Corpus:
     clean_note: str = ""
     photo_note: str = ""
 
-    def split(self, name: str) -> FaceSet:
+    def split(self, name: str, way_out: str = "choose one of these (--split), or name other data") -> FaceSet:
         """The faces of one split.
+
+        Args:
+            name: of :data:`SPLITS`.
+            way_out: what to do where the data lacks it, for callers that leave no choice.
 
         Raises:
             DataError: the data set has no such split.
@@ -145,16 +152,13 @@ class Corpus:
         if name not in SPLITS:
             raise DataError(f"unknown split {name!r}; known splits: {', '.join(SPLITS)}")
         if name not in self.splits:
-            raise DataError(f"{self._lacks(name)}; choose one of these, or name other data")
+            raise DataError(f"{self.origin} has no {name} split (it has: {', '.join(self.splits)}); {way_out}")
         return self.splits[name]
 
     def refuse_inside(self, out: Path) -> None:
         """OutputError where a folder to be written lies in the data set, whose faces what it holds would be taken for."""
         if out.resolve().is_relative_to(self.origin.resolve()):
             raise OutputError(f"{out} lies in the data set {self.origin}, which stays as it is; name a folder outside")
-
-    def _lacks(self, name: str) -> str:
-        return f"{self.origin} has no {name} split (it has: {', '.join(self.splits)})"
 
     @property
     def fingerprint(self) -> str:
@@ -185,9 +189,7 @@ class Corpus:
         Raises:
             DataError: no train split, or a class of it is empty.
         """
-        if "train" not in self.splits:
-            raise DataError(f"{self._lacks('train')}; name data to train on")
-        train = self.splits["train"]
+        train = self.split("train", TO_TRAIN_ON)
         missing = [name for name, count in train.counts.items() if count == 0]
         if missing:
             raise DataError(f"{self.origin}: the train split has no image of {', '.join(missing)}; add some")

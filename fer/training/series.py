@@ -9,6 +9,7 @@ from pathlib import Path
 from fer import run_files
 from fer.config import RunConfig
 from fer.data import Corpus
+from fer.data.faceset import TO_TRAIN_ON
 from fer.data.folds import folds as split_folds
 from fer.data.labels import relabel
 from fer.errors import ConfigError
@@ -107,7 +108,7 @@ def cross_validate(
     _refuse_lessons(config)
     # once for all: the votes of a whole data set do not fit its parts
     corpus, note = relabel(corpus, config)
-    faces = corpus.split("train")
+    faces = corpus.split("train", TO_TRAIN_ON)
     jobs, parts = {}, split_folds(faces, k, config.seed)
     for number, (kept, judged) in enumerate(parts, 1):
         splits = {"train": faces.select(kept), "validation": replace(faces.select(judged), split="validation")}

@@ -359,10 +359,12 @@ def test_training_on_data_without_a_train_split(fer, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_way_out_of_a_missing_train_split_is_not_an_option_that_train_lacks(fer, tmp_path):
+@pytest.mark.parametrize("words", [[], ["--folds", 2]], ids=["once", "over folds"])
+def test_the_way_out_of_a_missing_train_split_is_not_an_option_that_train_lacks(words, fer, tmp_path):
     path = fakes.write_zip(tmp_path / "set.zip", train=0, validation=1)
-    outcome = fer("train", "baseline", "--data", path, "--runs", tmp_path / "runs")
+    outcome = fer("train", "baseline", "--data", path, "--runs", tmp_path / "runs", *words)
     assert outcome.code == 2 and "--split" not in outcome.err
+    assert outcome.err == f"fer: {path} has no train split (it has: validation); name data to train on\n"
 
 
 @pytest.mark.parametrize("packing", ["zip", "csv"])

@@ -395,6 +395,7 @@ def shelf(tmp_path, monkeypatch):
 def test_without_any_release_there_is_one_line_for_what_starts_with_the_fastest(shelf):
     with pytest.raises(CheckpointError, match="no default checkpoint is shipped; name one with --checkpoint"):
         released.live_names()
+    assert released.live_names("mine.pth") == ["mine.pth"]
 
 
 def test_a_checkpoint_is_added_with_its_history_and_only_a_better_one_replaces_it(place, fake_zip, shelf):
