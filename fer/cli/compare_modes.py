@@ -28,7 +28,7 @@ def compare_modes(
 
     bind_threads()
     from fer.cli.live import watched
-    from fer.cli.train import check_named, draw, resolve
+    from fer.cli.train import check_heeded, check_named, draw, resolve
     from fer.data import load
     from fer.files import check_folder
     from fer.training.run import new_folder, train
@@ -39,6 +39,7 @@ def compare_modes(
         start = init if mode != "scratch" or set(wanted) == {"scratch"} else None
         configs.append(resolve(architecture, None, assignments or [], {"epochs": epochs, "init": start, "mode": mode}))
         check_named(configs[-1])
+    check_heeded(configs, assignments or [], {})  # what one mode heeds may be given beside others
     check_folder(runs)
     with console.progress("reading faces") as report:
         corpus = load(data, report)

@@ -29,7 +29,7 @@ def distill(
 
     bind_threads()
     from fer.cli.live import watched
-    from fer.cli.train import check_named, draw, free_folder, report_run, resolve
+    from fer.cli.train import check_heeded, check_named, free_folder, report_run, resolve
     from fer.data import load
     from fer.training.run import train
 
@@ -41,13 +41,13 @@ def distill(
     }
     refuse_unasked(assignments or [])
     config = resolve(student, recipe, assignments or [], shorthand)
+    check_heeded([config], assignments or [], {})
     check_named(config)
     folder = free_folder(runs, config)
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     with watched(config, corpus, folder) as watch:
         run = train(config, corpus, folder, watch)
-    draw(run)
     report_run(run)
 
 

@@ -110,7 +110,7 @@ def _read(series: Path | None, table: Path | None) -> PredictionTable:
 
 def _train(architecture: str, folds: int | None, assignments: list[str], runs: Path | None, corpus: Corpus) -> PredictionTable:
     """The table of a new series over folds."""
-    from fer.cli.train import resolve, train_series
+    from fer.cli.train import check_heeded, resolve, train_series
     from fer.errors import ConfigError
     from fer.training import out_of_fold
     from fer.training.hardware import Hardware
@@ -120,6 +120,7 @@ def _train(architecture: str, folds: int | None, assignments: list[str], runs: P
     if folds < 2:
         raise ConfigError(f"--folds {folds}: two or more are needed")
     config = resolve(architecture, None, assignments, {})
+    check_heeded([config], assignments, {})
     folder = new_folder(runs or _RUNS, config)
     train_series(config, corpus, folder, Hardware(), folds=folds)
     console.say(f"{folder}: audit it again with fer labels audit --series {folder}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -89,7 +90,8 @@ def train(
     else:
         resolved = repeat(config) if config else resolve(architecture, recipe, assignments or [], shorthand)
         folder = free_folder(runs, resolved)
-    refuse_unheeded(resolved, shorthand, changed_data and not resume)
+        check_heeded([resolved], assignments or [], shorthand)
+        refuse_changed_data(changed_data)
     check_named(resolved, resumed=resume is not None)
     with console.progress("reading faces") as report:
         from fer.data import load
@@ -109,7 +111,6 @@ def train(
             resolved, corpus, folder, watch, hardware=hardware, continuation=Continuation(resume is not None, changed_data)
         )
     if console.is_first_process():
-        draw(run)
         report_run(run)
 
 
@@ -124,17 +125,22 @@ def refuse_changes(option: str, changed: bool) -> None:
         )
 
 
-def refuse_unheeded(config: RunConfig, shorthand: dict[str, Any], changed_data: bool) -> None:
-    """ConfigError where an option is given that this run would not heed."""
+def refuse_changed_data(changed_data: bool) -> None:
+    """ConfigError where a run that begins is told that its data has changed."""
     from fer.errors import ConfigError
 
-    lessons = [name for name in ("temperature", "alpha") if shorthand[f"distillation.{name}"] is not None]
-    if lessons and not config.distillation.teachers:
-        raise ConfigError(f"--{lessons[0]} is for what teachers say; name one with --teacher, or leave it out")
-    if shorthand["unfreeze_every"] is not None and config.mode != "gradual":
-        raise ConfigError(f"--unfreeze-every is for --mode gradual, this run is {config.mode}; leave one of them out")
     if changed_data:
         raise ConfigError("--changed-data is for a run that goes on; name it with --resume, or leave it out")
+
+
+def check_heeded(configs: Sequence[RunConfig], assignments: list[str], shorthand: dict[str, Any]) -> None:
+    """ConfigError where ``--set`` or an option gives a key that none of these runs would heed."""
+    from fer.heeded import refuse_unheeded
+    from fer.overrides import by_full_key, parse_assignments
+
+    assigned = by_full_key(parse_assignments(assignments), "command line")
+    options = {key: f"--{key.rpartition('.')[2].replace('_', '-')}" for key, value in shorthand.items() if value is not None}
+    refuse_unheeded(configs, {key: f"--set {key}" for key in assigned} | options)
 
 
 def free_folder(runs: Path, config: RunConfig) -> Path:
@@ -281,7 +287,8 @@ def train_series(config: RunConfig, corpus: Any, folder: Path, hardware: Any, *,
 
 
 def report_run(run: Run) -> None:
-    """Say how good the best epoch is, print where it lies."""
+    """Draw a finished run, say how good its best epoch is, print where it lies."""
+    draw(run)
     metrics = run.card.metrics["validation"]
     low, high = metrics["ci95"]
     console.say(

@@ -30,7 +30,7 @@ def tune(
 
     bind_threads()
     from fer.cli.live import watched
-    from fer.cli.train import check_named, resolve
+    from fer.cli.train import check_heeded, check_named, resolve
     from fer.data import load
     from fer.errors import InterruptedRunError
     from fer.files import check_folder
@@ -40,6 +40,7 @@ def tune(
     from fer.words import counted
 
     config = resolve(architecture, recipe, assignments or [], {"epochs": epochs})
+    check_heeded([config], assignments or [], {})
     settled = by_full_key(parse_assignments(assignments or []), "command line")
     space(config, settled)  # says, before the data is read, where nothing is left to search
     folder = study or Path("runs") / f"tune-{architecture.replace(':', '-')}"
