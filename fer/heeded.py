@@ -1,6 +1,6 @@
 """Which keys of a run's configuration count for nothing beside what other keys say."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -11,20 +11,23 @@ from fer.errors import ConfigError
 
 @dataclass(frozen=True)
 class Need:
-    """What a key is for: runs in which one of ``keys`` is ``among`` these values; with none of these, has a value at all."""
+    """What a key is for: runs in which one of ``keys`` has a value that ``suits``."""
 
     words: str
     keys: tuple[str, ...]
-    among: tuple[Any, ...] = ()
+    suits: Callable[[Any], bool] = bool
 
     def met(self, config: RunConfig) -> bool:
         """Whether a configuration has what it takes."""
-        values = [attrgetter(key)(config) for key in self.keys]
-        return any(value in self.among if self.among else bool(value) for value in values)
+        return any(self.suits(attrgetter(key)(config)) for key in self.keys)
 
     def state(self, config: RunConfig) -> str:
         """What a configuration has instead, as a person would write it."""
         return " and ".join(f"{key.removesuffix('.name')}={_text(attrgetter(key)(config))}" for key in self.keys)
+
+
+def _set(key: str, *values: str) -> Need:
+    return Need(" and ".join(f"{key.removesuffix('.name')}={value}" for value in values), (key,), set(values).__contains__)
 
 
 _TEACHERS = Need("runs with a teacher (--teacher)", ("distillation.teachers",))
@@ -32,16 +35,18 @@ _TEACHERS = Need("runs with a teacher (--teacher)", ("distillation.teachers",))
 #: What each key needs; those that are not named here always count.
 NEEDS: Mapping[str, Need] = {
     "small_size": Need("runs with small_epochs", ("small_epochs",)),
-    "unfreeze_every": Need("mode=gradual", ("mode",), ("gradual",)),
-    "schedule.factor": Need("schedule=plateau and schedule=step", ("schedule.name",), ("plateau", "step")),
-    "schedule.patience": Need("schedule=plateau", ("schedule.name",), ("plateau",)),
-    "schedule.step_epochs": Need("schedule=step", ("schedule.name",), ("step",)),
-    "schedule.min_lr": Need("schedule=plateau and schedule=step", ("schedule.name",), ("plateau", "step")),
-    "loss.focal_gamma": Need("loss=focal", ("loss.name",), ("focal",)),
+    "unfreeze_every": _set("mode", "gradual"),
+    "settle_norms": _set("mode", "scratch", "finetune"),
+    "schedule.factor": _set("schedule.name", "plateau", "step"),
+    "schedule.patience": _set("schedule.name", "plateau"),
+    "schedule.step_epochs": _set("schedule.name", "step"),
+    "schedule.min_lr": _set("schedule.name", "plateau", "step"),
+    "loss.focal_gamma": _set("loss.name", "focal"),
+    "loss.max_weight_ratio": Need("runs with class weights", ("loss.class_weights",), lambda weights: weights != "none"),
     "distillation.temperature": _TEACHERS,
     "distillation.alpha": _TEACHERS,
     "distillation.ahead": _TEACHERS,
-    "augmentation.flip": Need("alternating_flip=false", ("augmentation.alternating_flip",), (False,)),
+    "augmentation.flip": Need("alternating_flip=false", ("augmentation.alternating_flip",), lambda alternates: not alternates),
     "augmentation.unmixed": Need("runs with mixup or cutmix", ("augmentation.mixup", "augmentation.cutmix")),
 }
 

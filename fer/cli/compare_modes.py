@@ -30,6 +30,7 @@ def compare_modes(
     from fer.cli.live import watched
     from fer.cli.train import check_heeded, check_named, draw, resolve
     from fer.data import load
+    from fer.errors import InterruptedRunError
     from fer.files import check_folder
     from fer.training.run import new_folder, train
 
@@ -44,10 +45,14 @@ def compare_modes(
     with console.progress("reading faces") as report:
         corpus = load(data, report)
     rows = []
-    for config in configs:
+    for number, config in enumerate(configs, 1):
         folder = new_folder(runs, config)
-        with watched(config, corpus, folder) as watch:
-            run = train(config, corpus, folder, watch)
+        try:
+            with watched(config, corpus, folder) as watch:
+                run = train(config, corpus, folder, watch)
+        except InterruptedRunError as error:
+            left = f"; not begun: {', '.join(wanted[number:])}" if wanted[number:] else ""
+            raise InterruptedRunError(f"{error}{left}", error.code) from error
         draw(run)
         rows.append(_row(config.mode, run))
         console.say(f"{config.mode}: validation {_accuracy(rows[-1])}, {rows[-1]['run']}")  # should a later mode fail

@@ -31,11 +31,11 @@ def pretrain(
     from fer.cli.train import with_epochs
     from fer.config import RunConfig
     from fer.data.natural import load_natural
-    from fer.errors import ConfigError
+    from fer.errors import ConfigError, InterruptedRunError
     from fer.files import check_place
     from fer.overrides import parse_assignments, read_recipe, with_values
     from fer.training.memory import memory_advice
-    from fer.training.pretrain import PretrainEpoch, pretrained_form
+    from fer.training.pretrain import PretrainEpoch, pretrained_form, unfinished
     from fer.training.pretrain import pretrain as run
 
     base = with_values(RunConfig(), {"model": architecture} | read_recipe("pretrain"), "recipe pretrain")
@@ -60,6 +60,11 @@ def pretrain(
             f"validation {console.percent(epoch.validation_accuracy)}  {epoch.images_per_second:,.0f} images/s"
         )
 
-    with console.progress("pretraining") as report, memory_advice(config):
-        run(config, natural, out, say, report, console.say)
+    with console.progress("pretraining") as report, memory_advice(config), console.cleaned_up():
+        try:
+            run(config, natural, out, say, report, console.say)
+        except KeyboardInterrupt as stop:
+            if not unfinished(out).exists():  # nothing is saved yet
+                raise
+            raise InterruptedRunError("stopped; the same command goes on after the last whole epoch", 130) from stop
     console.put(str(out))

@@ -111,8 +111,8 @@ def train(
             try:
                 best = _made(name, config, corpus, runs, target)
                 card, stored = release_best(name, best, corpus, target)
-            except InterruptedRunError:
-                raise
+            except InterruptedRunError as error:  # which tells how to finish a run, not how to release it
+                raise InterruptedRunError(f"{name}: saved; the same command goes on with it", error.code) from error
             except FerError as error:
                 failed.append(name)
                 console.say(f"{name}: {error}")
@@ -140,7 +140,7 @@ def _made(name: str, config: RunConfig | None, corpus: Corpus, runs: Path, targe
 
 def _chosen(names: list[str] | None, votes: Path | None, assignments: list[str]) -> dict[str, RunConfig | None]:
     """Configurations by name, None for an ensemble; without names of all models for which there is what they need."""
-    from fer.cli.train import with_epochs
+    from fer.cli.train import check_heeded, with_epochs
     from fer.emotions import suggestion
     from fer.errors import UnknownNameError
     from fer.overrides import parse_assignments, recipe_config, with_values
@@ -163,6 +163,7 @@ def _chosen(names: list[str] | None, votes: Path | None, assignments: list[str])
             console.say(f"{name} learns from FER+ votes: left out, name their file with --votes")
             continue
         chosen[name] = config
+    check_heeded([config for config in chosen.values() if config], assignments, {})
     return chosen
 
 

@@ -88,7 +88,7 @@ def pretrain(
     net = spec.build(len(natural.classes), config.dropout).to(device)
     net.to(memory_format=fastest_format(config.model, config.precision, device).memory)
     learner = _Learner(config, natural, spec.preprocess, net, spec.fixed_size)
-    partial = out.with_name(f"{out.name}.partial")
+    partial = unfinished(out)
     if damage := learner.restore(partial):
         on_note(f"{damage}; starting over")
     sweep(out.parent, out.name)  # the state's, too, since its name begins with that
@@ -120,6 +120,11 @@ def pretrain(
     save_trunk(out, learner.average.model.state_dict(), config.model, _VARIANT, about)
     partial.unlink(missing_ok=True)
     return about
+
+
+def unfinished(out: Path) -> Path:
+    """Where the state of a pretraining lies until its file is made."""
+    return out.with_name(f"{out.name}.partial")
 
 
 def pretrained_form(config: RunConfig) -> Variant:

@@ -1,5 +1,6 @@
 """Which keys count for nothing beside others: said of real runs, in both directions, and to who gives such a key."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from fer import checkpoint as checkpoints
 from fer.config import RunConfig
 from fer.data import load
+from fer.emotions import EMOTIONS
+from fer.errors import ConfigError
 from fer.heeded import NEEDS, unheeded
 from fer.overrides import KEYS, by_full_key, read_recipe, recipe_config, recipe_names, with_values
 from fer.training.run import Watch, train
@@ -19,11 +22,13 @@ BASE = {"model": "baseline", "epochs": 2, "batch_size": 21, "precision": "fp32",
 CASES: dict[str, tuple[dict[str, object], object, object]] = {
     "small_size": ({"model": "custom_cnn", "small_epochs": 1}, 32, 40),
     "unfreeze_every": ({"mode": "gradual", "init": "START"}, 1, 2),
+    "settle_norms": ({"model": "custom_cnn"}, True, False),
     "schedule.factor": ({"schedule": "step", "step_epochs": 1}, 0.75, 0.1),
     "schedule.patience": ({"schedule": "plateau", "factor": 0.01, "lr": 1.0, "epochs": 4}, 0, 5),
     "schedule.step_epochs": ({"schedule": "step"}, 1, 2),
     "schedule.min_lr": ({"schedule": "step", "step_epochs": 1, "factor": 0.01}, 1e-5, 0.03),
     "loss.focal_gamma": ({"loss": "focal"}, 2.0, 0.0),
+    "loss.max_weight_ratio": ({"class_weights": "WEIGHTS"}, 7.0, 6.0),
     "distillation.temperature": ({"teachers": ["START"]}, 3.0, 1.0),
     "distillation.alpha": ({"teachers": ["START"]}, 0.7, 0.2),
     "distillation.ahead": ({"teachers": ["START"]}, False, True),
@@ -34,20 +39,27 @@ CASES: dict[str, tuple[dict[str, object], object, object]] = {
 
 @pytest.fixture
 def weights_after(fake_folder, tmp_path):
-    """The last weights of a small run of some values; START stands for a checkpoint of the baseline."""
-    start, corpus, count = str(save_random(tmp_path / "start.pth", "baseline")), load(fake_folder), iter(range(9))
+    """What a small run of some values learns; START stands for a checkpoint, WEIGHTS for those of seven classes."""
+    files = {"START": save_random(tmp_path / "start.pth", "baseline"), "WEIGHTS": tmp_path / "weights.json"}
+    files["WEIGHTS"].write_text(json.dumps({name: 1 + place for place, name in enumerate(EMOTIONS)}))
+    corpus, count = load(fake_folder), iter(range(9))
 
     def run(values: dict[str, object]) -> dict[str, torch.Tensor]:
-        filled = {key: [start] if value == ["START"] else start if value == "START" else value for key, value in values.items()}
+        filled = {key: files["START"] if value == ["START"] else files.get(str(value), value) for key, value in values.items()}
+        texts = {key: str(value) if isinstance(value, Path) else value for key, value in filled.items()}
         folder = tmp_path / f"run{next(count)}"
-        train(with_values(RunConfig(), BASE | filled, "test"), corpus, folder, Watch())
-        return checkpoints.load(folder / "last.pth").model.state_dict()
+        try:
+            train(with_values(RunConfig(), BASE | texts, "test"), corpus, folder, Watch())
+        except ConfigError as error:
+            return {str(error): torch.zeros(())}
+        states = {name: checkpoints.load(folder / name).model.state_dict() for name in ("last.pth", "best.pth")}
+        return {f"{name} {key}": value for name, state in states.items() for key, value in state.items()}
 
     return run
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(one[name], other[name]) for name in one)
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_every_key_with_a_need_has_a_case():
@@ -63,8 +75,13 @@ def test_with_what_it_needs_a_key_changes_what_is_learnt(key, weights_after):
 
 @pytest.mark.parametrize(
     "base",
-    [{}, {"alternating_flip": True}, *({"schedule": name} for name in ("constant", "one-cycle", "step", "plateau"))],
-    ids=["defaults", "alternating flips", "constant", "one-cycle", "step", "plateau"],
+    [
+        {},
+        {"alternating_flip": True},
+        {"mode": "feature-extract", "init": "START"},
+        *({"schedule": name} for name in ("constant", "one-cycle", "step", "plateau")),
+    ],
+    ids=["defaults", "alternating flips", "a frozen trunk", "constant", "one-cycle", "step", "plateau"],
 )
 def test_without_it_none_of_them_changes_anything(base, weights_after):
     idle = unheeded(with_values(RunConfig(), BASE | base, "test"), CASES)
@@ -74,9 +91,9 @@ def test_without_it_none_of_them_changes_anything(base, weights_after):
     )
 
 
-def test_all_schedules_between_them_leave_each_key_idle_once():
-    idle = {key for name in ("cosine", "step") for key in unheeded(with_values(RunConfig(), {"schedule": name}, "test"), CASES)}
-    idle |= set(unheeded(with_values(RunConfig(), {"alternating_flip": True}, "test"), CASES))
+def test_every_key_is_idle_somewhere():
+    bases = [{"schedule": "cosine"}, {"schedule": "step"}, {"alternating_flip": True}, {"mode": "feature-extract"}]
+    idle = {key for base in bases for key in unheeded(with_values(RunConfig(), base, "test"), CASES)}
     assert idle == set(CASES)
 
 
@@ -93,6 +110,9 @@ REFUSED = {
     "train baseline --set alternating_flip=true --set flip=0": "is for alternating_flip=false, not for",
     "train baseline --set unmixed=.2": "not for augmentation.mixup=0.0 and augmentation.cutmix=0.0;",
     "train baseline --unfreeze-every 2": "; change that, or leave --unfreeze-every out",
+    "train baseline --set max_weight_ratio=3": "is for runs with class weights, not for loss.class_weights=none;",
+    "zoo train fast_cnn --out out --set patience=3 --set schedule=step": "key 'patience' is that of several groups",
+    "zoo train fast_cnn --out out --set schedule.patience=3 --set schedule=step": "not for schedule=step;",
     "tune baseline --set schedule=step --set schedule.patience=3": "is for schedule=plateau, not for schedule=step;",
     "distill --teacher baseline --student baseline --set unfreeze_every=3": "is for mode=gradual, not for mode=scratch;",
     "labels audit --architecture baseline --set small_size=40": "is for runs with small_epochs, not for small_epochs=0;",

@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import shutil
+import signal
 import tarfile
 from pathlib import Path
 
@@ -312,6 +313,28 @@ def test_what_kills_left_half_written_is_swept(natural, tmp_path):
         (tmp_path / name).write_bytes(b"half")
     pretrain(config(epochs=1), natural, tmp_path / "trunk.pth")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.pth.0123abcd", "trunk.pth"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_says_how_it_goes_on_once_there_is_something_to_go_on_from(number, fer, tar, tmp_path, monkeypatch):
+    from fer.training.pretrain import _Learner
+
+    left, validate = iter([False, True, True]), _Learner.validate
+
+    def stopping(learner):
+        if next(left, False):
+            signal.raise_signal(number)
+        return validate(learner)
+
+    monkeypatch.setattr(_Learner, "validate", stopping)
+    words = ["pretrain", "fast_cnn", "--data", tar, "--epochs", 2, "--set", "batch_size=12"]
+    outcome = fer(*words, "--out", tmp_path / "trunk.pth")
+    told = "fer: stopped; the same command goes on after the last whole epoch"
+    assert outcome.code == 130 and outcome.err.splitlines()[-1] == told
+    outcome = fer(*words, "--out", tmp_path / "another.pth")
+    assert outcome.code == 130 and "goes on" not in outcome.err
+    assert fer(*words, "--out", tmp_path / "trunk.pth").code == 0
+    assert read_trunk(tmp_path / "trunk.pth").architecture == "fast_cnn"
 
 
 def test_without_memory_only_what_a_pretraining_heeds_is_advised(fer, tar, tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from fer.errors import ConfigError, InterruptedRunError
 from fer.overrides import read_recipe, recipe_config, recipe_names, with_values
 from fer.training.history import Epoch
 from fer.training.run import Watch
+from fer.training.run import train as train_run
 from fer.training.tally import DivergedError
 from fer.training.tune import RATES, SPACE, differences, own_values, space, suggest, tune
 from tests import fakes
@@ -155,6 +156,21 @@ def test_modes_are_compared_from_the_same_weights(fer, fake_zip, checkpoint_file
     rows = yaml.safe_load(outcome.out)
     assert [row["mode"] for row in rows] == ["feature-extract", "finetune"]
     assert all(row["n"] == 21 and (Path(row["run"]) / "best.pth").exists() for row in rows)
+
+
+@pytest.mark.parametrize(("stopped", "left"), [(0, "; not begun: finetune, scratch"), (2, "")])
+def test_a_stopped_comparison_names_the_modes_left(stopped, left, fer, fake_zip, checkpoint_file, tmp_path, monkeypatch):
+    numbers = itertools.count()
+
+    def train(*args, **kwargs):
+        if next(numbers) == stopped:
+            raise InterruptedRunError("SIGINT: saved; continue with: fer train --resume here", 130)
+        return train_run(*args, **kwargs)
+
+    monkeypatch.setattr("fer.training.run.train", train)
+    arguments = ["--init", checkpoint_file, "--modes", "feature-extract,finetune,scratch", "--data", fake_zip, *SMALL]
+    outcome = fer("compare-modes", "custom_cnn", *arguments, "--set", "input_size=32", "--runs", tmp_path)
+    assert outcome.code == 130 and outcome.err.splitlines()[-1].endswith(f"fer train --resume here{left}")
 
 
 @pytest.mark.parametrize("modes", ["scratch", " scratch , scratch"])
