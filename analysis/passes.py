@@ -51,5 +51,7 @@ def check_maker(table: PredictionTable, checkpoint: Checkpoint, place: Path) -> 
             "name the checkpoint that made it with --checkpoint"
         )
     if way := other_way(table):
-        raise ConfigError(f"{place} is {way}, and maps are not; write it anew with fer evaluate --checkpoint {checkpoint.name}")
+        raise ConfigError(
+            f"{place} is {way}, and maps are not; write it anew by fer evaluate, of the .pth itself and without --tta"
+        )
     refuse_left_out(table, place)

@@ -11,6 +11,7 @@ from fer.checkpoint import Checkpoint
 from fer.data import FaceSet
 from fer.errors import ConfigError, DataError
 from fer.evaluation import evaluate_checkpoint
+from fer.run_files import network_name
 from fer.types import PredictionTable, Progress
 
 
@@ -47,7 +48,9 @@ def _owned(path: Path, models: Mapping[str, Checkpoint], faces: FaceSet) -> tupl
         raise DataError(f"{path} is the table of {made}, not of {' or '.join(models)}; name its checkpoint, too")
     refuse_left_out(table, path)
     if way := other_way(table):
-        raise DataError(f"{path} is {way}, not of {owner} itself; write it anew with fer evaluate --checkpoint {owner}")
+        raise DataError(
+            f"{path} is {way}, not of {owner} itself; write it anew by fer evaluate, of the .pth itself and without --tta"
+        )
     faces = faces.only(models[owner].card.classes)
     # the fingerprint knows neither names nor order, and faces are shown by both
     if table.source.get("data") != faces.fingerprint or sorted(table.names) != sorted(faces.names):
@@ -59,11 +62,14 @@ def _owned(path: Path, models: Mapping[str, Checkpoint], faces: FaceSet) -> tupl
 
 
 def display_names(paths: Sequence[Path]) -> list[str]:
-    """File names without extension, with as many folders before them as tell them apart.
+    """What the networks in files are called; where two are called alike, as many folders before the file as tell them apart.
 
     >>> display_names([Path("runs/a/best.pth"), Path("runs/b/best.pth")])
     ['a/best', 'b/best']
     """
+    names = [network_name(path) for path in paths]
+    if len(set(names)) == len(names):
+        return names
     parts = [path.resolve().with_suffix("").parts for path in paths]
     for depth in range(1, max(map(len, parts), default=0)):
         names = ["/".join(part[-depth:]) for part in parts]

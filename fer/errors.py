@@ -2,7 +2,7 @@
 
 ::
 
-    FerError                    anything the CLI reports in one line with exit code 2
+    FerError                    anything the CLI reports in one line, with exit code 2 unless it has its own
     ├── ImageError              a file is not a picture this program reads
     ├── DataError               a data set is missing, unsafe or inconsistent
     ├── CheckpointError         a checkpoint is damaged, foreign or newer than this program
@@ -13,6 +13,7 @@
     ├── InterruptedRunError     a run was stopped from outside and can be resumed
     ├── VideoError              a camera or film cannot be opened, or ends before it should
     ├── ExportError             a model cannot be converted, or lost too much when it was
+    ├── ServingError            the page cannot be served where it was asked for
     └── OutputError             a result cannot be written
 
 Messages say what came, what is allowed and what to do. Errors of other libraries are

@@ -94,7 +94,7 @@ def _root(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command line (without one: its help); returns 0, 2 for an expected error, 130 for Ctrl-C."""
+    """Run a command line (without one: its help); returns 0, 2 for an expected error, 128 + the number of a signal."""
     given = sys.argv[1:] if arguments is None else arguments
     words = arguments if given else ["--help"]  # None: typer takes what was given, and expands * and ? on Windows
     _open_what_is_closed()

@@ -16,7 +16,7 @@ def compare_modes(
     modes: Annotated[
         str, typer.Option(help="Modes to compare, with commas between them.")
     ] = "feature-extract,gradual,finetune",
-    init: Annotated[Optional[str], typer.Option(help="Starting weights, file or release, instead of a download.")] = None,
+    init: Annotated[Optional[str], typer.Option(help="Starting weights: file, run or release, instead of a download.")] = None,
     epochs: Annotated[Optional[int], typer.Option(help="Epochs of every mode. [default: each recipe's]")] = None,
     data: options.Data = None,
     assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipes; repeatable.")] = None,

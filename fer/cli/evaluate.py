@@ -32,7 +32,7 @@ def evaluate(
     split: options.Split = "validation",
     classes: Annotated[Optional[str], typer.Option(help="Only these classes, as faces and as answers: angry,happy,…")] = None,
     labels: Annotated[str, typer.Option(help="fer, ferplus-majority or ferplus-soft (judged by the most votes).")] = "fer",
-    votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
+    votes: options.Votes = None,
     tta: options.Tta = "none",
     group_file: Annotated[
         Optional[Path], typer.Option("--groups", help="CSV with a name column and columns of groups to judge apart.")

@@ -36,7 +36,12 @@ def explain(
     layer: options.Layers = None,
     detector: options.Detector = options.AUTO,
     detector_model: options.DetectorModel = None,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures and explanations.json.")] = Path("explanations"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for the pictures and explanations.json; with several questions of a data set a folder each in it."
+        ),
+    ] = Path("explanations"),
     list_methods: Annotated[bool, typer.Option("--list", help="List the methods and leave.")] = False,
 ) -> None:
     """Show where the network looks: one PNG a face, or the maps of a whole data set, and the numbers as JSON.

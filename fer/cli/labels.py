@@ -40,7 +40,7 @@ def audit(
         Optional[Path], typer.Option(help="With --architecture: folder that receives the series. [default: runs]")
     ] = None,
     data: options.Data = None,
-    votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
+    votes: options.Votes = None,
     out: Annotated[Path, typer.Option(help="Folder for label-audit.json, suspects.csv and figures.")] = Path("label-audit"),
     top: Annotated[int, typer.Option(min=1, max=1000, help="Suspects in the gallery.")] = 64,
     json: options.Json = False,

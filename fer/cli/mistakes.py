@@ -29,7 +29,7 @@ def mistakes(
     table: Annotated[
         Optional[Path], typer.Option(help="Prediction table (.npz) of this checkpoint; its answers are shown.")
     ] = None,
-    votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
+    votes: options.Votes = None,
     method: options.Method = "gradcam",
     out: Annotated[Path, typer.Option(help="Folder for mistakes.html, mistakes.json and a gallery.")] = Path("mistakes"),
     json: options.Json = False,

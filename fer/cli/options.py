@@ -25,8 +25,14 @@ Data = Annotated[
 Detector = Annotated[
     str, typer.Option("--detector", help="Face detector: auto, haar, yunet, mediapipe, or none for faces already cut out.")
 ]
+#: Of commands that follow faces.
+Finder = Annotated[str, typer.Option("--detector", help="Face detector: auto, haar, yunet or mediapipe.")]
 DetectorModel = Annotated[
     Optional[Path], typer.Option("--detector-model", help="The detector's model file. [default: fetched once by its name]")
+]
+Votes = Annotated[
+    Optional[Path],
+    typer.Option(help="FER+ votes: fer2013new.csv, or a csv of its ten columns of votes and file, the image's name."),
 ]
 #: The default of --detector; written out, since the detectors take longer to import than a help page may.
 AUTO = "auto"

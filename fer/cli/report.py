@@ -27,7 +27,7 @@ def report(
     source: Annotated[
         Optional[Path], typer.Option("--from", help="Folder of an earlier fer explain --data, instead of running the model.")
     ] = None,
-    votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
+    votes: options.Votes = None,
     more: Annotated[
         Optional[list[Path]],
         typer.Option(

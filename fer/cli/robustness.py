@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
+# those of fer.data.corruptions, which takes longer to import than a help page may
+_NAMES = "blur, noise, jpeg, darker, brighter, contrast, resolution, rotation, glasses, mask"
+
 
 @app.command()
 def robustness(
     checkpoint: options.CheckpointOnly = None,
     data: options.Data = None,
     split: options.Split = "validation",
-    corruption: Annotated[Optional[list[str]], typer.Option(help="Only this one; repeatable. [default: all]")] = None,
+    corruption: Annotated[Optional[list[str]], typer.Option(help=f"One of {_NAMES}; repeatable. [default: all]")] = None,
     faces: Annotated[int, typer.Option(min=1, help="Faces judged, a seeded sample.")] = 1000,
     maps: Annotated[int, typer.Option(min=0, help="Faces whose maps are compared; 0: none.")] = 64,
     method: options.Method = "gradcam",

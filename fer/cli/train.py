@@ -33,10 +33,10 @@ def train(
     assignments: Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the recipe; repeatable.")] = None,
     epochs: Annotated[Optional[int], typer.Option(help="Same as --set epochs=N.")] = None,
     seed: Annotated[Optional[int], typer.Option(help="Same as --set seed=N.")] = None,
-    init: Annotated[Optional[str], typer.Option(help="Starting weights, file or release, instead of a download.")] = None,
+    init: Annotated[Optional[str], typer.Option(help="Starting weights: file, run or release, instead of a download.")] = None,
     classes: Annotated[Text, typer.Option(help="Only these classes: angry,happy,…")] = None,
     labels: Annotated[Text, typer.Option(help="fer, ferplus-majority or ferplus-soft. [default: fer]")] = None,
-    votes: Annotated[Optional[Path], typer.Option(help="FER+ votes: fer2013new.csv, or a csv keyed by file name.")] = None,
+    votes: options.Votes = None,
     clean: Annotated[Optional[Path], typer.Option(help="Leave out training faces: clean.json of fer data check.")] = None,
     class_weights: Annotated[Text, typer.Option(help="none, balanced, or a JSON file. [default: none]")] = None,
     teacher: Annotated[Optional[list[str]], typer.Option(help="Checkpoint to learn from; repeatable.")] = None,
@@ -46,9 +46,11 @@ def train(
     folds: Annotated[int, typer.Option(help="Cross-validate: so many runs over parts of the train split.")] = 0,
     seeds: Annotated[int, typer.Option(help="Repeat with so many seeds; mean and deviation are reported.")] = 0,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
-    devices: Annotated[int, typer.Option(help="Processes a machine: GPUs, or shares of a CPU.")] = 1,
+    devices: Annotated[
+        int, typer.Option(help="Processes a machine: GPUs, or shares of a CPU; not for gradual, --folds, --seeds.")
+    ] = 1,
     num_nodes: Annotated[int, typer.Option(help="Machines; start it on each by torchrun or srun.")] = 1,
-    runs: Annotated[Path, typer.Option(help="Folder that receives the run's folder.")] = Path("runs"),
+    runs: Annotated[Optional[Path], typer.Option(help="Folder that receives the run's folder. [default: runs]")] = None,
     resume: Annotated[Optional[Path], typer.Option(help="Continue the run in this folder where it stopped.")] = None,
     changed_data: Annotated[bool, typer.Option("--changed-data", help="Resume although the data set has changed.")] = False,
 ) -> None:
@@ -82,14 +84,14 @@ def train(
     }
     hardware = Hardware(accelerator, devices, num_nodes)
     if resume or config:
-        given = (architecture, recipe, assignments or None, resume and config, *shorthand.values())
+        given = (architecture, recipe, assignments or None, resume and (config or runs), *shorthand.values())
         refuse_changes("--resume" if resume else "--config", any(value is not None for value in given))
     if resume:
         refuse_series(resume, folds or seeds, changed_data)
         resolved, folder = read_config(resume), resume
     else:
         resolved = repeat(config) if config else resolve(architecture, recipe, assignments or [], shorthand)
-        folder = free_folder(runs, resolved)
+        folder = free_folder(runs or Path("runs"), resolved)
         check_heeded([resolved], assignments or [], shorthand)
         refuse_changed_data(changed_data)
     check_named(resolved, resumed=resume is not None)
@@ -120,8 +122,8 @@ def refuse_changes(option: str, changed: bool) -> None:
 
     if changed:
         raise ConfigError(
-            f"{option} takes the whole configuration of its run; leave out the architecture, --set and the options that stand "
-            "for it, or start a changed run with --recipe runs/.../config.yaml"
+            f"{option} takes the whole configuration of its run; leave out the architecture, --set, --runs and the options "
+            "that stand for it, or start a changed run with --recipe runs/.../config.yaml"
         )
 
 

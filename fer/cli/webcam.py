@@ -30,7 +30,7 @@ def webcam(
         Optional[list[str]],
         typer.Option("--checkpoint", "-c", help="Model, file or name; repeatable, for the keys 1-9. [default: all shipped]"),
     ] = None,
-    detector: options.Detector = options.AUTO,
+    detector: options.Finder = options.AUTO,
     detector_model: options.DetectorModel = None,
     every: Annotated[int, typer.Option(min=1, help="Frames from one search of the whole picture to the next.")] = 10,
     smoothing: Annotated[float, typer.Option(min=0, help="Seconds after which a new expression has 63 % of the weight.")] = 0.5,

@@ -170,14 +170,16 @@ def _read(path: Path) -> _Votes:
         unread = "it is no text" if isinstance(error, UnicodeDecodeError) else error
         reason = error.strerror if isinstance(error, OSError) else unread
         raise DataError(f"cannot read FER+ votes from {path}: {reason}; {_GET_IT}") from error
-    missing = [column for column in ("usage", *CANDIDATES) if column not in header]
     named = [column for column in _NAME_COLUMNS if column in header]
+    by_row = named[:1] == ["image name"]
+    missing = [column for column in (*(["usage"] if by_row else []), *CANDIDATES) if column not in header]
     if missing or not named:
         lacks = ", ".join(missing) or "neither file nor Image name"
         raise DataError(f"{path} is no FER+ csv: its columns {header[:5]} lack {lacks}; {_GET_IT}")
-    names, usages = (_column(records, header.index(column)) for column in (named[0], "usage"))
+    names = _column(records, header.index(named[0]))
+    usages = _column(records, header.index("usage")) if by_row else ()
     counts = _counts(records, [header.index(column) for column in CANDIDATES], path)
-    return _Votes(path, counts, names, usages, in_csv_order=named[0] == "image name")
+    return _Votes(path, counts, names, usages, in_csv_order=by_row)
 
 
 def _column(records: Sequence[tuple[int, list[str]]], place: int) -> tuple[str, ...]:

@@ -109,6 +109,17 @@ def test_names_are_as_short_as_can_be(paths, names):
     assert display_names([Path(path) for path in paths]) == names
 
 
+def test_a_network_of_a_run_is_called_as_the_run(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").touch()
+    runs = [tmp_path / name / "best.pth" for name in ("one", "two")]
+    assert display_names([*runs, Path("fast_cnn.pth")]) == ["one", "two", "fast_cnn"]
+    assert display_names([runs[0], tmp_path / "one.pth"]) == ["best", "one"]
+    with pytest.raises(ConfigError, match="a file is named twice"):
+        display_names([runs[0], runs[0]])
+
+
 # galleries and maps
 
 

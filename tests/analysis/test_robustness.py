@@ -79,6 +79,10 @@ def correlation(one, other):
     return np.mean(known) if known else None, len(pairs) - len(known)
 
 
+def test_the_help_names_every_corruption(fer):
+    assert ", ".join(CORRUPTIONS) in " ".join(fer("robustness", "--help").out.replace("│", " ").split())
+
+
 @pytest.mark.parametrize("name", ["blur", "rotation"])
 def test_maps_are_of_the_clean_answer_and_follow_the_face(name, checkpoint, faces):
     result = stress(checkpoint, faces, Plan((name,), faces=99, maps=99))

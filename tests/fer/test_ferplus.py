@@ -252,6 +252,12 @@ def test_order_case_and_spelling_of_the_columns_do_not_matter(text, tmp_path):
     assert labels_of(apply_votes(corpus_of(train=["row 2"]), str(path), MAJORITY)[0].split("train")) == {"row 2": "neutral"}
 
 
+def test_votes_by_file_name_need_no_usage(tmp_path):
+    path = tmp_path / "votes.csv"
+    path.write_text(f"file,{COLUMNS}\nrow 2,{for_class('sad')}\n", encoding="utf-8")
+    assert labels_of(apply_votes(corpus_of(train=["row 2"]), str(path), MAJORITY)[0].split("train")) == {"row 2": "sad"}
+
+
 # what is refused
 
 HEAD = f"Usage,Image name,{COLUMNS}\n"

@@ -85,6 +85,7 @@ REFUSED: dict[str, tuple[list[object], list[str]]] = {
     "another architecture than the configuration's": (["--config", "LOOSE", "resnet18"], ["takes the whole", "--recipe"]),
     "other epochs than the configuration's": (["--config", "LOOSE", "--epochs", 2], ["--config takes the whole"]),
     "other settings than the run's": (["--resume", "nowhere", "--set", "lr=1"], ["--resume takes the whole"]),
+    "another folder than the run's": (["--resume", "nowhere", "--runs", "else"], ["--resume takes the whole", "--runs"]),
     "another seed than the run's": (["--resume", "nowhere", "--seed", 9], ["--resume takes the whole"]),
     "a seed of none": (["--config", "LOOSE", "--seed", 0], ["--config takes the whole"]),
     "teachers that have no part": (["--resume", "nowhere", "--alpha", 0], ["--resume takes the whole"]),
@@ -133,7 +134,8 @@ def refused(fer, fake_zip, files, tmp_path, monkeypatch):
 
     def run(*arguments, words=()):
         data = [] if "--data" in arguments else ["--data", fake_zip]
-        outcome = fer("train", *(files.get(argument, argument) for argument in arguments), *data, "--runs", work / "runs")
+        runs = [] if "--resume" in arguments else ["--runs", work / "runs"]
+        outcome = fer("train", *(files.get(argument, argument) for argument in arguments), *data, *runs)
         assert outcome.code == 2 and outcome.out == ""
         (line,) = outcome.err.splitlines()
         assert line.startswith("fer: ") and "Traceback" not in line

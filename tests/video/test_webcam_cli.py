@@ -318,6 +318,12 @@ def test_smoothing_is_how_slowly_the_shown_expression_follows(fer, film, tmp_pat
     assert apart["0"] == 0 < apart["0.2"] < apart["5"]
 
 
+def test_the_help_offers_no_detector_that_is_refused(fer):
+    text = " ".join(fer("webcam", "--help").out.replace("│", " ").split())
+    assert "auto, haar, yunet or mediapipe." in text
+    assert "or none" not in text
+
+
 def test_the_help_says_what_smoothing_tracking_and_timelines_are(fer):
     text = " ".join(fer("webcam", "--help").out.split())
     for words in ("keeps its number", "averaged over time", "timeline", "q leaves, space freezes", "docs/live.md"):
