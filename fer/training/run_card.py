@@ -9,6 +9,9 @@ from fer.environment import device_name, versions
 from fer.errors import ConfigError
 from fer.training.fit import Job
 
+# what a teacher's answers follow from, beside the faces
+_LESSONS = ("weights_sha256", "temperature")
+
 
 def make_card(job: Job, corpus: Corpus, train_faces: FaceSet, validation: FaceSet, labels_note: str) -> Card:
     """The card of a run's checkpoints, but for their figures."""
@@ -22,7 +25,7 @@ def make_card(job: Job, corpus: Corpus, train_faces: FaceSet, validation: FaceSe
     data |= plan.start.about
     if teachers:
         data["teachers"] = [
-            {"name": one.name, "weights_sha256": one.card.weights_sha256, "marks": list(one.card.marks)}
+            {"name": one.name, "marks": list(one.card.marks)} | {fact: getattr(one.card, fact) for fact in _LESSONS}
             for one in teachers.checkpoints
         ]
     return Card(
@@ -40,9 +43,12 @@ def make_card(job: Job, corpus: Corpus, train_faces: FaceSet, validation: FaceSe
     )
 
 
-def _teachers_of(card: Card) -> list[str]:
-    """Hashes of the networks that a run has learnt from."""
-    return [one["weights_sha256"] for one in card.data.get("teachers", ())]
+def _taught_alike(kept: Card, own: Card) -> bool:
+    """Whether two runs have learnt from the same answers; what an older state does not tell of a teacher counts as equal."""
+    old, new = (card.data.get("teachers", ()) for card in (kept, own))
+    return len(old) == len(new) and all(
+        before.get(fact, now[fact]) == now[fact] for before, now in zip(old, new, strict=True) for fact in _LESSONS
+    )
 
 
 def check_lessons(kept: Card, own: Card, folder: Path) -> None:
@@ -51,7 +57,7 @@ def check_lessons(kept: Card, own: Card, folder: Path) -> None:
     Class weights that are counted from the faces may change with these.
     """
     counted = own.config["loss"]["class_weights"] == "balanced" and kept.data.get("fingerprint") != own.data["fingerprint"]
-    weights = () if counted else (("the class weights", lambda card: card.class_weights),)
-    for what, of in (("its teachers", _teachers_of), *weights):
-        if of(kept) != of(own):
+    alike = {"its teachers": _taught_alike(kept, own), "the class weights": counted or kept.class_weights == own.class_weights}
+    for what, is_alike in alike.items():
+        if not is_alike:
             raise ConfigError(f"{what} have changed since {folder} was stopped; put back the old, or start a new run")

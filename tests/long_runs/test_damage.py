@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,10 @@ def test_teachers_or_weights_behind_the_same_names_that_changed_are_refused(corp
     folder = stop_at(config, corpus, tmp_path / "run", (2, 1))
     kept_teacher = (tmp_path / "teacher.pth").read_bytes()
     save_random(tmp_path / "teacher.pth", seed=2)
+    one_line(fer("train", "--resume", folder, "--data", fake_zip), "its teachers have changed", "put back the old")
+    (tmp_path / "teacher.pth").write_bytes(kept_teacher)
+    surer = checkpoints.load(tmp_path / "teacher.pth")
+    checkpoints.save(tmp_path / "teacher.pth", surer.model.state_dict(), replace(surer.card, temperature=2.0))
     one_line(fer("train", "--resume", folder, "--data", fake_zip), "its teachers have changed", "put back the old")
     (tmp_path / "teacher.pth").write_bytes(kept_teacher)
     assert fer("train", "--resume", folder, "--data", fake_zip).code == 0
