@@ -116,6 +116,8 @@ def open_recording(source: Source, wishes: Wishes, stack: ExitStack) -> Recordin
     sound = Path(source.name) if has_sound else None
     log = stack.enter_context(EventLog(wishes.log)) if wishes.events else None
     film = stack.enter_context(write_film(wishes.film, source.size, source.fps, sound)) if wishes.film else None
+    if film and not sound and not source.is_live:
+        film.tell(f"{wishes.film} has no sound: that of {source.name} would be copied only from a file")
     rows = stack.enter_context(write_rows(wishes.table)) if wishes.table else None
     _clear(wishes)
     return Recording(film, rows, log)
